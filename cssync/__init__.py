@@ -1,0 +1,3 @@
+"""cssync: customer success as code."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,414 @@
+"""What a connector is: declared data and a few functions.
+
+The core owns threads, retries, rate limits, checkpoints, normalisation, quarantine, plans and the outbox. A connector
+says what its vendor is like. It knows HTTP paths and vendor fields; it knows nothing of SQL or rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from cssync.connectors.settings import ConnectionSettings
+    from cssync.sandbox.server import SandboxApp
+    from cssync.sandbox.world import World
+
+Record = Mapping[str, Any]
+"""One vendor object as decoded from JSON."""
+Cursor = Mapping[str, Any]
+"""JSON-able position of a stream. Only the connector reads it; the core stores and returns it unchanged."""
+
+
+# --- HTTP, as a connector sees it -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A vendor's answer. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    url: str = ""
+
+    def json(self) -> Any:
+        """Decode the body.
+
+        Raises:
+            ConnectionFault: the body is not JSON (HTML, cut off, too deep); names the path and status, never the body.
+        """
+        from cssync.http.decode import decode
+
+        return decode(self)
+
+
+class Session(Protocol):
+    """One authenticated HTTP session of one connection; safe to use from several threads.
+
+    It retries what is worth retrying, waits for rate limits (its own, other processes' and the vendor's), renews
+    tokens, refuses hosts outside the connection, and counts requests.
+    """
+
+    settings: Any
+    """The connection's validated settings (the connector's `config` model)."""
+    timezone: ZoneInfo
+    """Business time zone of the workspace."""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        accept: Sequence[int] = (),
+        repeatable: bool = True,
+    ) -> Answer:
+        """Send one request and return its 2xx answer, or one whose status is in `accept`.
+
+        `path` starts with `/` (relative to the vendor's base URL) or is an absolute URL of the same origin.
+        `repeatable=False` marks a create without a natural key: it is never sent twice.
+
+        Raises:
+            TransientFault: the vendor stayed busy, limited or unreachable beyond the connection's patience.
+            UnknownOutcome: a request that is not repeatable got no readable answer.
+            ConnectionFault: refused (401, 403, other 4xx, redirect, foreign host).
+        """
+        ...
+
+    def get(self, path: str, *, accept: Sequence[int] = (), **params: Any) -> Answer:
+        """Short for a GET; parameters that are None are left out."""
+        ...
+
+    def now(self) -> datetime:
+        """The vendor's time (UTC) by its last `Date` header; the local clock only before the first answer."""
+        ...
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far, retries included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token. `expires_in` in seconds, None when the vendor does not say; `base_url` where the vendor
+    names the host to call."""
+
+    value: str
+    expires_in: float | None = None
+    base_url: str | None = None
+    scheme: str = "Bearer"
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A rate limit that we keep by ourselves: `calls` per `seconds` for requests matching `paths` (a regex on
+    `METHOD path`). The first bucket that matches is charged, and so is every one marked `shared`."""
+
+    name: str
+    calls: int
+    seconds: float
+    paths: str = ".*"
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an answer means.
+
+    ok: use it. wait: not now, come back after `seconds` (for everybody on the bucket). retry: a passing fault.
+    renew: the token is dead. stop: this run must end here, `seconds` says when it may resume (a daily limit).
+    fail: final; `message` and `fix` are for the admin.
+    """
+
+    kind: Literal["ok", "wait", "retry", "renew", "stop", "fail"]
+    seconds: float | None = None
+    message: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """The HTTP facts of one connection.
+
+    base_url: where requests go unless the token or the connection's `base_url` says otherwise.
+    login: fetches a token through a bare `send(method, url, **kwargs) -> Answer` (no auth, no retry judged); None
+        with static `headers`.
+    judge: reads status, headers and body of every answer.
+    pause: seconds to hold back after this answer because its headers say the allowance is used up, with the name of
+        the bucket to hold; None for no pause.
+    """
+
+    base_url: str
+    judge: Callable[[Answer], Verdict]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    login: Callable[[Callable[..., Answer]], Token] | None = None
+    buckets: tuple[Bucket, ...] = ()
+    pause: Callable[[Answer], tuple[str, float] | None] = lambda answer: None
+    concurrency: int = 4
+
+
+# --- Pull -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Where a column's value comes from.
+
+    `source` is a dotted path into the record, or several whose values `read` takes as positional arguments. The core
+    casts the result to the column's declared type (`cssync.model`); `read` is only for what is peculiar to the
+    vendor. A path that is absent leaves the stored value alone; an explicit null clears it. `const` is a fixed value.
+    """
+
+    source: str | tuple[str, ...] = ""
+    read: Callable[..., Any] | None = None
+    const: Any = None
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Rows of one entity out of the records of a stream.
+
+    key: path of the row's source_id. each: path of a list inside the record, one row per item; then paths in
+    `fields` and `key` are looked up in the item first and, where they begin with `^`, in the record. when: leaves a
+    record without such a row.
+    """
+
+    entity: str
+    fields: Mapping[str, Field | str]
+    key: str = "id"
+    each: str | None = None
+    when: Callable[[Record], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A record that is gone; `merged_into` is the survivor's source_id when it lost a merge."""
+
+    source_id: str
+    merged_into: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one request (or one small group of requests) returned; the unit that commits.
+
+    cursor: the checkpoint to commit with these records, None to leave the checkpoint where it is (the source is not
+    ordered by the cursor, so only the last page may move it). incomplete: source_ids whose nested lists could not be
+    read; their stored row is kept. last: the stream has been read to its end.
+    """
+
+    records: Sequence[Record]
+    cursor: Cursor | None = None
+    deleted: Sequence[Tombstone] = ()
+    incomplete: Sequence[str] = ()
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """What the core asks of a stream.
+
+    cursor: the committed checkpoint, None for everything from the beginning. fields: vendor fields to read (declared,
+    mapped in cssync.yaml, and those we write back). lag: how far behind the vendor's now the cursor must stay.
+    """
+
+    cursor: Cursor | None
+    fields: tuple[str, ...]
+    lag: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One kind of vendor object.
+
+    pages: generator of Page; reads one page ahead of nobody, keeps no buffer. base: path inside a record under which
+    vendor fields mapped in cssync.yaml are found (HubSpot `properties`, Zendesk `organization_fields`, Salesforce the
+    record itself). fields_of: vendor field names that the declared feeds need, to be requested where the API wants a
+    list. deletes: how deletes and merges are seen, for the docs. page_size and requests_per_1000: the vendor's
+    maximum and the resulting minimum cost.
+    """
+
+    name: str
+    feeds: tuple[Feed, ...]
+    pages: Callable[[Session, PullRequest], Iterator[Page]]
+    fields_of: tuple[str, ...] = ()
+    base: str = ""
+    cursor_field: str = ""
+    lag: timedelta = timedelta(0)
+    deletes: str = ""
+    scope: str = ""
+    page_size: int = 100
+    requests_per_1000: float = 10.0
+    writable: bool = False
+
+    @property
+    def entity(self) -> str:
+        """The entity of the main feed."""
+        return self.feeds[0].entity
+
+
+# --- Set-up -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The organisation behind a connection: the guard against writing test results into production."""
+
+    org_id: str
+    name: str
+    kind: Literal["production", "sandbox"]
+    currency: str | None = None
+    timezone: str | None = None
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `check` or `provision`: what was looked at, how it is, what a person must do."""
+
+    subject: str
+    level: Literal["ok", "note", "warning", "error", "created", "would-create"]
+    message: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteField:
+    """A field as the vendor describes it. `type` is one of the model's column types."""
+
+    name: str
+    label: str
+    type: str
+    writable: bool
+    options: tuple[str, ...] = ()
+    length: int | None = None
+    custom: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OwnField:
+    """A field that cssync writes and may create. `name` is the vendor field name as mapped in cssync.yaml."""
+
+    name: str
+    label: str
+    type: Literal["integer", "real", "text", "date", "bool", "enum", "multi", "money"]
+    options: tuple[str, ...] = ()
+    description: str = ""
+
+
+# --- Write-back -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TaskContent:
+    """A task for a person. `account_source_id` and `owner_source_id` are ids in the same connection; the connector
+    writes `key` where `find_tasks` can read it back."""
+
+    key: str
+    account_source_id: str
+    subject: str
+    body: str
+    due_on: str
+    priority: Literal["high", "normal", "low"] = "normal"
+    owner_source_id: str | None = None
+    status: Literal["open", "done"] = "open"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One write on its way: all changed fields of one record, or one task.
+
+    For `update`: `source_id` is the record and `values` maps vendor field to canonical value (str, int, float, bool,
+    list of str for a multi-value, None to clear). For tasks: `task` is the content and, for update and close,
+    `source_id` is the CRM task's id.
+    """
+
+    key: str
+    action: Literal["update", "create_task", "update_task", "close_task"]
+    stream: str
+    source_id: str | None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    task: TaskContent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one change, matched by `key`, never by position.
+
+    sent: the vendor took it but has not proved it. verified: the answer names the record as written. failed-retry: a
+    passing fault. failed-permanent: not until target or value changes. unknown: settle by looking. `values` are the
+    field values as the vendor now holds them, where the answer says so.
+    """
+
+    key: str
+    state: Literal["sent", "verified", "failed-retry", "failed-permanent", "unknown"]
+    remote_id: str | None = None
+    error: str = ""
+    correlation_id: str = ""
+    values: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteTask:
+    """A task of ours as the CRM holds it."""
+
+    key: str
+    remote_id: str
+    status: Literal["open", "done"]
+    subject: str = ""
+    due_on: str | None = None
+
+
+# --- The connector ----------------------------------------------------------------------------------------------------
+
+
+def _no_findings(*_: Any, **__: Any) -> Iterable[Finding]:
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connector:
+    """A vendor, declared. Functions take a Session; optional ones default to "this vendor has no such thing".
+
+    hosts: regex that a host name must match in full (https is enforced beside it).
+    custom_stream: builds a stream for an object that is not declared, when cssync.yaml maps one (a custom object);
+        gets the object's name and the columns mapped from it (vendor field -> `entity.column`).
+    check: yields findings about scopes, mapped fields (stream -> vendor fields) and quota.
+    read: live values `{source_id: {field: value}}` of some records; ids that are gone are absent.
+    push: yields one Outcome per Change, in any order, batched at the vendor's size; never raises for one record.
+    find_tasks: looks for tasks by their keys, given the account each belongs to.
+    written: vendor form -> canonical value and back are the connector's business: `push` and `read` speak canonical
+        values (see Change.values).
+    """
+
+    name: str
+    title: str
+    config: type[ConnectionSettings]
+    streams: tuple[Stream, ...]
+    hosts: str
+    vendor: Callable[[Any], Vendor]
+    identity: Callable[[Session], Identity]
+    check: Callable[[Session, Mapping[str, Sequence[str]]], Iterable[Finding]] = _no_findings
+    describe: Callable[[Session, str], Sequence[RemoteField]] | None = None
+    custom_stream: Callable[[str, Mapping[str, str]], Stream] | None = None
+    provision: Callable[[Session, str, Sequence[OwnField], bool], Iterable[Finding]] | None = None
+    read: Callable[[Session, str, Sequence[str], Sequence[str]], dict[str, dict[str, Any]]] | None = None
+    push: Callable[[Session, Sequence[Change]], Iterator[Outcome]] | None = None
+    find_tasks: Callable[[Session, Sequence[TaskContent]], dict[str, RemoteTask]] | None = None
+    tasks: bool = False
+    sandbox: Callable[[World], SandboxApp] | None = None
+    sandbox_settings: Mapping[str, str] = field(default_factory=dict)
+
+    def stream(self, name: str) -> Stream | None:
+        """Return the declared stream of that name."""
+        return next((s for s in self.streams if s.name == name), None)
