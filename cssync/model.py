@@ -388,6 +388,16 @@ TABLES: tuple[Table, ...] = (
         ("connection", "stream"),
     ),
     Table(
+        "source_feed",
+        "Which stream feeds which entity under the present configuration: rules read freshness through it.",
+        (
+            _c("connection", "text", "connection"),
+            _c("stream", "text", "stream"),
+            _c("entity", "text", "entity"),
+        ),
+        ("connection", "stream", "entity"),
+    ),
+    Table(
         "history",
         "Former versions of vendor rows: what was known from `known_from` to `known_to`.",
         (

@@ -6,6 +6,7 @@ what its vendor would know, under the spelling that vendor has (`Company.names`)
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -98,3 +99,39 @@ class World:
     now: datetime
     staff: tuple[Person, ...]
     companies: tuple[Company, ...] = field(default=())
+
+
+_BASE62 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def record_id(system: str, kind: str, key: str) -> str:
+    """Return the id under which `system` holds the thing `key` of a `kind` (account, contact, user, contract, deal,
+    ticket, usage, ...): one rule for all sandboxes, so that one vendor's record can name another's.
+
+    HubSpot: 12 digits. Zendesk: 14 digits. Salesforce: 18 characters with the object's prefix and checksum.
+    """
+    number = int.from_bytes(hashlib.blake2b(f"{kind}/{key}".encode(), digest_size=8).digest(), "big")
+    if system == "hubspot":
+        return str(100_000_000_000 + number % 900_000_000_000)
+    if system == "zendesk":
+        return str(10_000_000_000_000 + number % 90_000_000_000_000)
+    digits = ""
+    while len(digits) < 12:
+        number, digit = divmod(number, 62)
+        digits += (_BASE62[26:52] + _BASE62[:26] + _BASE62[52:])[digit]
+    short = SALESFORCE_PREFIX.get(kind, "a00") + digits
+    return short + salesforce_suffix(short)
+
+
+SALESFORCE_PREFIX = {
+    "account": "001", "contact": "003", "user": "005", "deal": "006", "contract": "800", "ticket": "500", "task": "00T",
+    "usage": "a01",
+}  # fmt: skip
+
+
+def salesforce_suffix(short: str) -> str:
+    """Return the 3 checksum characters that turn a 15-character Salesforce id into its 18-character form."""
+    return "".join(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"[sum(1 << bit for bit, char in enumerate(short[i : i + 5]) if char.isupper())]
+        for i in (0, 5, 10)
+    )
