@@ -1,0 +1,102 @@
+"""The store's schema: generated from `cssync.model`, carried forward by migrations.
+
+A migration is never edited after its release. `add_missing` is additive and may run again, so a release that only
+adds tables or columns needs no more than a migration that calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlite_utils import Database, Migrations
+
+from cssync.model import ENTITIES, SQL_TYPE, TABLES, VENDOR_COLUMNS, Column, Entity, Table
+
+migrations = Migrations("cssync")
+
+UNVERSIONED = ("synced_at", "account_uid")
+"""Columns whose change is no new version of a vendor row: our own book-keeping."""
+
+
+def quote(name: str) -> str:
+    """Return an SQL identifier in double quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def column_names(entity: Entity) -> tuple[str, ...]:
+    """Stored columns of a vendor table, in order, without the generated `uid`."""
+    return tuple(c.name for c in (*VENDOR_COLUMNS, *entity.columns))
+
+
+def versioned(entity: Entity) -> tuple[str, ...]:
+    """Columns whose change makes a new version, and with it a row of `history`."""
+    return tuple(c for c in column_names(entity) if c not in ("connection", "source_id", *UNVERSIONED))
+
+
+def _columns(columns: Iterable[Column], not_null: tuple[str, ...]) -> list[str]:
+    return [f"{quote(c.name)} {SQL_TYPE[c.type]}{' NOT NULL' if c.name in not_null else ''}" for c in columns]
+
+
+def entity_ddl(entity: Entity) -> list[str]:
+    """Statements that create a vendor table, its indexes and the trigger that keeps former versions."""
+    name = entity.name
+    body = [
+        *_columns((*VENDOR_COLUMNS, *entity.columns), ("connection", "source_id", "synced_at")),
+        f"{quote('uid')} TEXT GENERATED ALWAYS AS (connection || ':' || source_id) VIRTUAL",
+        "PRIMARY KEY (connection, source_id)",
+    ]
+    row = ", ".join(f"'{c}', OLD.{quote(c)}" for c in column_names(entity) if c not in ("connection", "source_id"))
+    watched = ", ".join(quote(c) for c in versioned(entity))
+    ddl = [
+        f"CREATE TABLE IF NOT EXISTS {quote(name)} ({', '.join(body)}) STRICT",
+        f"""CREATE TRIGGER IF NOT EXISTS {quote(name + "_history")} AFTER UPDATE OF {watched} ON {quote(name)}
+            BEGIN INSERT INTO history (entity, connection, source_id, known_from, known_to, "row")
+            VALUES ('{name}', OLD.connection, OLD.source_id, OLD.synced_at, NEW.synced_at, json_object({row})); END""",
+    ]
+    if entity.column("account_uid"):
+        ddl.append(f"CREATE INDEX IF NOT EXISTS {quote(name + '_account')} ON {quote(name)} (account_uid)")
+    if entity.column("account_source_id"):
+        ddl.append(
+            f"CREATE INDEX IF NOT EXISTS {quote(name + '_source')} ON {quote(name)} (connection, account_source_id)"
+        )
+    return ddl
+
+
+def table_ddl(table: Table) -> list[str]:
+    """Statements that create one of cssync's own tables and its indexes."""
+    sequence = table.key == ("id",) and table.columns[0].type == "integer"
+    body = _columns(table.columns[1:] if sequence else table.columns, table.key)
+    if sequence:
+        body.insert(0, "id INTEGER PRIMARY KEY AUTOINCREMENT")
+    else:
+        body.append(f"PRIMARY KEY ({', '.join(quote(c) for c in table.key)})")
+    return [
+        f"CREATE TABLE IF NOT EXISTS {quote(table.name)} ({', '.join(body)}) STRICT",
+        *(
+            f"CREATE INDEX IF NOT EXISTS {quote('_'.join((table.name, *index)))} "
+            f"ON {quote(table.name)} ({', '.join(quote(c) for c in index)})"
+            for index in table.indexes
+        ),
+    ]
+
+
+def add_missing(db: Database) -> None:
+    """Create every table, index and column of the model that the file does not have yet."""
+    declared = [
+        *((e.name, (*VENDOR_COLUMNS, *e.columns), entity_ddl(e)) for e in ENTITIES),
+        *((t.name, t.columns, table_ddl(t)) for t in TABLES),
+    ]
+    for name, columns, ddl in declared:
+        present = {row[1] for row in db.execute(f"PRAGMA table_info({quote(name)})").fetchall()}
+        missing = [c for c in columns if present and c.name not in present]
+        for column in missing:
+            db.execute(f"ALTER TABLE {quote(name)} ADD COLUMN {quote(column.name)} {SQL_TYPE[column.type]}")
+        if missing:
+            db.execute(f"DROP TRIGGER IF EXISTS {quote(name + '_history')}")
+        for statement in ddl:
+            db.execute(statement)
+
+
+@migrations()
+def m001_release_0_1(db: Database) -> None:
+    add_missing(db)

@@ -1,0 +1,251 @@
+"""The store on SQLite: one file, WAL, one writer at a time, readers that never wait.
+
+sqlite-utils opens the file and owns schema and migrations. Records are written by the statement in `upsert`, because
+`upsert_all` sets absent columns to NULL and calls every row changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlite_utils import Database
+
+from cssync.errors import ConfigError, CssyncError
+from cssync.model import ENTITY
+from cssync.store.schema import UNVERSIONED, migrations, quote
+
+BUSY_TIMEOUT_MS = 30_000
+MAX_VARIABLES = 30_000
+"""Bound values per statement; SQLite's own limit is 32,766."""
+INSERT_ONLY = ("connection", "source_id", "synced_at")
+
+
+class Fence(Protocol):
+    """Checked at the start of every writing transaction of a run."""
+
+    def check(self, conn: sqlite3.Connection) -> None:
+        """Raise LeaseLost when the lease is no longer ours."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Upserted:
+    """source_ids that a page really changed: `new` were not stored before, `changed` differ from what was."""
+
+    new: frozenset[str]
+    changed: frozenset[str]
+
+
+class Store:
+    """One workspace's store. Writing goes through `transaction`; `query` reads the last commit from any thread."""
+
+    def __init__(self, path: Path, db: Database) -> None:
+        self.path = path
+        self.db = db
+        self._write = threading.RLock()
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+
+    @classmethod
+    def open(cls, path: Path | str, *, workspace: str | None = None, create: bool = True) -> Store:
+        """Open or create the file and bring its schema up to date.
+
+        Raises:
+            ConfigError: not there and `create` is False, not a store, made by a newer cssync, or another workspace's.
+        """
+        path = Path(path)
+        if path.is_symlink():
+            raise ConfigError(f"{path} is a symbolic link", fix="name the store file itself under `store:`")
+        if not path.exists():
+            if not create:
+                raise ConfigError(f"there is no store at {path}", fix="run `cssync sync` first, or correct `store:`")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            except OSError as error:
+                raise ConfigError(f"the store {path} cannot be created: {error.strerror}", fix="correct `store:`") from None
+        try:
+            db = Database(_connect(path))
+        except sqlite3.Error as error:
+            raise ConfigError(f"{path} is not a cssync store ({error})", fix="correct `store:` in cssync.yaml") from None
+        store = cls(path, db)
+        try:
+            store._migrate()
+            if workspace is not None:
+                store._belongs_to(workspace)
+        except sqlite3.DatabaseError as error:
+            store.close()
+            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+                raise CssyncError(f"the store {path} stayed locked by another process", fix="try again") from None
+            raise ConfigError(f"{path} is not a cssync store ({error})", fix="correct `store:` in cssync.yaml") from None
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def _migrate(self) -> None:
+        known = {m.name for m in migrations._migrations}
+        newer = [m.name for m in migrations.applied(self.db) if m.name not in known]
+        if newer:
+            raise ConfigError(
+                f"the store {self.path} was made by a newer cssync (it has {newer[-1]})",
+                kept="the store is unchanged",
+                fix="upgrade cssync, or name another file under `store:`",
+            )
+        if migrations.pending(self.db):
+            with self.transaction():
+                migrations.apply(self.db)
+
+    def _belongs_to(self, workspace: str) -> None:
+        owner = self.get_setting("workspace")
+        if owner is None:
+            self.put_setting("workspace", workspace)
+        elif owner != workspace:
+            raise ConfigError(
+                f"the store {self.path} belongs to workspace {owner!r}, not to {workspace!r}",
+                kept="the store is unchanged",
+                fix="correct `workspace:` or `store:` in cssync.yaml",
+            )
+
+    def close(self) -> None:
+        """Close every connection of this process to the file."""
+        for reader in self._readers:
+            reader.close()
+        self.db.conn.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- reading ---
+
+    def reader(self) -> sqlite3.Connection:
+        """This thread's read-only connection; it sees the last commit and never waits for the writer."""
+        conn: sqlite3.Connection | None = getattr(self._local, "conn", None)
+        if conn is None:
+            conn = self._local.conn = _connect(self.path)
+            conn.execute("PRAGMA query_only = ON")
+            self._readers.append(conn)
+        return conn
+
+    def query(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[sqlite3.Row]:
+        """Run a SELECT and return its rows, addressable by column name."""
+        return self.reader().execute(sql, params).fetchall()
+
+    def get_setting(self, name: str) -> str | None:
+        """Return a fact about this store, None when not set."""
+        rows = self.query("SELECT value FROM setting WHERE name = ?", (name,))
+        return rows[0]["value"] if rows else None
+
+    # --- writing ---
+
+    @contextlib.contextmanager
+    def transaction(self, fence: Fence | None = None) -> Iterator[sqlite3.Connection]:
+        """BEGIN IMMEDIATE, check the fence, commit at the end or roll back on any exception.
+
+        No network call belongs inside. Raises LeaseLost when the fence refuses.
+        """
+        conn = self.db.conn
+        with self._write:
+            conn.execute("BEGIN IMMEDIATE")
+            try:
+                if fence is not None:
+                    fence.check(conn)
+                yield conn
+            except BaseException:
+                conn.execute("ROLLBACK")
+                raise
+            conn.execute("COMMIT")
+
+    def put_setting(self, name: str, value: str) -> None:
+        """Remember a fact about this store."""
+        with self.transaction() as conn:
+            conn.execute("INSERT INTO setting VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                         (name, value))  # fmt: skip
+
+    def upsert(
+        self,
+        conn: sqlite3.Connection,
+        entity: str,
+        connection: str,
+        rows: Iterable[Mapping[str, Any]],
+        known_at: str,
+    ) -> Upserted:
+        """Store rows (each with `source_id`) and return the keys that really changed.
+
+        A column absent from a row keeps its stored value, an explicit None clears it; the last of a doubled key wins
+        column by column. A changed `updated_at` alone is no change. A tombstoned row that comes back is undeleted.
+        Former versions go to `history`. `known_at` is an ISO instant (UTC).
+        """
+        joined: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            joined.setdefault(row["source_id"], {}).update(row)
+        by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for merged in joined.values():
+            by_columns.setdefault(tuple(sorted(merged.keys() - {"source_id"})), []).append(merged)
+        new: set[str] = set()
+        changed: set[str] = set()
+        for columns, group in by_columns.items():
+            step = max(1, MAX_VARIABLES // (len(columns) + 3))
+            for start in range(0, len(group), step):
+                part = group[start : start + step]
+                before = conn.execute(f"SELECT coalesce(max(rowid), 0) FROM {quote(entity)}").fetchone()[0]
+                values = [v for r in part for v in (connection, r["source_id"], known_at, *(r[c] for c in columns))]
+                for source_id, rowid in conn.execute(_upsert_sql(entity, columns, len(part)), values):
+                    (new if rowid > before else changed).add(source_id)
+        return Upserted(frozenset(new), frozenset(changed))
+
+    def tombstone(
+        self, conn: sqlite3.Connection, entity: str, connection: str, source_ids: Iterable[str], known_at: str
+    ) -> set[str]:
+        """Mark live rows as deleted and return the keys that were live. Rows stay; unknown ids are ignored."""
+        ids = list(source_ids)
+        gone: set[str] = set()
+        for start in range(0, len(ids), MAX_VARIABLES):
+            part = ids[start : start + MAX_VARIABLES]
+            marks = ",".join("?" * len(part))
+            found = conn.execute(
+                f"UPDATE {quote(entity)} SET deleted_at = ?, synced_at = ? "
+                f"WHERE connection = ? AND deleted_at IS NULL AND source_id IN ({marks}) RETURNING source_id",
+                (known_at, known_at, connection, *part),
+            )
+            gone.update(row[0] for row in found)
+        return gone
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    conn = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False)
+    conn.row_factory = sqlite3.Row
+    conn.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    conn.execute("PRAGMA journal_mode = WAL")
+    conn.execute("PRAGMA synchronous = FULL")
+    conn.execute("PRAGMA foreign_keys = ON")
+    return conn
+
+
+@lru_cache(maxsize=256)
+def _upsert_sql(entity: str, columns: tuple[str, ...], rows: int) -> str:
+    declared = {c.name for c in ENTITY[entity].columns} | {"source_url", "created_at", "updated_at"}
+    unknown = set(columns) - declared
+    if unknown:
+        raise ValueError(f"{entity} has no column {', '.join(sorted(unknown))}")
+    table, every = quote(entity), (*INSERT_ONLY, *columns)
+    compared = [quote(c) for c in columns if c != "updated_at" and c not in UNVERSIONED]
+    differs = " OR ".join((*(f"{table}.{c} IS NOT excluded.{c}" for c in compared), f"{table}.deleted_at IS NOT NULL"))
+    assigned = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in ("synced_at", *columns))
+    values = ", ".join(["(" + ", ".join("?" * len(every)) + ")"] * rows)
+    return (
+        f"INSERT INTO {table} ({', '.join(quote(c) for c in every)}) VALUES {values} "
+        f"ON CONFLICT (connection, source_id) DO UPDATE SET {assigned}, deleted_at = NULL WHERE {differs} "
+        f"RETURNING source_id, rowid"
+    )
