@@ -1,7 +1,7 @@
 """The made-up companies that the sandboxes hold, before any vendor's way of putting things.
 
-`make(companies, seed, today)` gives the same world for the same arguments. Each connector's sandbox takes from it
-what its vendor would know, under the spelling that vendor has (`Company.names`).
+`cssync.sandbox.make_world.make(companies, seed, now)` gives the same world for the same arguments. Each connector's
+sandbox takes from it what its vendor would know, under the spelling that vendor has (`Company.names`).
 """
 
 from __future__ import annotations
@@ -13,18 +13,21 @@ from datetime import date, datetime
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A contact at a company, or a member of staff. `key` is unique in the world."""
+    """A contact at a company, or a member of staff. `key` is unique in the world; `role` is a role of
+    `contact.role`, empty where nobody has filled it in."""
 
     key: str
     name: str
     email: str
     title: str = ""
     is_active: bool = True
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A contract: `seats` at `seat_price` (major units per seat and year). `end` is inclusive."""
+    """A contract: `seats` at `seat_price` (major units per seat and year). `end` is inclusive; `open_ended` says that
+    the vendor holds no end date (and no term) for it, whatever `end` says."""
 
     key: str
     start: date
@@ -34,6 +37,7 @@ class Term:
     currency: str
     auto_renew: bool
     notice_days: int
+    open_ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,9 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Company:
     """A customer. `names` maps system ("hubspot", "salesforce", "zendesk") to the spelling there; a system not in it
-    does not know the company. `usage` is (day, active users) for each day, oldest first; None where not measured.
-    `linked_by` says how the systems can be matched: explicit, crm_native, domain or name."""
+    does not know the company. `usage` is (day, active users) for each day, oldest first; a day that is not there was
+    not measured. `domain` is empty where nobody entered one. `linked_by` says how the systems can be matched: explicit,
+    crm_native, domain or name. `story` says what is going on there, for tests."""
 
     key: str
     names: dict[str, str]
@@ -90,6 +95,7 @@ class Company:
     deals: tuple[Deal, ...] = ()
     requests: tuple[Request, ...] = ()
     usage: tuple[tuple[date, int], ...] = ()
+    story: str = ""
 
 
 @dataclass(frozen=True, slots=True)
