@@ -25,6 +25,7 @@ from cssync.connectors.contract import (
     Vendor,
     Verdict,
 )
+from cssync.connectors.judging import error_body, judge_by_status, retry_after
 from cssync.connectors.settings import ConnectionSettings, Secret
 
 __all__ = [
@@ -53,4 +54,7 @@ __all__ = [
     "Tombstone",
     "Vendor",
     "Verdict",
+    "error_body",
+    "judge_by_status",
+    "retry_after",
 ]

@@ -1,0 +1,62 @@
+"""JSON from bytes, exactly: integers of any size, decimals that survive, and no body in any message."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from cssync.errors import ConnectionFault
+
+if TYPE_CHECKING:
+    from cssync.connectors.contract import Answer
+
+SIGNIFICANT = 15
+"""A binary double keeps every decimal of so many digits: `Decimal(repr(float(text))) == Decimal(text)`."""
+
+
+def _number(text: str) -> float | Decimal:
+    """Return a float where it keeps what was written, else a Decimal."""
+    value = float(text)
+    if len(text) <= SIGNIFICANT:
+        return value
+    exact = Decimal(text)
+    return value if Decimal(repr(value)) == exact else exact
+
+
+_decoder = msgspec.json.Decoder(float_hook=_number)
+
+
+def decode(answer: Answer) -> Any:
+    """Decode the JSON body of an answer.
+
+    Integers keep all digits. A number with a fraction or exponent is a float whose `repr` gives the written decimals
+    back; one with more digits than a float can hold (a 17-digit amount of money) is a Decimal.
+
+    Raises:
+        ConnectionFault: not JSON (HTML, cut off, empty) or nested too deep; names path and status, never the body.
+    """
+    try:
+        return _decoder.decode(answer.content)
+    except RecursionError:
+        why = "answered with JSON that is nested too deep"
+    except (msgspec.DecodeError, ValueError, ArithmeticError):
+        why = _what_it_is(answer)
+    place = urlsplit(answer.url).path or "a request"
+    connection = getattr(answer, "connection", "")
+    raise ConnectionFault(
+        f"{f'connection {connection!r}: ' if connection else ''}{place} {why} (status {answer.status})",
+        kept="nothing of this answer was used",
+        fix="try again; if it stays, a proxy or login page may answer in the vendor's place: check base_url",
+    )
+
+
+def _what_it_is(answer: Answer) -> str:
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not answer.content:
+        return "answered with an empty body where JSON was expected"
+    if kind == "text/html" or answer.content[:200].lstrip()[:1] == b"<":
+        return "answered with HTML where JSON was expected"
+    return f"answered with {len(answer.content)} bytes that are not valid JSON"

@@ -1,0 +1,125 @@
+"""Rate limits kept by ourselves: the arithmetic, and a limiter for one process.
+
+The arithmetic is the generic cell rate algorithm (GCRA, known from ATM networks as the virtual scheduling algorithm):
+one number a bucket, the theoretical arrival time (`tat`) of the next call. `cssync.store.limiter` keeps the same
+numbers in the store, where several processes share them.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from cssync.connectors.contract import Bucket
+from cssync.http.clock import SYSTEM, Clock
+
+
+class Limiter(Protocol):
+    """Says how long to wait; never sleeps itself. Buckets of different connections never touch each other."""
+
+    def acquire(self, connection: str, bucket: Bucket) -> float:
+        """Reserve the next free slot and return the seconds until it."""
+        ...
+
+    def hold(self, connection: str, bucket_name: str, seconds: float) -> None:
+        """Let nobody call on this bucket for so long: the vendor said so."""
+        ...
+
+    def held(self, connection: str, bucket_name: str) -> float:
+        """Return the seconds that a hold still lasts, 0.0 without one.
+
+        A caller that waited for its slot asks again before it sends: the hold may be younger than the reservation.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A bucket as GCRA sees it: one call each `interval` seconds, `burst` of them at once after a pause.
+
+    Any half-open window of `bucket.seconds` then holds at most burst + ceil(seconds / interval) - 1 calls, and the
+    interval is chosen so that this is `bucket.calls`: the vendor's limit is never exceeded, whether it counts fixed or
+    sliding windows. The price is the share (burst - 1) / calls of the steady rate; a burst of about sqrt(calls) keeps
+    it under 10 % for the large limits and still lets a small bucket answer the first few calls at once.
+    """
+
+    interval: float
+    burst: int
+
+    @classmethod
+    def of(cls, bucket: Bucket) -> Pace:
+        """Return the pace of a bucket; `calls` of 0 means that only holds apply."""
+        if bucket.calls <= 0:
+            return cls(0.0, 1)
+        burst = max(1, round(math.sqrt(bucket.calls)))
+        return cls(bucket.seconds / (bucket.calls - burst + 1), burst)
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The state of a bucket, in seconds of one clock. `blocked_until` ends a hold."""
+
+    tat: float = 0.0
+    blocked_until: float = 0.0
+
+
+QUEUE = 200
+"""No more callers than this queue for one bucket; a `tat` further ahead means that the clock was set back."""
+
+
+def reserve(level: Level, pace: Pace, now: float) -> tuple[Level, float]:
+    """Take the next slot: return the new state and the seconds to wait for it."""
+    tat = min(level.tat, now + pace.interval * (pace.burst + QUEUE))
+    slot = max(now, tat - (pace.burst - 1) * pace.interval, level.blocked_until)
+    return replace(level, tat=max(tat, slot) + pace.interval), slot - now
+
+
+def block(level: Level, seconds: float, now: float) -> Level:
+    """Hold the bucket for `seconds`; a hold that lasts longer already stays."""
+    return replace(level, blocked_until=max(level.blocked_until, now + seconds))
+
+
+class ProcessLimiter:
+    """Buckets in memory, shared by the threads of this process."""
+
+    def __init__(self, clock: Clock = SYSTEM) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._levels: dict[tuple[str, str], Level] = {}
+
+    def acquire(self, connection: str, bucket: Bucket) -> float:
+        """See `Limiter.acquire`."""
+        key = (connection, bucket.name)
+        with self._lock:
+            level, wait = reserve(self._levels.get(key, Level()), Pace.of(bucket), self._clock.monotonic())
+            self._levels[key] = level
+        return wait
+
+    def hold(self, connection: str, bucket_name: str, seconds: float) -> None:
+        """See `Limiter.hold`."""
+        key = (connection, bucket_name)
+        with self._lock:
+            self._levels[key] = block(self._levels.get(key, Level()), seconds, self._clock.monotonic())
+
+    def held(self, connection: str, bucket_name: str) -> float:
+        """See `Limiter.held`."""
+        with self._lock:
+            level = self._levels.get((connection, bucket_name), Level())
+        return max(0.0, level.blocked_until - self._clock.monotonic())
+
+
+class _Unlimited:
+    def acquire(self, connection: str, bucket: Bucket) -> float:
+        return 0.0
+
+    def hold(self, connection: str, bucket_name: str, seconds: float) -> None:
+        pass
+
+    def held(self, connection: str, bucket_name: str) -> float:
+        return 0.0
+
+
+UNLIMITED: Limiter = _Unlimited()
+"""Keeps no limit: for benchmarks and tests against a vendor of our own. Answers of the vendor are still obeyed."""

@@ -1,0 +1,207 @@
+"""One exchange over the network: httpx lives here and nowhere else."""
+
+from __future__ import annotations
+
+import functools
+import http.cookiejar
+import ssl
+import threading
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpcore
+import httpx
+
+from cssync import __version__
+from cssync.connectors.contract import Answer
+from cssync.http.clock import Clock
+from cssync.http.guard import Guard, GuardedNetwork
+
+MAX_BODY = 256 * 2**20
+"""Largest body in bytes after decompression; the largest honest answers are Salesforce bulk results."""
+MAX_RATIO, RATIO_FROM = 250, 16 * 2**20
+"""A body beyond 16 MiB that was packed more than 250 : 1 is a bomb; JSON records pack 5 to 30 : 1."""
+MAX_HEADERS = 200
+MAX_SECONDS = 600.0
+"""Longest exchange: Salesforce itself gives up after 10 minutes."""
+TIMEOUT = httpx.Timeout(connect=10.0, read=150.0, write=60.0, pool=60.0)
+"""150 s without a byte: a SOQL query may take 120 s before its first one."""
+PIECE = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Answer):
+    """An answer that knows its connection, for messages. `url` is without the query."""
+
+    connection: str = ""
+
+
+class Interrupted(Exception):  # noqa: N818 - the session turns it into an error with a name
+    """No readable answer.
+
+    sent: the request may have reached the vendor. passing: trying again may help.
+    """
+
+    def __init__(self, reason: str, *, sent: bool = True, passing: bool = True, fix: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.sent = sent
+        self.passing = passing
+        self.fix = fix
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Certificates of certifi, or those of the file that SSL_CERT_FILE names. Cached: building it takes 20 ms."""
+    return httpx.create_ssl_context()
+
+
+class _Transport(httpx.HTTPTransport):
+    """httpx's transport with its connection pool on our guarded network; httpx has no parameter for that."""
+
+    def __init__(self, guard: Guard, connections: int) -> None:
+        super().__init__(verify=_tls(), trust_env=False)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=_tls(),
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=30.0,
+            network_backend=GuardedNetwork(guard),
+        )
+
+
+class Wire:
+    """Sends requests of one connection, at most `concurrency` at a time."""
+
+    def __init__(self, guard: Guard, concurrency: int, clock: Clock) -> None:
+        self._connection = guard.connection
+        self._clock = clock
+        self._room = threading.BoundedSemaphore(concurrency)
+        self._client = httpx.Client(
+            transport=_Transport(guard, concurrency),
+            timeout=TIMEOUT,
+            follow_redirects=False,
+            trust_env=False,
+            cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
+            headers={
+                "User-Agent": f"cssync/{__version__}",
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+            },
+        )
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._client.close()
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Received:
+        """Send once and read the whole answer, whatever its status.
+
+        Raises:
+            Interrupted: no readable answer.
+        """
+        try:
+            request = self._client.build_request(
+                method, url, params=params or None, content=content, data=form, headers=headers
+            )
+            with self._room:
+                started = self._clock.monotonic()
+                response = self._client.send(request, stream=True)
+                try:
+                    body = b"".join(self._body(response, started))
+                finally:
+                    response.close()
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):
+            # The library's own text quotes the header, and with it the token.
+            raise Interrupted(
+                "the request cannot be formed: its URL or a header holds a character that is not allowed",
+                sent=False,
+                passing=False,
+                fix="look for a line break or a character beyond ASCII in the credential",
+            ) from None
+        except httpx.TransportError as error:
+            raise _interruption(error) from error
+        return Received(
+            response.status_code,
+            dict(response.headers.items()),
+            body,
+            str(request.url.copy_with(query=None)),
+            self._connection,
+        )
+
+    def _body(self, response: httpx.Response, started: float) -> Iterator[bytes]:
+        if len(response.headers) > MAX_HEADERS:
+            raise Interrupted(f"the answer has more than {MAX_HEADERS} headers", passing=False)
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("identity", "", "gzip", "x-gzip"):
+            raise Interrupted("the answer is packed in a way that was not asked for", passing=False)
+        counted = _Counted(response.iter_raw())
+        size = 0
+        for piece in _inflated(counted) if "gzip" in encoding else counted:
+            size += len(piece)
+            if size > MAX_BODY or (size > RATIO_FROM and size > MAX_RATIO * counted.size):
+                raise Interrupted(f"the answer is too large ({size >> 20} MiB and more)", passing=False)
+            if self._clock.monotonic() - started > MAX_SECONDS:
+                raise Interrupted(f"the answer took longer than {MAX_SECONDS:.0f} s")
+            yield piece
+
+
+class _Counted:
+    """Chunks as they come in, with the number of their bytes so far."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self.size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self.size += len(chunk)
+            yield chunk
+
+
+def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Unpack gzip in pieces of at most 1 MiB, so that a bomb is noticed before it has grown."""
+    engine = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    fed = False
+    try:
+        for chunk in chunks:
+            fed = fed or bool(chunk)
+            while chunk and not engine.eof:
+                yield engine.decompress(chunk, PIECE)
+                chunk = engine.unconsumed_tail
+        yield engine.flush()
+    except zlib.error:
+        raise Interrupted("the answer's compression is damaged") from None
+    if fed and not engine.eof:
+        raise Interrupted("the answer was cut off")
+
+
+def _interruption(error: httpx.TransportError) -> Interrupted:
+    """Say in our words what went wrong on the way; only connecting happens before anything is sent."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Interrupted(
+                f"the server's certificate is not trusted ({cause.verify_message})",
+                sent=False,
+                passing=False,
+                fix="check base_url; for a certificate authority of your own set SSL_CERT_FILE to its file",
+            )
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
+        late = isinstance(error, httpx.TimeoutException)
+        return Interrupted("no connection in time" if late else f"no connection ({error})", sent=False)
+    if isinstance(error, httpx.TimeoutException):
+        return Interrupted("no answer in time")
+    return Interrupted("the connection broke before the whole answer was there")

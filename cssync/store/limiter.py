@@ -1,0 +1,92 @@
+"""The rate limit that all threads and processes of a workspace share: one row per connection and bucket."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+from cssync.connectors.contract import Bucket
+from cssync.http.clock import SYSTEM, Clock
+from cssync.http.limit import Level, Pace, block, reserve
+
+_READ = "SELECT tat, blocked_until FROM rate_limit WHERE bucket = ?"
+_WRITE = """
+INSERT INTO rate_limit (bucket, tat, blocked_until, updated_at) VALUES (?, ?, ?, ?)
+ON CONFLICT (bucket) DO UPDATE
+   SET tat = excluded.tat, blocked_until = excluded.blocked_until, updated_at = excluded.updated_at
+"""
+
+
+class StoreLimiter:
+    """A `cssync.http.Limiter` over the table `rate_limit` of an existing store; use it as a context manager.
+
+    It has a connection of its own, so that a slot can be taken while the writer of a page has a transaction open for
+    a moment, and does not wait for the disk (`synchronous=NORMAL`): a slot lost in a power cut costs one call too
+    many, and the vendor's 429 corrects it. Times are epoch seconds, the only clock that processes share.
+    """
+
+    def __init__(self, path: Path, clock: Clock = SYSTEM) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA synchronous = NORMAL")
+
+    def __enter__(self) -> StoreLimiter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the state stays in the store."""
+        self._db.close()
+
+    def acquire(self, connection: str, bucket: Bucket) -> float:
+        """Reserve the next free slot over all processes and return the seconds until it."""
+        key = f"{connection}/{bucket.name}"
+        if bucket.calls <= 0:
+            return self.held(connection, bucket.name)
+        with self._transaction() as now:
+            level, wait = reserve(self._level(key), Pace.of(bucket), now)
+            self._save(key, level, now)
+        return wait
+
+    def hold(self, connection: str, bucket_name: str, seconds: float) -> None:
+        """Stop everybody, in whatever process, from calling on this bucket for so long."""
+        key = f"{connection}/{bucket_name}"
+        with self._transaction() as now:
+            self._save(key, block(self._level(key), seconds, now), now)
+
+    def held(self, connection: str, bucket_name: str) -> float:
+        """Return the seconds that a hold still lasts, 0.0 without one."""
+        with self._lock:
+            level = self._level(f"{connection}/{bucket_name}")
+        return max(0.0, level.blocked_until - self._clock.time())
+
+    def _level(self, key: str) -> Level:
+        with closing(self._db.execute(_READ, (key,))) as cursor:
+            row = cursor.fetchone()
+        return Level(row[0] or 0.0, row[1] or 0.0) if row else Level()
+
+    def _save(self, key: str, level: Level, now: float) -> None:
+        stamp = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._db.execute(_WRITE, (key, level.tat, level.blocked_until, stamp)).close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[float]:
+        """BEGIN IMMEDIATE, so that reading and writing are one step; yields the time read inside it."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE").close()
+            try:
+                yield self._clock.time()
+            except BaseException:
+                self._db.execute("ROLLBACK").close()
+                raise
+            self._db.execute("COMMIT").close()
