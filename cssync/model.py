@@ -11,7 +11,7 @@ integer  whole number                                             INTEGER
 real     measured number                                          REAL
 bool     0 or 1                                                   INTEGER
 date     calendar date `YYYY-MM-DD`, no zone                      TEXT
-instant  UTC, `YYYY-MM-DDTHH:MM:SS[.ffffff]Z`                     TEXT
+instant  UTC, `YYYY-MM-DDTHH:MM:SSZ`, whole seconds                TEXT
 money    whole minor units (JPY 0, USD 2, KWD 3 decimals) in the  INTEGER
          row's `currency`
 json     JSON text                                                TEXT
@@ -351,7 +351,8 @@ TABLES: tuple[Table, ...] = (
             _c("master_connection", "text", "connection whose values win"),
             _c("created_at", "instant", "when the account was first linked"),
             _c("updated_at", "instant", "when a unified value last changed"),
-            _c("deleted_at", "instant", "every source record is deleted"),
+            _c("deleted_at", "instant", "every source record is deleted, or the account was merged into another"),
+            _c("merged_into", "text", "uid of the account that took this one over"),
         ),
         ("uid",),
     ),

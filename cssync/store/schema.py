@@ -30,7 +30,7 @@ def column_names(entity: Entity) -> tuple[str, ...]:
 
 def versioned(entity: Entity) -> tuple[str, ...]:
     """Columns whose change makes a new version, and with it a row of `history`."""
-    return tuple(c for c in column_names(entity) if c not in ("connection", "source_id", *UNVERSIONED))
+    return tuple(c for c in column_names(entity) if c not in ("connection", "source_id", "updated_at", *UNVERSIONED))
 
 
 def _columns(columns: Iterable[Column], not_null: tuple[str, ...]) -> list[str]:

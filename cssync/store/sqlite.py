@@ -71,11 +71,15 @@ class Store:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             except OSError as error:
-                raise ConfigError(f"the store {path} cannot be created: {error.strerror}", fix="correct `store:`") from None
+                raise ConfigError(
+                    f"the store {path} cannot be created: {error.strerror}", fix="correct `store:`"
+                ) from None
         try:
             db = Database(_connect(path))
         except sqlite3.Error as error:
-            raise ConfigError(f"{path} is not a cssync store ({error})", fix="correct `store:` in cssync.yaml") from None
+            raise ConfigError(
+                f"{path} is not a cssync store ({error})", fix="correct `store:` in cssync.yaml"
+            ) from None
         store = cls(path, db)
         try:
             store._migrate()
@@ -85,7 +89,9 @@ class Store:
             store.close()
             if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
                 raise CssyncError(f"the store {path} stayed locked by another process", fix="try again") from None
-            raise ConfigError(f"{path} is not a cssync store ({error})", fix="correct `store:` in cssync.yaml") from None
+            raise ConfigError(
+                f"{path} is not a cssync store ({error})", fix="correct `store:` in cssync.yaml"
+            ) from None
         except BaseException:
             store.close()
             raise

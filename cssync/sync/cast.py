@@ -1,0 +1,150 @@
+"""A vendor's value -> the declared type of a column.
+
+Each function returns None for an empty value and raises ValueError, in words for the admin, for one it cannot read.
+Nothing is guessed: `5,0` is no number, `2026-13-01` is no date.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cssync.model import decimals
+
+INT64 = 2**63
+
+
+def text(value: Any) -> str | None:
+    """Text without NUL; "" is None. Whole numbers become their digits."""
+    if isinstance(value, str):
+        return (value.replace("\0", "") if "\0" in value else value) or None
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float, Decimal)):
+        return str(value)
+    raise ValueError("a single value was expected, not a list or an object")
+
+
+def _decimal(value: Any) -> Decimal | None:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, bool):
+        raise ValueError("a number was expected, not true or false")
+    try:
+        number = Decimal(str(value).strip()) if not isinstance(value, (int, Decimal)) else Decimal(value)
+    except (InvalidOperation, ValueError):
+        raise ValueError("not a number") from None
+    if not number.is_finite() or abs(number.adjusted()) > 30:
+        raise ValueError("not a number of usable size")
+    return number
+
+
+def integer(value: Any) -> int | None:
+    """A whole number that fits 64 bits; `5000.00` is 5000."""
+    if type(value) is int and -INT64 <= value < INT64:
+        return value
+    number = _decimal(value)
+    if number is None:
+        return None
+    if number != number.to_integral_value() or not -INT64 <= number < INT64:
+        raise ValueError("not a whole number")
+    return int(number)
+
+
+def real(value: Any) -> float | None:
+    """A finite number."""
+    if type(value) is float and math.isfinite(value):
+        return value
+    number = _decimal(value)
+    return None if number is None else float(number)
+
+
+TRUTH = {"true": 1, "false": 0, "1": 1, "0": 0, "yes": 1, "no": 0}
+
+
+def boolean(value: Any) -> int | None:
+    """1 or 0."""
+    if value is None or value == "":
+        return None
+    found = TRUTH.get(str(value).strip().lower())
+    if found is None:
+        raise ValueError("neither true nor false")
+    return found
+
+
+def moment(value: Any) -> datetime:
+    """Read ISO 8601 with an offset, or epoch seconds or milliseconds, as an aware UTC datetime."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    raw = str(value).strip()
+    if raw.isdigit() and 9 <= len(raw) <= 14:
+        return datetime.fromtimestamp(int(raw) / (1000 if len(raw) > 11 else 1), UTC)
+    try:
+        parsed = datetime.fromisoformat(raw)
+    except ValueError:
+        raise ValueError("not a point in time") from None
+    if parsed.tzinfo is None:
+        if len(raw) > 10:
+            raise ValueError("a point in time without a time zone")
+        parsed = parsed.replace(tzinfo=UTC)
+    return parsed.astimezone(UTC)
+
+
+def stamp(value: datetime) -> str:
+    """Write an aware datetime the way the store does: UTC, whole seconds, `Z`."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def instant(value: Any) -> str | None:
+    """A point in time in the store's form."""
+    return None if value is None or value == "" else stamp(moment(value))
+
+
+def day(value: Any, zone: ZoneInfo) -> str | None:
+    """A calendar date. A datetime at midnight UTC is that date; any other one is the date in `zone`."""
+    if value is None or value == "":
+        return None
+    raw = str(value).strip()
+    if len(raw) == 10:
+        try:
+            return date.fromisoformat(raw).isoformat()
+        except ValueError:
+            if not raw.isdigit():
+                raise ValueError("not a date") from None
+    found = moment(raw)
+    if (found.hour, found.minute, found.second) == (0, 0, 0):
+        return found.date().isoformat()
+    return found.astimezone(zone).date().isoformat()
+
+
+def minor_units(value: Any, currency: str) -> int | None:
+    """An amount in major units -> whole minor units of its currency, rounded half-up."""
+    number = _decimal(value)
+    if number is None:
+        return None
+    return int((number * (10 ** decimals(currency))).quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def jsontext(value: Any) -> str | None:
+    """JSON text with sorted keys, so that equal values are equal text."""
+    if value is None:
+        return None
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+
+
+SIMPLE: dict[str, Callable[[Any], Any]] = {
+    "text": text,
+    "integer": integer,
+    "real": real,
+    "bool": boolean,
+    "instant": instant,
+    "json": jsontext,
+}
+"""Casts that need nothing but the value; dates need the zone, money its currency."""

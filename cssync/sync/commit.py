@@ -1,0 +1,228 @@
+"""Commit a page: rows, tombstones, quarantine, checkpoint and counts in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from cssync.connectors import Tombstone
+from cssync.errors import ConnectionFault
+from cssync.store import Fence, Store
+from cssync.store.schema import quote
+from cssync.sync import cast
+
+if TYPE_CHECKING:
+    from cssync.sync.engine import Batch, Job
+
+MASS_DELETION = (50, 0.05)
+"""More accounts than this, or than this share, vanishing in one full pass is taken for a fault, not for the truth."""
+
+
+def commit_page(store: Store, job: Job, batch: Batch, *, run_id: str, fence: Fence | None) -> None:
+    """Store one page of a stream and add its outcomes to the job's report.
+
+    Raises:
+        LeaseLost: refused by the fence; nothing of the page is stored.
+        ConnectionFault: a full pass would delete an implausible share of the accounts.
+    """
+    name, page, report = job.connection.name, batch.page, job.report
+    known_at = cast.stamp(job.session.now())
+    with store.transaction(fence) as conn:
+        new, changed = _upsert(store, conn, job, batch, known_at)
+        echoes = _echoes(conn, job, batch, new | changed) if job.writes_back else set()
+        gone = _bury(store, conn, job, page.deleted, known_at)
+        _quarantine(conn, job, batch, known_at)
+        if job.full:
+            _mark_seen(conn, job, batch)
+            if page.last:
+                gone |= _sweep(store, conn, job, known_at)
+        if page.cursor is not None:
+            conn.execute(
+                """INSERT INTO source_state (connection, stream, cursor, last_attempt_at) VALUES (?, ?, ?, ?)
+                   ON CONFLICT (connection, stream) DO UPDATE SET cursor = excluded.cursor""",
+                (name, job.stream.name, msgspec.json.encode(page.cursor).decode(), known_at),
+            )
+    _count(job, batch, new, changed, echoes, gone)
+    report.requests = job.session.requests
+
+
+def _upsert(store: Store, conn: sqlite3.Connection, job: Job, batch: Batch, known_at: str) -> tuple[set[str], set[str]]:
+    """Store every row of the page; return the records that are new and those that changed."""
+    name = job.connection.name
+    by_entity: dict[str, list[dict[str, object]]] = {}
+    incomplete = set(batch.page.incomplete)
+    complete = [record for record in batch.rows if record.key not in incomplete]
+    for record in complete:
+        for entity, row in record.rows:
+            by_entity.setdefault(entity, []).append(row)
+        for entity, source_id in record.gone:
+            store.tombstone(conn, entity, name, [source_id], known_at)
+    inserted: set[tuple[str, str]] = set()
+    updated: set[tuple[str, str]] = set()
+    for entity, rows in by_entity.items():
+        result = store.upsert(conn, entity, name, rows, known_at)
+        inserted.update((entity, i) for i in result.new)
+        updated.update((entity, i) for i in result.changed)
+    new: set[str] = set()
+    changed: set[str] = set()
+    moved = inserted | updated
+    for record in complete if moved else ():
+        ids = [(entity, row["source_id"]) for entity, row in record.rows]
+        if ids and ids[0] in inserted:
+            new.add(record.key)
+        elif any(i in moved for i in ids):
+            changed.add(record.key)
+    return new, changed
+
+
+def _echoes(conn: sqlite3.Connection, job: Job, batch: Batch, moved: set[str]) -> set[str]:
+    """Records that came back only because we wrote them: nothing changed but the vendor's modification time."""
+    times = {
+        row["source_id"]: row.get("updated_at")
+        for record in batch.rows
+        if record.key not in moved
+        for entity, row in record.rows
+        if entity == job.stream.entity
+    }
+    if not times:
+        return set()
+    found = conn.execute(
+        f"""SELECT r.source_id FROM {quote(job.stream.entity)} r JOIN json_each(?) given ON given.key = r.source_id
+            WHERE r.connection = ? AND r.updated_at IS NOT given.value AND EXISTS (SELECT 1 FROM written w
+            WHERE w.connection = r.connection AND w.stream = ? AND w.source_id = r.source_id)""",
+        (msgspec.json.encode(times).decode(), job.connection.name, job.stream.name),
+    ).fetchall()
+    echoes = {row[0] for row in found}
+    conn.executemany(
+        f"UPDATE {quote(job.stream.entity)} SET updated_at = ? WHERE connection = ? AND source_id = ?",
+        [(times[i], job.connection.name, i) for i in echoes],
+    )
+    return echoes
+
+
+def _bury(store: Store, conn: sqlite3.Connection, job: Job, deleted: Iterable[Tombstone], known_at: str) -> set[str]:
+    """Tombstone deleted records in every entity the stream feeds; remember the survivor of a merge."""
+    deleted = list(deleted)
+    if not deleted:
+        return set()
+    name, ids = job.connection.name, [t.source_id for t in deleted]
+    gone = store.tombstone(conn, job.stream.entity, name, ids, known_at)
+    others = {e for c, s, e in _feeds(conn, job) if e != job.stream.entity}
+    for entity in sorted(others):
+        gone |= store.tombstone(conn, entity, name, ids, known_at) if entity != "crm_state" else set()
+        store.tombstone(conn, entity, name, [f"{job.stream.name}/{i}" for i in ids], known_at)
+    if job.stream.entity == "account_source":
+        conn.executemany(
+            "UPDATE account_source SET merged_into = ? WHERE connection = ? AND source_id = ? AND merged_into IS NOT ?",
+            [(t.merged_into, name, t.source_id, t.merged_into) for t in deleted if t.merged_into],
+        )
+    return gone & set(ids)
+
+
+def _feeds(conn: sqlite3.Connection, job: Job) -> list[tuple[str, str, str]]:
+    rows = conn.execute(
+        "SELECT connection, stream, entity FROM source_feed WHERE connection = ? AND stream = ?",
+        (job.connection.name, job.stream.name),
+    )
+    return [tuple(row) for row in rows]
+
+
+def _quarantine(conn: sqlite3.Connection, job: Job, batch: Batch, known_at: str) -> None:
+    """List bad records, and strike those off the list that came through this time."""
+    place = (job.connection.name, job.stream.name)
+    conn.executemany(
+        """INSERT INTO quarantine (connection, stream, source_id, field, reason, raw, first_seen_at, last_seen_at)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (connection, stream, source_id) DO UPDATE SET
+           field = excluded.field, reason = excluded.reason, raw = excluded.raw,
+           last_seen_at = excluded.last_seen_at""",
+        [(*place, bad.source_id, bad.field, bad.reason, bad.raw, known_at, known_at) for bad in batch.bad],
+    )
+    held = conn.execute("SELECT source_id FROM quarantine WHERE connection = ? AND stream = ?", place).fetchall()
+    if len(held) > len(batch.bad):
+        well = {record.key for record in batch.rows} | {t.source_id for t in batch.page.deleted}
+        conn.executemany(
+            "DELETE FROM quarantine WHERE connection = ? AND stream = ? AND source_id = ?",
+            [(*place, row[0]) for row in held if row[0] in well],
+        )
+
+
+def _mark_seen(conn: sqlite3.Connection, job: Job, batch: Batch) -> None:
+    conn.execute(
+        """CREATE TEMP TABLE IF NOT EXISTS seen
+           (connection, stream, source_id, PRIMARY KEY (connection, stream, source_id))"""
+    )
+    ids = [*(r.key for r in batch.rows), *(b.source_id for b in batch.bad)]
+    conn.executemany(
+        "INSERT OR IGNORE INTO temp.seen VALUES (?, ?, ?)", [(job.connection.name, job.stream.name, i) for i in ids]
+    )
+
+
+def _sweep(store: Store, conn: sqlite3.Connection, job: Job, known_at: str) -> set[str]:
+    """After a full pass: tombstone the stream's live rows that the vendor no longer lists."""
+    entity, name = job.stream.entity, job.connection.name
+    live = f"FROM {quote(entity)} WHERE connection = ? AND deleted_at IS NULL AND source_id NOT LIKE '%/%'"
+    unseen = conn.execute(
+        f"""SELECT source_id {live} AND source_id NOT IN
+            (SELECT source_id FROM temp.seen WHERE connection = ? AND stream = ?)""",
+        (name, name, job.stream.name),
+    ).fetchall()
+    conn.execute("DELETE FROM temp.seen WHERE connection = ? AND stream = ?", (name, job.stream.name))
+    if entity == "account_source" and unseen:
+        total = conn.execute(f"SELECT count(*) {live}", (name,)).fetchone()[0]
+        if len(unseen) > MASS_DELETION[0] or len(unseen) > max(2, MASS_DELETION[1] * total):
+            raise ConnectionFault(
+                f"{name}.{job.stream.name}: {len(unseen)} of {total} accounts are no longer listed by the vendor",
+                kept="nothing was deleted",
+                fix="check the credentials' permissions (a record that may not be seen looks deleted)",
+            )
+    return _bury(store, conn, job, [Tombstone(row[0]) for row in unseen], known_at)
+
+
+def _count(job: Job, batch: Batch, new: set[str], changed: set[str], echoes: set[str], gone: set[str]) -> None:
+    report, page = job.report, batch.page
+    incomplete = set(page.incomplete)
+    seen: set[str] = set()
+    for record in batch.rows:
+        first = record.key not in seen
+        seen.add(record.key)
+        report.incomplete += record.key in incomplete
+        report.new += first and record.key in new
+        report.changed += first and record.key in changed
+        report.echo += first and record.key in echoes
+    report.tombstoned += len(gone)
+    report.quarantined += len(batch.bad)
+    report.read += (
+        len(batch.rows) + len(batch.bad) + len(page.deleted) + len(gone - {t.source_id for t in page.deleted})
+    )
+    report.same = report.read - (
+        report.new + report.changed + report.echo + report.tombstoned + report.incomplete + report.quarantined
+    )
+
+
+def remember_stream(store: Store, job: Job, *, complete: bool, fence: Fence | None) -> None:
+    """Write the stream's state after its last page; a failed try leaves checkpoint and last success as they were."""
+    report, name = job.report, job.connection.name
+    with store.transaction(fence) as conn:
+        rows = conn.execute(
+            f"SELECT count(*) FROM {quote(job.stream.entity)} WHERE connection = ? AND deleted_at IS NULL", (name,)
+        ).fetchone()[0]
+        conn.execute(
+            """INSERT INTO source_state (
+               connection, stream, last_attempt_at, last_success_at, outcome, error, rows_stored)
+               VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (connection, stream) DO UPDATE SET
+               last_attempt_at = excluded.last_attempt_at, outcome = excluded.outcome, error = excluded.error,
+               last_success_at = coalesce(excluded.last_success_at, last_success_at),
+               rows_stored = excluded.rows_stored""",
+            (
+                name,
+                job.stream.name,
+                job.started_at,
+                job.started_at if complete else None,
+                report.outcome,
+                report.error.message if report.error else None,
+                rows,
+            ),
+        )

@@ -1,0 +1,339 @@
+"""Pull streams into the store.
+
+One thread a stream reads pages and normalises them; one writer (the caller's thread) commits each page's rows,
+tombstones, quarantine and checkpoint in one transaction, behind a queue of a few pages. A stream that fails stops
+alone, its checkpoint as its last page left it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import msgspec
+
+from cssync.config import Connection, Workspace
+from cssync.connectors import Page, PullRequest, Session, Stream
+from cssync.errors import ConnectionFault, CssyncError, LeaseHeld, RecordError, TransientFault
+from cssync.store import Fence, Store
+from cssync.sync import cast
+from cssync.sync.commit import commit_page, remember_stream
+from cssync.sync.normalise import Normaliser, Rows
+
+PAGES_IN_FLIGHT = 4
+"""Pages that wait for the writer, over all streams: what bounds memory."""
+
+VERSION_FIELDS = ("updatedAt", "updated_at", "SystemModstamp")
+"""Where the vendors we know keep a record's modification time: a page with the same ids and times is the same page."""
+
+COUNTS = ("read", "new", "changed", "same", "echo", "tombstoned", "incomplete", "quarantined")
+
+
+@dataclass(slots=True)
+class StreamReport:
+    """What became of one stream: read = new + changed + same + echo + tombstoned + incomplete + quarantined."""
+
+    connection: str
+    stream: str
+    entity: str
+    outcome: str = "ok"
+    read: int = 0
+    new: int = 0
+    changed: int = 0
+    same: int = 0
+    echo: int = 0
+    tombstoned: int = 0
+    incomplete: int = 0
+    quarantined: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+    error: CssyncError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A record that could not be normalised."""
+
+    source_id: str
+    field: str
+    reason: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A page, normalised and ready to commit. `keys` holds the id of each good record, in order."""
+
+    page: Page
+    rows: Sequence[Rows]
+    bad: Sequence[Bad]
+
+
+@dataclass(slots=True)
+class Job:
+    """One stream being pulled."""
+
+    connection: Connection
+    stream: Stream
+    session: Session
+    normalise: Normaliser
+    request: PullRequest
+    report: StreamReport
+    full: bool
+    writes_back: bool
+    started_at: str = ""
+    began: float = field(default_factory=time.monotonic)
+    closed: bool = False
+    last_page: str = ""
+    cursors: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    job: Job
+    batch: Batch | None = None
+    error: CssyncError | None = None
+
+
+Progress = Callable[[StreamReport], None]
+
+
+def sync(
+    store: Store,
+    workspace: Workspace,
+    sessions: Mapping[str, Session | CssyncError],
+    *,
+    only: str | None = None,
+    stream: str | None = None,
+    full: bool = False,
+    run_id: str,
+    fence: Fence | None = None,
+    progress: Progress | None = None,
+) -> list[StreamReport]:
+    """Pull every stream of every connection (or of connection `only`, or its one `stream`) into the store.
+
+    A connection whose session is an error fails its streams with that error. `full` reads from the beginning and
+    tombstones what is no longer there. Returns a report for each stream, in configuration order.
+
+    Raises:
+        LeaseLost: another run took over; what was committed before stays.
+    """
+    remember_feeds(store, workspace, fence)
+    jobs, reports = _jobs(store, workspace, sessions, only=only, stream=stream, full=full)
+    inbox: queue.Queue[_Message] = queue.Queue(maxsize=PAGES_IN_FLIGHT)
+    stop = threading.Event()
+    open_jobs = len(jobs)
+    with ThreadPoolExecutor(max_workers=max(1, len(jobs)), thread_name_prefix="pull") as readers:
+        gates = {name: threading.Semaphore(4) for name in workspace.connections}
+        for job in jobs:
+            readers.submit(_read, job, inbox, stop, gates[job.connection.name])
+        try:
+            while open_jobs:
+                message = inbox.get()
+                job = message.job
+                if message.batch is None:
+                    open_jobs -= 1
+                    _close(store, job, message.error, fence)
+                elif job.report.error is None:
+                    try:
+                        commit_page(store, job, message.batch, run_id=run_id, fence=fence)
+                    except LeaseHeld:
+                        raise
+                    except CssyncError as error:
+                        job.report.error = error
+                if progress:
+                    progress(job.report)
+        finally:
+            stop.set()
+    remember_reports(store, reports, run_id, fence)
+    return reports
+
+
+def _jobs(
+    store: Store,
+    workspace: Workspace,
+    sessions: Mapping[str, Session | CssyncError],
+    *,
+    only: str | None,
+    stream: str | None,
+    full: bool,
+) -> tuple[list[Job], list[StreamReport]]:
+    jobs: list[Job] = []
+    reports: list[StreamReport] = []
+    for connection in workspace.connections.values():
+        if only is not None and connection.name != only:
+            continue
+        session = sessions[connection.name]
+        for declared in connection.streams:
+            if stream is not None and declared.name != stream:
+                continue
+            report = StreamReport(connection.name, declared.name, declared.entity)
+            reports.append(report)
+            if isinstance(session, CssyncError):
+                report.outcome, report.error = "failed", session
+                continue
+            jobs.append(_job(store, workspace, connection, declared, session, report, full))
+    return jobs, reports
+
+
+def _job(
+    store: Store,
+    workspace: Workspace,
+    connection: Connection,
+    stream: Stream,
+    session: Session,
+    report: StreamReport,
+    full: bool,
+) -> Job:
+    mapped = connection.mapped.get(stream.name, {})
+    back = workspace.writeback.get(connection.name)
+    written = tuple(back.fields) if back and back.to == stream.name else ()
+    rows = store.query(
+        "SELECT cursor FROM source_state WHERE connection = ? AND stream = ?", (connection.name, stream.name)
+    )
+    cursor = msgspec.json.decode(rows[0]["cursor"]) if rows and rows[0]["cursor"] and not full else None
+    fields = tuple(dict.fromkeys((*stream.fields_of, *mapped, *written)))
+    now = session.now()
+    return Job(
+        connection=connection,
+        stream=stream,
+        session=session,
+        normalise=Normaliser(
+            stream,
+            mapped=mapped,
+            written=written,
+            timezone=workspace.timezone,
+            currency=workspace.currency,
+            today=now.astimezone(workspace.timezone).date().isoformat(),
+        ),
+        request=PullRequest(cursor=cursor, fields=fields, lag=stream.lag or timedelta(0)),
+        report=report,
+        full=full,
+        writes_back=bool(written),
+        started_at=cast.stamp(now),
+    )
+
+
+def _read(job: Job, inbox: queue.Queue[_Message], stop: threading.Event, gate: threading.Semaphore) -> None:
+    """Read one stream to its end; runs in a thread of its own and always ends with a message without a batch."""
+    error: CssyncError | None = None
+    where = f"{job.connection.name}.{job.stream.name}"
+    try:
+        with gate:
+            ended = False
+            for page in job.stream.pages(job.session, job.request):
+                _must_move(job, page, where)
+                ended = page.last
+                if stop.is_set() or not _put(inbox, _Message(job, _normalise(job, page)), stop):
+                    return
+            if not ended:
+                error = ConnectionFault(
+                    f"{where}: the connector stopped before the stream's end",
+                    kept="pages read so far are stored; the next run goes on from there",
+                    fix="run again; if it stays, report it to the connector's author",
+                )
+    except CssyncError as fault:
+        error = fault
+    except Exception as bug:  # noqa: BLE001 - a connector's bug must stop only its own stream
+        error = ConnectionFault(
+            f"{where}: the connector failed with {type(bug).__name__}: {bug}",
+            kept="pages read so far are stored; other streams are not affected",
+            fix="report it to the connector's author; `cssync -v` shows where",
+        )
+        error.__cause__ = bug
+    _put(inbox, _Message(job, error=error), stop)
+
+
+def _put(inbox: queue.Queue[_Message], message: _Message, stop: threading.Event) -> bool:
+    while not stop.is_set():
+        try:
+            inbox.put(message, timeout=0.2)
+        except queue.Full:
+            continue
+        return True
+    return False
+
+
+def _must_move(job: Job, page: Page, where: str) -> None:
+    """Stop a stream whose pages repeat: a vendor's cursor that does not advance would never end."""
+    key = job.stream.feeds[0].key
+    versions = [[r.get(name) for name in (key, *VERSION_FIELDS)] for r in page.records]
+    prints = hashlib.blake2b(repr(versions).encode(), digest_size=8).hexdigest()
+    cursor = "" if page.cursor is None else msgspec.json.encode(page.cursor).decode()
+    repeated = (page.records and prints == job.last_page) or (cursor and cursor in job.cursors and not page.last)
+    if repeated:
+        raise ConnectionFault(
+            f"{where}: the vendor's paging does not advance (page {prints} came twice)",
+            kept="the checkpoint is the last good page's",
+            fix="run again; if it stays, ask the vendor's support with the fingerprint above",
+        )
+    job.last_page = prints
+    if cursor:
+        job.cursors.add(hashlib.blake2b(cursor.encode(), digest_size=8).hexdigest() if len(cursor) > 64 else cursor)
+
+
+def _normalise(job: Job, page: Page) -> Batch:
+    rows: list[Rows] = []
+    bad: list[Bad] = []
+    for record in page.records:
+        try:
+            rows.append(job.normalise(record))
+        except RecordError as error:
+            raw = msgspec.json.encode(record, enc_hook=str)
+            known = record.get(job.stream.feeds[0].key)
+            name = str(known) if isinstance(known, (str, int)) and known != "" else hashlib.sha256(raw).hexdigest()[:16]
+            bad.append(Bad(name, error.field, str(error), raw.decode()))
+    return Batch(page, rows, bad)
+
+
+def _close(store: Store, job: Job, error: CssyncError | None, fence: Fence | None) -> None:
+    report = job.report
+    report.error = report.error or error
+    report.seconds = round(time.monotonic() - job.began, 3)
+    failed = report.error is not None
+    report.outcome = (
+        ("partial" if report.read and isinstance(report.error, TransientFault) else "failed")
+        if failed
+        else "partial"
+        if report.quarantined or report.incomplete
+        else "ok"
+        if report.read
+        else "empty"
+    )
+    remember_stream(store, job, complete=not failed, fence=fence)
+
+
+def remember_feeds(store: Store, workspace: Workspace, fence: Fence | None) -> None:
+    """Write down which stream feeds which entity, so that rules can tell unknown from zero."""
+    feeds = workspace.feeds()
+    if [tuple(r) for r in store.query("SELECT connection, stream, entity FROM source_feed ORDER BY 1, 2, 3")] == feeds:
+        return
+    with store.transaction(fence) as conn:
+        conn.execute("DELETE FROM source_feed")
+        conn.executemany("INSERT INTO source_feed VALUES (?, ?, ?)", feeds)
+
+
+def remember_reports(store: Store, reports: Sequence[StreamReport], run_id: str, fence: Fence | None) -> None:
+    """Write one `run_stream` row for each report."""
+    with store.transaction(fence) as conn:
+        for r in reports:
+            values = {
+                "run_id": run_id,
+                "connection": r.connection,
+                "stream": r.stream,
+                "outcome": r.outcome,
+                **{name: getattr(r, name) for name in COUNTS},
+                "requests": r.requests,
+                "seconds": r.seconds,
+                "error": r.error.message if r.error else None,
+            }
+            conn.execute(
+                f"INSERT OR REPLACE INTO run_stream ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})",
+                tuple(values.values()),
+            )

@@ -1,0 +1,310 @@
+"""Vendor records -> rows of entities, as the stream's feeds and the admin's mapping say.
+
+A feed is compiled once into getters and casts; a record then costs one pass. Absent paths leave a column out (the
+stored value stays), explicit nulls clear it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cssync.connectors import Feed, Field, Record, Stream
+from cssync.errors import RecordError
+from cssync.model import ENTITY
+from cssync.sync import cast
+
+ABSENT: Any = object()
+CURRENCY_COLUMNS = ("currency", "billing_currency")
+
+Row = dict[str, Any]
+Reader = Callable[[Record], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What one record became: `rows` by entity, and `gone`, source_ids of mapped rows that it no longer has."""
+
+    key: str
+    rows: Sequence[tuple[str, Row]]
+    gone: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    entity: str
+    columns: tuple[tuple[str, str, Reader, Callable[[Any], Any], frozenset[str]], ...]
+    key: Reader
+    each: Reader | None
+    when: Callable[[Record], bool] | None
+    money: tuple[tuple[str, str, Reader], ...]
+    currency: str | None
+    prefix: str = ""
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Metric:
+    """A vendor field that holds a usage value."""
+
+    metric: str
+    value: Reader
+
+
+def _walk(record: Any, path: tuple[str, ...]) -> Any:
+    for part in path:
+        if not isinstance(record, Mapping) or part not in record:
+            return ABSENT
+        record = record[part]
+    return record
+
+
+def _path(source: str) -> Reader:
+    """Compile a dotted path. Inside `each`, a path is looked up in the item; `^` climbs to the record."""
+    parts = tuple(source.removeprefix("^").split(".")) if source else ()
+    if source.startswith("^"):
+        return lambda record: _walk(record.get("^", record), parts)
+    if len(parts) == 1:
+        name = parts[0]
+        return lambda record: record.get(name, ABSENT)
+    if len(parts) == 2:
+        outer, inner = parts
+
+        def two(record: Record) -> Any:
+            held = record.get(outer)
+            return held.get(inner, ABSENT) if isinstance(held, Mapping) else ABSENT
+
+        return two
+    return lambda record: _walk(record, parts)
+
+
+def reader(field: Field) -> Reader:
+    """Compile a Field into a function of the record that returns ABSENT, None or the vendor's value."""
+    if not field.source:
+        return lambda record: field.const
+    sources = (field.source,) if isinstance(field.source, str) else field.source
+    getters = [_path(s) for s in sources]
+    read = field.read
+    if read is None:
+        return getters[0]
+    if len(getters) == 1:
+        getter, single = getters[0], read
+
+        def one(record: Record) -> Any:
+            value = getter(record)
+            return value if value is ABSENT else single(value)
+
+        return one
+
+    def several(record: Record) -> Any:
+        values = [g(record) for g in getters]
+        if all(v is ABSENT for v in values):
+            return ABSENT
+        return read(*(None if v is ABSENT else v for v in values))
+
+    return several
+
+
+class Normaliser:
+    """Turns the records of one stream into rows; made once per stream and run.
+
+    mapped: vendor field -> `entity.column` or `usage_metric.<metric>`. written: vendor fields that cssync writes, to
+    be kept in `crm_state`. currency: for money whose record names none. today: business date, for usage values that
+    carry no date of their own.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        mapped: Mapping[str, str],
+        written: Sequence[str],
+        timezone: ZoneInfo,
+        currency: str,
+        today: str,
+    ) -> None:
+        self.stream = stream
+        self.timezone = timezone
+        self.currency = currency
+        self.today = today
+        self.written = tuple((name, _path(self._vendor_path(name))) for name in written)
+        extra: dict[str, dict[str, Field]] = {}
+        metrics: list[_Metric] = []
+        for vendor_field, target in mapped.items():
+            entity, _, column = target.partition(".")
+            entity = "account_source" if entity == "account" else entity
+            path = self._vendor_path(vendor_field)
+            if entity == "usage_metric" and ENTITY[entity].column(column) is None:
+                metrics.append(_Metric(column, _path(path)))
+            else:
+                extra.setdefault(entity, {})[column] = Field(path)
+        self.metrics = tuple(metrics)
+        wide = next((f for f in stream.feeds if f.entity == "usage_metric"), None) if metrics else None
+        usage = {**(wide.fields if wide else self._account_ref("usage_metric")), **extra.get("usage_metric", {})}
+        self.usage = self._compile(Feed("usage_metric", usage, key=stream.feeds[0].key), {})
+        if metrics:
+            extra.pop("usage_metric", None)
+        self.feeds = [self._compile(feed, extra.pop(feed.entity, {})) for feed in stream.feeds if feed is not wide]
+        self.derived = [self._derived(entity, fields, "contract" in extra) for entity, fields in extra.items()]
+        self.key = _path(stream.feeds[0].key)
+
+    def _vendor_path(self, vendor_field: str) -> str:
+        return f"{self.stream.base}.{vendor_field}" if self.stream.base else vendor_field
+
+    def _account_ref(self, entity: str) -> dict[str, Field | str]:
+        """How a row mapped out of this stream's record finds its account."""
+        if ENTITY[entity].column("account_source_id") is None:
+            return {}
+        main = self.stream.feeds[0]
+        if main.entity == "account_source":
+            return {"account_source_id": main.key}
+        return {"account_source_id": main.fields["account_source_id"]} if "account_source_id" in main.fields else {}
+
+    def _derived(self, entity: str, fields: Mapping[str, Field], with_contract: bool) -> _Compiled:
+        """A feed for columns mapped onto an entity that the stream does not declare; its ids are `<stream>/<id>`."""
+        main = self.stream.feeds[0]
+        columns: dict[str, Field | str] = {**self._account_ref(entity), **fields}
+        if entity == "contract_line" and "contract_source_id" not in columns:
+            if main.entity == "contract":
+                columns["contract_source_id"] = main.key
+            elif with_contract:
+                columns["contract_source_id"] = Field(main.key, read=partial(_prefixed, f"{self.stream.name}/"))
+        compiled = self._compile(Feed(entity, columns, key=main.key, when=main.when), {})
+        return _Compiled(
+            **{n: getattr(compiled, n) for n in compiled.__dataclass_fields__ if n not in ("prefix", "needs")},
+            prefix=f"{self.stream.name}/",
+            needs=tuple(fields),
+        )
+
+    def _compile(self, feed: Feed, extra: Mapping[str, Field]) -> _Compiled:
+        entity = ENTITY[feed.entity]
+        columns: list[tuple[str, str, Reader, Callable[[Any], Any], frozenset[str]]] = []
+        money: list[tuple[str, str, Reader]] = []
+        for name, declared in {**feed.fields, **extra}.items():
+            field = Field(declared) if isinstance(declared, str) else declared
+            column = entity.column(name)
+            if column is None:
+                raise ValueError(f"stream {self.stream.name} feeds {feed.entity}.{name}, which does not exist")
+            label = field.source if isinstance(field.source, str) else ", ".join(field.source)
+            if column.type == "money":
+                money.append((name, label, reader(field)))
+            else:
+                to_type = partial(cast.day, zone=self.timezone) if column.type == "date" else cast.SIMPLE[column.type]
+                columns.append((name, label, reader(field), to_type, frozenset(column.values)))
+        currency = next((c for c in CURRENCY_COLUMNS if entity.column(c)), None)
+        return _Compiled(
+            feed.entity,
+            tuple(columns),
+            _path(feed.key),
+            _path(feed.each) if feed.each else None,
+            feed.when,
+            tuple(money),
+            currency,
+        )
+
+    def __call__(self, record: Record) -> Rows:
+        """Return the rows of one record.
+
+        Raises:
+            RecordError: no id, or a value that cannot be read; names the vendor field, column and reason.
+        """
+        key = _key(self.key(record))
+        rows: list[tuple[str, Row]] = []
+        gone: list[tuple[str, str]] = []
+        for feed in self.feeds:
+            rows.extend((feed.entity, row) for row in self._rows(feed, record))
+        for feed in self.derived:
+            if feed.when and not feed.when(record):
+                continue
+            row = self._row(feed, record, feed.prefix)
+            if any(row.get(c) is not None for c in feed.needs):
+                rows.append((feed.entity, row))
+            elif any(c in row for c in feed.needs):
+                gone.append((feed.entity, row["source_id"]))
+        if self.metrics:
+            rows.extend(("usage_metric", row) for row in self._usage(key, record))
+        if self.written:
+            held = {name: value for name, get in self.written if (value := get(record)) is not ABSENT}
+            fields = cast.jsontext({n: None if v == "" else v for n, v in held.items()})
+            rows.append(("crm_state", {"source_id": key, "stream": self.stream.name, "fields": fields}))
+        return Rows(key, rows, gone)
+
+    def _rows(self, feed: _Compiled, record: Record) -> Iterator[Row]:
+        if feed.when and not feed.when(record):
+            return
+        if feed.each is None:
+            yield self._row(feed, record, feed.prefix)
+            return
+        items = feed.each(record)
+        for item in items if isinstance(items, Sequence) and not isinstance(items, str) else ():
+            yield self._row(feed, {**item, "^": record}, feed.prefix)
+
+    def _row(self, feed: _Compiled, record: Record, prefix: str) -> Row:
+        row: Row = {"source_id": prefix + _key(feed.key(record))}
+        for name, label, get, to_type, allowed in feed.columns:
+            value = ABSENT
+            try:
+                value = get(record)
+                if value is ABSENT:
+                    continue
+                found = to_type(value)
+                if allowed and found is not None and found not in allowed:
+                    found = found.strip().casefold()
+                    if found not in allowed:
+                        raise ValueError(f"not one of {', '.join(sorted(allowed))}")
+            except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+                raise _refused(feed.entity, name, label, value, error) from None
+            row[name] = found
+        if feed.money:
+            self._money(feed, record, row)
+        return row
+
+    def _money(self, feed: _Compiled, record: Record, row: Row) -> None:
+        currency = (row.get(feed.currency) if feed.currency else None) or self.currency
+        for name, label, get in feed.money:
+            value = ABSENT
+            try:
+                value = get(record)
+                if value is ABSENT:
+                    continue
+                row[name] = cast.minor_units(value, currency)
+            except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+                raise _refused(feed.entity, name, label, value, error) from None
+            if row[name] is not None and feed.currency:
+                row[feed.currency] = currency
+
+    def _usage(self, key: str, record: Record) -> Iterator[Row]:
+        base = self._row(self.usage, record, "")
+        dated = base.get("period_start") is not None
+        for metric in self.metrics:
+            value = metric.value(record)
+            try:
+                number = None if value is ABSENT else cast.real(value)
+            except ValueError as error:
+                raise _refused("usage_metric", metric.metric, metric.metric, value, error) from None
+            if number is None:
+                continue
+            row = {"grain": "day", **base, "metric": metric.metric, "value": number}
+            if dated:
+                row["source_id"] = f"{key}/{metric.metric}"
+            else:
+                row["period_start"] = self.today
+                row["source_id"] = f"{self.stream.name}/{key}/{metric.metric}/{self.today}"
+            yield row
+
+
+def _prefixed(prefix: str, value: Any) -> str:
+    return f"{prefix}{_key(value)}"
+
+
+def _key(value: Any) -> str:
+    if value is ABSENT or value is None or value == "" or isinstance(value, (Mapping, list, bool)):
+        raise RecordError("the record has no usable id", field="id")
+    return str(value)
+
+
+def _refused(entity: str, column: str, label: str, value: Any, error: Exception) -> RecordError:
+    return RecordError(f"{label} -> {entity}.{column}: {error}", field=label, value=None if value is ABSENT else value)
