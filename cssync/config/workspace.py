@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from cssync.connectors import Connector, ConnectionSettings, Stream
+from cssync.connectors import ConnectionSettings, Connector, Stream
 
 Policy = Literal["ours", "theirs", "unless-edited"]
 
