@@ -32,7 +32,10 @@ class Reading:
 
 
 def connections(reading: Reading) -> dict[str, Connection]:
-    """Return every connection that is right; what is wrong is noted on the document."""
+    """Return every connection whose connector is installed; what is wrong with it is noted on the document.
+
+    One with wrong settings is among them, with empty settings, so that what refers to it can be checked too.
+    """
     data = reading.document.data
     given = _mapping(data.get("connections"))
     fields = _mapping(data.get("fields"))
@@ -61,7 +64,7 @@ def _connection(reading: Reading, name: str, data: Mapping[str, Any], fields: Ma
             mapped[stream] = dict(targets(reading.document, ("fields", key), _mapping(columns)))
             _custom_stream(reading, connector, streams, key, mapped[stream])
     if settings is None:
-        return None
+        settings = connector.config.model_construct()
     for i, skipped in enumerate(settings.skip_streams):
         if skipped not in streams:
             text = (

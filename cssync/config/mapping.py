@@ -39,7 +39,8 @@ def targets(document: Document, place: Place, fields: Mapping[str, Any]) -> Iter
 
 
 def masters(document: Document, data: Any, connections: Mapping[str, Any]) -> dict[str, str]:
-    """Return `masters:` with canonical keys (`account_source`, never `account`); note what is wrong."""
+    """Return `masters:`, keyed by `account` (never `account_source`), `contract`, `account.name` and the like; note
+    what is wrong."""
     found: dict[str, str] = {}
     for key, connection in (data if isinstance(data, dict) else {}).items():
         name, dot, column = str(key).partition(".")
@@ -55,7 +56,8 @@ def masters(document: Document, data: Any, connections: Mapping[str, Any]) -> di
             text = f"masters.{key}: there is no connection {connection!r}{suggest(connection, connections)}"
             document.fault(place, text)
         elif isinstance(connection, str):
-            found[f"{entity.name}{dot}{column}"] = connection
+            unified = SYNONYM if entity.name == "account_source" else entity.name
+            found[f"{unified}{dot}{column}"] = connection
     return found
 
 

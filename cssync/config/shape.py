@@ -64,7 +64,6 @@ def dotted(place: Place) -> str:
 def _note(document: Document, model: type[BaseModel], detail: ErrorDetails, place: Place) -> None:
     parts: Place = tuple(part for part in detail["loc"] if part not in ("[key]", ""))
     where = (*place, *parts)
-    at_key = "[key]" in detail["loc"]
     prefix = f"{dotted(where[:-1])}: " if where[:-1] else ""
     if detail["type"] == "missing":
         key = str(where[-1])
@@ -74,7 +73,8 @@ def _note(document: Document, model: type[BaseModel], detail: ErrorDetails, plac
         known = _model_at(model, parts[:-1]).model_fields
         document.fault(where, f"{prefix}unknown key {where[-1]!r}{suggest(str(where[-1]), known)}", key=True)
     else:
-        document.fault(where, f"{dotted(where) or 'the file'} {_words(detail)}", key=at_key or not parts)
+        at_key = "[key]" in detail["loc"] or not parts or detail["input"] is None
+        document.fault(where, f"{dotted(where) or 'the file'} {_words(detail)}", key=at_key)
 
 
 def _words(detail: ErrorDetails) -> str:
