@@ -95,6 +95,11 @@ class Session(Protocol):
         """Requests sent so far, retries included."""
         ...
 
+    @property
+    def requests_here(self) -> int:
+        """Those of them that the calling thread sent: what one stream cost."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Token:

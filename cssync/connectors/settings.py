@@ -14,11 +14,11 @@ class ConnectionSettings(BaseModel):
 
     connector: Annotated[str, Field(description="Installed connector, as listed by `cssync plugins`.")]
     base_url: Annotated[
-        str | None, Field(description="Where to send requests instead of the vendor's own host: a sandbox or test server.")
+        str | None, Field(description="Where to send requests instead of the vendor's host: a sandbox or test server.")
     ] = None
     allow_hosts: Annotated[
         tuple[str, ...],
-        Field(description="Host names allowed beside the vendor's own; http and private addresses are allowed for these only."),
+        Field(description="Hosts allowed beside the vendor's own; http and private addresses are for these only."),
     ] = ()
     skip_streams: Annotated[
         tuple[str, ...], Field(description="Streams not to pull, e.g. for lack of a licence or permission.")
@@ -29,4 +29,4 @@ class ConnectionSettings(BaseModel):
 
 
 Secret = Annotated[SecretStr, Field(json_schema_extra={"secret": True})]
-"""Type of a secret setting: written in cssync.yaml as a reference (env:NAME, file:PATH, cmd:COMMAND), never as itself."""
+"""Type of a secret setting: a reference in cssync.yaml (env:NAME, file:PATH, cmd:COMMAND), never the secret itself."""

@@ -33,10 +33,14 @@ log = logging.getLogger("cssync.http")
 
 TRIES = 6
 """A request is sent at most so often, and one renewal of the token beside it."""
+CONNECT_TRIES = 4
+"""Tries to reach a host at all: a wrong host name should be told within seconds."""
 BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=30)
 """Full jitter: uniform between 0 and 0.5 s, 1 s, 2 s ... 30 s."""
 ANY = Bucket("any", calls=0, seconds=0.0)
 """Charged by requests that match no bucket of the vendor: no pace of our own, but a hold stops them too."""
+LONGEST = 600
+"""Characters of a vendor's words that a message carries."""
 REQUEST_IDS = ("x-hubspot-correlation-id", "x-zendesk-request-id", "x-request-id", "x-sfdc-request-id", "cf-ray")
 
 
@@ -63,12 +67,15 @@ class _Call:
 class _Again(Exception):  # noqa: N818 - steers the loop, never reaches a caller
     """Try once more: not before `seconds` (None: by our own backoff), and nobody else on the bucket `hold` either."""
 
-    def __init__(self, fault: str, *, seconds: float | None = None, hold: str | None = None, fix: str = "") -> None:
+    def __init__(
+        self, fault: str, *, seconds: float | None = None, hold: str | None = None, fix: str = "", tries: int = TRIES
+    ) -> None:
         super().__init__(fault)
         self.fault = fault
         self.seconds = seconds
         self.hold = hold
         self.fix = fix
+        self.tries = tries
 
 
 class HttpSession:
@@ -103,6 +110,7 @@ class HttpSession:
         self._tokens = TokenSource(self._login, clock) if vendor.login else None
         self._lock = threading.Lock()
         self._requests = 0
+        self._here = threading.local()
         self._date: tuple[datetime, float] | None = None
 
     # --- what a connector calls ---------------------------------------------------------------------------------------
@@ -148,6 +156,11 @@ class HttpSession:
         return seen[0] + timedelta(seconds=self._clock.monotonic() - seen[1])
 
     @property
+    def requests_here(self) -> int:
+        """Requests sent so far by the calling thread."""
+        return int(getattr(self._here, "requests", 0))
+
+    @property
     def requests(self) -> int:
         """Requests sent so far: repetitions and logins included."""
         return self._requests
@@ -172,7 +185,7 @@ class HttpSession:
             return seconds
 
         def stop(state: tenacity.RetryCallState) -> bool:
-            if state.attempt_number >= TRIES:
+            if state.attempt_number >= _again(state).tries:
                 return True
             return state.upcoming_sleep > patience or waited + state.upcoming_sleep > 2 * patience
 
@@ -246,6 +259,7 @@ class HttpSession:
             headers["Authorization"] = f"{token.scheme} {token.value}"
         with self._lock:
             self._requests += 1
+            self._here.requests = self.requests_here + 1
         started = self._clock.monotonic()
         try:
             answer = self._wire.send(
@@ -257,7 +271,8 @@ class HttpSession:
             if lost.sent and not call.repeatable:
                 raise self._unknown(call, words) from lost
             if lost.passing:
-                raise _Again(words, fix="check that the host can be reached from this machine") from lost
+                tries = TRIES if lost.sent else CONNECT_TRIES
+                raise _Again(words, fix="check that the host can be reached from this machine", tries=tries) from lost
             raise ConnectionFault(
                 self._say(call, words), kept="nothing of this answer was used", fix=redact(lost.fix)
             ) from lost
@@ -279,9 +294,6 @@ class HttpSession:
 
     def _verdict(self, call: _Call, answer: Received) -> Verdict:
         """Ask the vendor's judge, and hold back where its headers say so."""
-        if call.login:
-            busy = answer.status in BUSY or answer.status >= 500
-            return Verdict("retry" if busy else "ok", retry_after(answer), "the login is busy")
         paused = self._asked(self._vendor.pause, answer)
         if paused:
             self._limiter.hold(self._connection, *paused)
@@ -292,6 +304,9 @@ class HttpSession:
                 message=f"it redirects to {target[0].host if target else 'another address'}; not followed",
                 fix="if the vendor renamed this account, put its new address into the configuration",
             )
+        if call.login:
+            busy = answer.status in BUSY or answer.status >= 500
+            return Verdict("retry" if busy else "ok", retry_after(answer), "the login is busy")
         verdict = self._asked(self._vendor.judge, answer) or judge_by_status(answer)
         if verdict.kind == "ok" and not 200 <= answer.status < 300 and answer.status not in call.accept:
             return judge_by_status(answer)
@@ -392,7 +407,7 @@ class HttpSession:
         )
 
     def _say(self, call: _Call, words: str) -> str:
-        return redact(f"connection {self._connection!r}: {call.name}: {words}")
+        return redact(f"connection {self._connection!r}: {call.name}: {words[:LONGEST]}")
 
     def _in(self, seconds: float) -> str:
         return (self.now() + timedelta(seconds=seconds)).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -46,7 +46,7 @@ def commit_page(store: Store, job: Job, batch: Batch, *, run_id: str, fence: Fen
                 (name, job.stream.name, msgspec.json.encode(page.cursor).decode(), known_at),
             )
     _count(job, batch, new, changed, echoes, gone)
-    report.requests = job.session.requests
+    report.requests = batch.requests
 
 
 def _upsert(store: Store, conn: sqlite3.Connection, job: Job, batch: Batch, known_at: str) -> tuple[set[str], set[str]]:

@@ -73,6 +73,7 @@ class Batch:
     page: Page
     rows: Sequence[Rows]
     bad: Sequence[Bad]
+    requests: int = 0
 
 
 @dataclass(slots=True)
@@ -99,6 +100,7 @@ class _Message:
     job: Job
     batch: Batch | None = None
     error: CssyncError | None = None
+    requests: int = 0
 
 
 Progress = Callable[[StreamReport], None]
@@ -139,6 +141,7 @@ def sync(
                 job = message.job
                 if message.batch is None:
                     open_jobs -= 1
+                    job.report.requests = message.requests
                     _close(store, job, message.error, fence)
                 elif job.report.error is None:
                     try:
@@ -247,7 +250,7 @@ def _read(job: Job, inbox: queue.Queue[_Message], stop: threading.Event, gate: t
             fix="report it to the connector's author; `cssync -v` shows where",
         )
         error.__cause__ = bug
-    _put(inbox, _Message(job, error=error), stop)
+    _put(inbox, _Message(job, error=error, requests=job.session.requests_here), stop)
 
 
 def _put(inbox: queue.Queue[_Message], message: _Message, stop: threading.Event) -> bool:
@@ -289,7 +292,7 @@ def _normalise(job: Job, page: Page) -> Batch:
             known = record.get(job.stream.feeds[0].key)
             name = str(known) if isinstance(known, (str, int)) and known != "" else hashlib.sha256(raw).hexdigest()[:16]
             bad.append(Bad(name, error.field, str(error), raw.decode()))
-    return Batch(page, rows, bad)
+    return Batch(page, rows, bad, job.session.requests_here)
 
 
 def _close(store: Store, job: Job, error: CssyncError | None, fence: Fence | None) -> None:

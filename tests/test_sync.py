@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_vendor import World, company, sessions, workspace
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cssync.connectors import Page, Tombstone
+from cssync.errors import ConnectionFault, LeaseLost
+from cssync.store import Store
+from cssync.sync import StreamReport, sync
+
+
+def pull(tmp_path: Path, world: World, store: Store, **options: Any) -> StreamReport:
+    space = workspace(tmp_path, crm=world)
+    reports = sync(store, space, sessions(space), run_id=options.pop("run_id", "r1"), **options)
+    report = next(r for r in reports if r.stream == options.get("stream", "companies"))
+    assert report.read == (report.new + report.changed + report.same + report.echo + report.tombstoned
+                           + report.incomplete + report.quarantined)  # fmt: skip
+    return report
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    with Store.open(tmp_path / "store.db") as opened:
+        yield opened
+
+
+def test_every_page_is_stored_and_a_second_run_changes_nothing(tmp_path: Path, store: Store) -> None:
+    world = World([company(n, domain=f"c{n}.example") for n in range(10)])
+    assert (pull(tmp_path, world, store).new, pull(tmp_path, world, store).read) == (10, 0)
+    full = pull(tmp_path, world, store, full=True)
+    assert (full.read, full.same, full.new, full.changed) == (10, 10, 0, 0)
+    assert (
+        store.query("SELECT rows_stored, outcome FROM source_state WHERE stream = 'companies'")[0]["rows_stored"] == 10
+    )
+
+
+def test_mapped_fields_become_rows_of_their_own_entities(tmp_path: Path, store: Store) -> None:
+    custom = {"renews": "2027-03-31", "seats": "50", "mau": 41, "cs_score": "82"}
+    pull(tmp_path, World([company(1, custom=custom), company(2, custom={"renews": "", "seats": None})]), store)
+    (contract,) = store.query("SELECT * FROM contract")
+    (line,) = store.query("SELECT * FROM contract_line")
+    (usage,) = store.query("SELECT * FROM usage_metric")
+    assert (contract["source_id"], contract["end_date"], contract["account_source_id"]) == (
+        "companies/1",
+        "2027-03-31",
+        "1",
+    )
+    assert (line["quantity"], line["contract_source_id"]) == (50, contract["source_id"])
+    assert (usage["metric"], usage["value"], usage["period_start"]) == ("mau", 41.0, "2026-11-20")
+    state = store.query("SELECT fields FROM crm_state WHERE source_id = '1'")[0]["fields"]
+    assert json.loads(state) == {"cs_score": "82"}
+
+
+def test_a_mapped_row_goes_when_its_fields_are_emptied(tmp_path: Path, store: Store) -> None:
+    pull(tmp_path, World([company(1, custom={"renews": "2027-03-31"})]), store)
+    pull(tmp_path, World([company(1, custom={"renews": None})]), store, full=True)
+    assert store.query("SELECT deleted_at FROM contract")[0][0] is not None
+
+
+def test_a_bad_record_is_quarantined_alone_and_released_when_mended(tmp_path: Path, store: Store) -> None:
+    world = World([company(1), company(2, staff="5,0"), {"name": "no id"}, company(4)])
+    report = pull(tmp_path, world, store)
+    assert (report.new, report.quarantined, report.outcome) == (2, 2, "partial")
+    listed = {r["source_id"]: r for r in store.query("SELECT * FROM quarantine")}
+    assert listed["2"]["field"] == "staff"
+    assert "not a number" in listed["2"]["reason"]
+    assert json.loads(listed["2"]["raw"])["staff"] == "5,0"
+    pull(tmp_path, World([company(2, staff="5")]), store, full=False, run_id="r2")
+    world.companies[1]["staff"] = "5"
+    pull(tmp_path, world, store, full=True)
+    assert "2" not in {r["source_id"] for r in store.query("SELECT source_id FROM quarantine")}
+
+
+def test_deletes_and_merges_leave_tombstones_in_every_entity_of_the_stream(tmp_path: Path, store: Store) -> None:
+    world = World([company(n, custom={"renews": "2027-03-31"}) for n in (1, 2)])
+    pull(tmp_path, world, store)
+    world.deleted = [Tombstone("2", merged_into="1"), Tombstone("77")]
+    report = pull(tmp_path, world, store)
+    assert (report.tombstoned, report.read) == (1, 2)
+    gone = store.query("SELECT source_id, merged_into FROM account_source WHERE deleted_at NOT NULL")
+    assert [tuple(r) for r in gone] == [("2", "1")]
+    assert [r[0] for r in store.query("SELECT source_id FROM contract WHERE deleted_at NOT NULL")] == ["companies/2"]
+
+
+def test_a_full_pass_finds_what_vanished_but_refuses_to_bury_half_the_portfolio(tmp_path: Path, store: Store) -> None:
+    world = World([company(n) for n in range(40)])
+    pull(tmp_path, world, store)
+    del world.companies[3]
+    assert pull(tmp_path, world, store, full=True).tombstoned == 1
+    del world.companies[5:]
+    report = pull(tmp_path, world, store, full=True)
+    assert report.outcome in ("failed", "partial")
+    assert report.error is not None
+    assert "34 of 39 accounts" in report.error.message
+    assert store.query("SELECT count(*) FROM account_source WHERE deleted_at IS NULL")[0][0] == 39
+
+
+def test_a_stream_that_fails_keeps_its_last_good_page_and_lets_the_others_go_on(tmp_path: Path, store: Store) -> None:
+    world = World([company(n) for n in range(9)], [{"id": "c1", "name": "P", "company": "1"}])
+
+    def stop(stream: str, number: int) -> None:
+        if stream == "companies" and number == 2:
+            raise ConnectionFault("crm.companies: 500", fix="wait")
+
+    world.before_page = stop
+    report = pull(tmp_path, world, store)
+    assert (report.outcome, report.new) == ("failed", 6)
+    assert store.query("SELECT count(*) FROM contact")[0][0] == 1
+    (state,) = store.query("SELECT cursor, last_success_at, error FROM source_state WHERE stream = 'companies'")
+    assert (json.loads(state["cursor"]), state["last_success_at"], state["error"]) == (
+        {"at": 6},
+        None,
+        "crm.companies: 500",
+    )
+    world.before_page = lambda stream, number: None
+    assert pull(tmp_path, world, store).new == 3
+
+
+def test_a_connectors_bug_stops_only_its_stream_and_is_named(tmp_path: Path, store: Store) -> None:
+    world = World([company(1)], [{"id": "c1"}])
+    world.before_page = lambda stream, number: 1 / 0 if stream == "contacts" else None  # type: ignore[assignment,return-value]
+    space = workspace(tmp_path, crm=world)
+    companies, contacts = sync(store, space, sessions(space), run_id="r")
+    assert companies.outcome == "ok"
+    assert contacts.error is not None
+    assert "crm.contacts: the connector failed with ZeroDivisionError" in contacts.error.message
+
+
+@pytest.mark.parametrize("cursor", [None, {"at": 1}])
+def test_paging_that_does_not_move_fails_instead_of_running_for_ever(tmp_path: Path, store: Store, cursor: Any) -> None:
+    world = World()
+    space = workspace(tmp_path, crm=world)
+
+    def endless(session: Any, request: Any) -> Any:
+        while True:
+            yield Page([company(1)], cursor)
+
+    stream = space.connections["crm"].streams[0]
+    object.__setattr__(stream, "pages", endless)
+    report = sync(store, space, sessions(space), run_id="r", stream="companies")[0]
+    assert report.error is not None
+    assert "does not advance" in report.error.message
+
+
+def test_a_stream_that_ends_without_saying_so_is_no_success(tmp_path: Path, store: Store) -> None:
+    space = workspace(tmp_path, crm=World())
+    object.__setattr__(space.connections["crm"].streams[0], "pages", lambda s, r: iter([Page([company(1)])]))
+    report = sync(store, space, sessions(space), run_id="r", stream="companies")[0]
+    assert report.error is not None
+    assert store.query("SELECT last_success_at FROM source_state")[0][0] is None
+
+
+def test_a_connection_that_could_not_open_fails_its_streams_only(tmp_path: Path, store: Store) -> None:
+    space = workspace(tmp_path, crm=World([company(1)]), desk=World([company(2)]))
+    opened: dict[str, Any] = {**sessions(space), "crm": ConnectionFault("crm: refused the token", fix="renew it")}
+    outcomes = {(r.connection, r.stream): r.outcome for r in sync(store, space, opened, run_id="r")}
+    assert outcomes == {("crm", "companies"): "failed", ("crm", "contacts"): "failed",
+                        ("desk", "companies"): "ok", ("desk", "contacts"): "empty"}  # fmt: skip
+
+
+def test_a_page_behind_the_fence_is_refused_and_nothing_of_it_stays(tmp_path: Path, store: Store) -> None:
+    class Overtaken:
+        calls = 0
+
+        def check(self, conn: Any) -> None:
+            self.calls += 1
+            if self.calls > 3:
+                raise LeaseLost("another run took over")
+
+    world = World([company(n) for n in range(30)])
+    with pytest.raises(LeaseLost):
+        pull(tmp_path, world, store, fence=Overtaken(), stream="companies")
+    assert store.query("SELECT count(*) FROM account_source")[0][0] in (3, 6)
+
+
+def test_a_record_that_comes_back_only_because_we_wrote_it_is_an_echo(tmp_path: Path, store: Store) -> None:
+    world = World([company(1, custom={"cs_score": "82"}), company(2, custom={"cs_score": None})])
+    pull(tmp_path, world, store)
+    with store.transaction() as conn:
+        conn.execute("INSERT INTO written VALUES ('crm', 'companies', '1', 'cs_score', '82', NULL, 'x')")
+    for record in world.companies:
+        record["updated"] = "2026-11-20T09:00:00Z"
+    report = pull(tmp_path, world, store, full=True)
+    assert (report.echo, report.same, report.changed) == (1, 1, 0)
+    assert store.query("SELECT count(*) FROM history")[0][0] == 0
+
+
+def dump(store: Store) -> list[tuple[Any, ...]]:
+    tables = {"account_source": "source_id, name, employee_count", "contact": "source_id, name, account_source_id",
+              "contract": "source_id, end_date"}  # fmt: skip
+    return [tuple(r) for t, c in tables.items() for r in store.query(f"SELECT {c} FROM {t} ORDER BY 1")]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 3), st.randoms(use_true_random=False))
+def test_page_size_and_repetition_do_not_matter(size: int, times: int, shuffle: Any) -> None:
+    import tempfile
+
+    records = [company(n, staff=str(n), custom={"renews": "2027-01-31" if n % 3 else None}) for n in range(20)]
+    people = [{"id": f"p{n}", "name": f"P{n}", "company": str(n % 20)} for n in range(25)]
+    with tempfile.TemporaryDirectory() as folder:
+        found = []
+        for step, rounds in ((7, 1), (size, times)):
+            with Store.open(Path(folder) / f"{step}-{rounds}-{len(found)}.db") as store:
+                world = World(list(records), list(people), page_size=step)
+                if found:
+                    shuffle.shuffle(world.companies)
+                for number in range(rounds):
+                    space = workspace(Path(folder), crm=world)
+                    sync(store, space, sessions(space), run_id=f"r{number}", full=bool(number))
+                found.append(dump(store))
+    assert found[0] == found[1]
+
+
+KILLED = """
+    import os, signal, sys
+    from pathlib import Path
+    sys.path.insert(0, {tests!r})
+    from fake_vendor import World, company, sessions, workspace
+    from cssync.store import Store
+    from cssync.sync import sync
+    world = World([company(n) for n in range(90)])
+    def maybe(stream, number):
+        if stream == "companies" and number == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+    world.before_page = maybe
+    folder = Path(sys.argv[1])
+    with Store.open(folder / "store.db") as store:
+        space = workspace(folder, crm=world)
+        sync(store, space, sessions(space), run_id="killed", stream="companies")
+"""
+
+
+@pytest.mark.parametrize("page", [0, 1, 4, 17, 29])
+def test_kill_9_at_any_page_loses_nothing_and_the_checkpoint_covers_only_what_is_stored(
+    tmp_path: Path, page: int
+) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(textwrap.dedent(KILLED.format(tests=str(Path(__file__).parent))))
+    done = subprocess.run([sys.executable, str(script), str(tmp_path), str(page)], check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    with Store.open(tmp_path / "store.db") as store:
+        stored = store.query("SELECT count(*) FROM account_source")[0][0]
+        cursor = store.query("SELECT cursor FROM source_state WHERE stream = 'companies'")
+        assert (json.loads(cursor[0]["cursor"])["at"] if cursor else 0) == stored <= page * 3
+        report = pull(tmp_path, World([company(n) for n in range(90)]), store)
+        assert report.new == 90 - stored
+        assert store.query("SELECT count(*) FROM account_source")[0][0] == 90
+        assert store.query("SELECT count(*) FROM history")[0][0] == 0
