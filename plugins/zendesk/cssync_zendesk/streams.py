@@ -1,0 +1,362 @@
+"""What is pulled from Zendesk: organizations, users and tickets, each by its incremental export.
+
+The exports are ordered by the time Zendesk generated a row (`generated_timestamp`), not by `updated_at`: only the
+export's own cursor says where to go on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cssync.connectors import Feed, Field, Page, PullRequest, Record, Session, Stream, Tombstone
+from cssync.errors import ConnectionFault
+from cssync_zendesk.fields import definitions, needs_definition, plain, records
+
+PAGE = 1_000
+"""Rows of an export page: the default and the most Zendesk sends."""
+LAG = timedelta(minutes=2)
+"""Zendesk withholds the last minute and refuses a start time in it; the second one is for clocks that differ."""
+OUR_TAG = "cssync"
+"""Marks tickets that cssync made: work for a colleague, not a request of the customer."""
+STAFF = ("agent", "admin")
+IN_API = re.compile(r"/api/v2/(organizations|users|tickets)/(\d+)(?:\.json)?$")
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _stuck(path: str, how: str) -> ConnectionFault:
+    return ConnectionFault(
+        f"{path}: {how}",
+        kept="pages read before are stored; the checkpoint is the last good one",
+        fix="run again; if it stays, lower the load on the account or report it to Zendesk",
+    )
+
+
+def _by_cursor(
+    session: Session, request: PullRequest, path: str, key: str, **params: Any
+) -> Iterator[tuple[Sequence[Mapping[str, Any]], Mapping[str, Any], str | None, bool]]:
+    """Yield (rows, body, cursor to commit, end) of each page of a cursor export.
+
+    The first page ever asks for everything (`start_time=0`). An `after_cursor` of null says that nothing is new: it
+    yields None, and the checkpoint stays. `end_of_stream` alone ends the stream.
+    """
+    after: str | None = (request.cursor or {}).get("after")
+    seen = {after} if after else set()
+    while True:
+        place: dict[str, Any] = {"cursor": after} if after else {"start_time": 0}
+        body = session.get(path, **place, per_page=PAGE, **params).json()
+        rows = records(body, key, path)
+        following, end = body.get("after_cursor"), _end(body, path)
+        yield rows, body, following or None, end
+        if end:
+            return
+        if not following:
+            raise _stuck(path, "Zendesk names no next page and does not say that this was the last one")
+        if following in seen:
+            raise _stuck(path, "Zendesk leads back to a page already read")
+        seen.add(following)
+        after = following
+
+
+def _end(body: Mapping[str, Any], path: str) -> bool:
+    end = body.get("end_of_stream")
+    if not isinstance(end, bool):
+        raise _stuck(path, "Zendesk's answer does not say whether the export ends here")
+    return end
+
+
+def organizations(session: Session, request: PullRequest) -> Iterator[Page]:
+    """Read the organizations: there is only the time export, whose pages overlap by a second.
+
+    Rows seen on the page before are left out. The checkpoint stays `lag` behind the page's `end_time` and behind the
+    vendor's clock at the start, so that a change that shows late is still read; it never moves back.
+    """
+    path = "/api/v2/incremental/organizations"
+    committed = int((request.cursor or {}).get("start_time", 0))
+    lag = int(max(request.lag, LAG).total_seconds())
+    start = min(committed, max(0, int(session.now().timestamp()) - lag))
+    canonical = _canonical(session, request.fields)
+    before: set[tuple[Any, ...]] = set()
+    asked: set[int] = set()
+    began: int | None = None
+    while True:
+        asked.add(start)
+        body = session.get(path, start_time=start, per_page=PAGE).json()
+        began = began if began is not None else int(session.now().timestamp())
+        rows = records(body, "organizations", path)
+        end, end_time = _end(body, path), body.get("end_time")
+        fresh = [row for row in rows if _version(row) not in before]
+        before = {_version(row) for row in rows}
+        safe = min(int(end_time), began) - lag if end_time else 0
+        yield Page(
+            [canonical(row) for row in fresh if not row.get("deleted_at")],
+            cursor={"start_time": safe} if safe > committed else None,
+            deleted=[Tombstone(str(row["id"])) for row in fresh if row.get("deleted_at")],
+            last=end,
+        )
+        if end:
+            return
+        if not end_time or int(end_time) in asked:
+            raise _stuck(path, "Zendesk repeats the same end_time and does not say that the export ends here")
+        committed, start = max(committed, safe), int(end_time)
+
+
+def _version(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row.get("id"), row.get("updated_at"), row.get("deleted_at")
+
+
+def _canonical(session: Session, fields: Sequence[str]) -> Callable[[Mapping[str, Any]], Record]:
+    """Return a function that puts an organization's custom fields into canonical form.
+
+    The definitions are asked for once, and only when a value that we use cannot be told without them.
+    """
+    known: dict[str, Any] = {}
+
+    def canonical(row: Mapping[str, Any]) -> Record:
+        held = row.get("organization_fields")
+        if not held:
+            return row
+        if not known and any(needs_definition(key, held.get(key)) for key in fields):
+            known.update(definitions(session, "organization_fields"))
+        values = {
+            key: known[key].decode(value) if key in known and key in fields else plain(value)
+            for key, value in held.items()
+        }
+        return {**row, "organization_fields": values}
+
+    return canonical
+
+
+def users(session: Session, request: PullRequest) -> Iterator[Page]:
+    """Read end users, agents and admins out of one export. `active: false` is a deleted user."""
+    for rows, _, cursor, end in _by_cursor(session, request, "/api/v2/incremental/users/cursor", "users"):
+        yield Page(
+            [row for row in rows if row.get("active") is not False],
+            cursor={"after": cursor} if cursor else None,
+            deleted=[Tombstone(str(row["id"])) for row in rows if row.get("active") is False],
+            last=end,
+        )
+
+
+def tickets(session: Session, request: PullRequest) -> Iterator[Page]:
+    """Read tickets with their metrics, which cost no request of their own.
+
+    A deleted ticket comes with status `deleted`, later once more with its content scrubbed: both are tombstones, so
+    the null organization of a scrubbed row overwrites nothing.
+    """
+    params: dict[str, Any] = {"include": "metric_sets"}
+    if session.settings.tickets == "all":
+        params["support_type_scope"] = "all"
+    path = "/api/v2/incremental/tickets/cursor"
+    for rows, body, cursor, end in _by_cursor(session, request, path, "tickets", **params):
+        aside = {m.get("ticket_id"): m for m in body.get("metric_sets") or () if isinstance(m, Mapping)}
+        gone = [row for row in rows if _is_gone(row)]
+        yield Page(
+            [_ticket(row, aside) for row in rows if not _is_gone(row) and OUR_TAG not in (row.get("tags") or ())],
+            cursor={"after": cursor} if cursor else None,
+            deleted=[Tombstone(str(row["id"])) for row in gone],
+            last=end,
+        )
+
+
+def _is_gone(row: Mapping[str, Any]) -> bool:
+    scrubbed = row.get("subject") == "SCRUBBED" and row.get("description") == "X" and row.get("organization_id") is None
+    return row.get("status") == "deleted" or scrubbed
+
+
+def _ticket(row: Mapping[str, Any], aside: Mapping[Any, Mapping[str, Any]]) -> Record:
+    """Join the metrics (inside the ticket, or beside the tickets) and key custom fields by id."""
+    custom = {str(each.get("id")): plain(each.get("value")) for each in row.get("custom_fields") or ()}
+    metrics = row.get("metric_set") or aside.get(row.get("id"))
+    joined = {**row, "custom_fields": custom}
+    if metrics:
+        joined["metric_set"] = metrics
+    return joined
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def _domains(names: Any) -> list[str] | None:
+    """Company domains out of `domain_names`, which may hold wildcards, upper case and blanks."""
+    if names is None:
+        return None
+    return sorted({d for name in names if (d := str(name).strip().casefold().lstrip("*@.")) and "." in d})
+
+
+def _in_browser(url: Any) -> str | None:
+    """The page of a record for people, out of its API address."""
+    text = str(url or "")
+    return IN_API.sub(r"/agent/\1/\2", text) if IN_API.search(text) else None
+
+
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _active(active: Any, suspended: Any) -> bool:
+    return active is not False and suspended is not True
+
+
+def _first_reply(created: Any, minutes: Any) -> Any:
+    """The instant of the first public reply: Zendesk gives whole minutes since creation, on the calendar clock."""
+    if created is None or minutes is None:
+        return None
+    return (datetime.fromisoformat(str(created)).astimezone(UTC) + timedelta(minutes=int(minutes))).isoformat()
+
+
+def _solved_at(status: Any, solved: Any) -> Any:
+    return solved if status in ("solved", "closed") else None
+
+
+def _good(score: Any) -> int:
+    return 1 if str(score).startswith("good") else 0
+
+
+def _rated(record: Record) -> bool:
+    """Only an answer is a response: `unoffered` was not asked, `offered` did not answer."""
+    score = str((record.get("satisfaction_rating") or {}).get("score"))
+    return score.startswith(("good", "bad"))
+
+
+def _responded_at(rated: Any, made: Any, status: Any, solved: Any, updated: Any) -> Any:
+    """The rating's own time where the export has it; else when the ticket was solved, which is when it is asked for."""
+    return rated or made or _solved_at(status, solved) or updated
+
+
+LINK: dict[str, Field | str] = {"source_url": Field("url", read=_in_browser)}
+STAMPS: dict[str, Field | str] = {"created_at": "created_at", "updated_at": "updated_at"}
+
+ORGANIZATIONS = Stream(
+    name="organizations",
+    feeds=(
+        Feed(
+            "account_source",
+            {
+                **LINK,
+                **STAMPS,
+                "name": "name",
+                "external_id": "external_id",
+                "domains": Field("domain_names", read=_domains),
+            },
+        ),
+    ),
+    pages=organizations,
+    base="organization_fields",
+    cursor_field="start_time",
+    lag=LAG,
+    deletes="the export carries deleted_at; a merge deletes the loser and does not name the winner",
+    scope="read, admin only",
+    page_size=PAGE,
+    requests_per_1000=1.0,
+    writable=True,
+)
+
+_PERSON: dict[str, Field | str] = {
+    **LINK,
+    **STAMPS,
+    "name": "name",
+    "email": Field("email", read=_lower),
+    "is_active": Field(("active", "suspended"), read=_active),
+}
+
+USERS = Stream(
+    name="users",
+    feeds=(
+        Feed(
+            "contact",
+            {**_PERSON, "account_source_id": "organization_id", "locale": "locale"},
+            when=lambda record: record.get("role") not in STAFF,
+        ),
+        Feed(
+            "user",
+            {**_PERSON, "time_zone": "iana_time_zone"},
+            when=lambda record: record.get("role") in STAFF,
+        ),
+    ),
+    pages=users,
+    base="user_fields",
+    cursor_field="after",
+    deletes="the export carries active: false",
+    scope="read, admin only",
+    page_size=PAGE,
+    requests_per_1000=1.0,
+)
+
+TICKETS = Stream(
+    name="tickets",
+    feeds=(
+        Feed(
+            "ticket",
+            {
+                **LINK,
+                **STAMPS,
+                "account_source_id": "organization_id",
+                "requester_source_id": "requester_id",
+                "subject": "subject",
+                "status": "status",
+                "priority": Field("priority", read=lambda value: value or "none"),
+                "type": "type",
+                "tags": "tags",
+                "opened_at": "created_at",
+                "first_reply_at": Field(("created_at", "metric_set.reply_time_in_minutes.calendar"), read=_first_reply),
+                "solved_at": Field(("status", "metric_set.solved_at"), read=_solved_at),
+                "reopened_count": "metric_set.reopens",
+            },
+        ),
+        Feed(
+            "ticket_metric",
+            {
+                "ticket_source_id": "id",
+                "account_source_id": "organization_id",
+                "created_at": "metric_set.created_at",
+                "updated_at": "metric_set.updated_at",
+                "first_reply_minutes": Field("metric_set.reply_time_in_minutes.calendar", unit="min"),
+                "first_reply_business_minutes": Field("metric_set.reply_time_in_minutes.business", unit="min"),
+                "full_resolution_minutes": Field("metric_set.full_resolution_time_in_minutes.calendar", unit="min"),
+                "full_resolution_business_minutes": Field(
+                    "metric_set.full_resolution_time_in_minutes.business", unit="min"
+                ),
+                "agent_touches": Field("metric_set.replies", unit="replies"),
+                "reopens": Field("metric_set.reopens", unit="times"),
+            },
+            when=lambda record: bool(record.get("metric_set")),
+        ),
+        Feed(
+            "survey_response",
+            {
+                **LINK,
+                "kind": Field(const="csat"),
+                "scale_max": Field(const=1),
+                "score": Field("satisfaction_rating.score", read=_good),
+                "comment": "satisfaction_rating.comment",
+                "ticket_source_id": "id",
+                "contact_source_id": "requester_id",
+                "account_source_id": "organization_id",
+                "responded_at": Field(
+                    (
+                        "satisfaction_rating.updated_at",
+                        "satisfaction_rating.created_at",
+                        "status",
+                        "metric_set.solved_at",
+                        "updated_at",
+                    ),
+                    read=_responded_at,
+                ),
+            },
+            when=_rated,
+        ),
+    ),
+    pages=tickets,
+    cursor_field="after",
+    deletes="the export carries status deleted, and scrubbed rows after the permanent deletion",
+    scope="read, admin only",
+    page_size=PAGE,
+    requests_per_1000=1.0,
+)
+
+STREAMS = (ORGANIZATIONS, USERS, TICKETS)
