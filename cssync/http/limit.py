@@ -66,13 +66,15 @@ class Level:
 
 
 QUEUE = 200
-"""No more callers than this queue for one bucket; a `tat` further ahead means that the clock was set back."""
+"""No more callers than this queue for one bucket; a `tat` further ahead means that the clock was
+set back."""
 
 
 def reserve(level: Level, pace: Pace, now: float) -> tuple[Level, float]:
     """Take the next slot: return the new state and the seconds to wait for it."""
-    tat = min(level.tat, now + pace.interval * (pace.burst + QUEUE))
-    slot = max(now, tat - (pace.burst - 1) * pace.interval, level.blocked_until)
+    start = max(now, level.blocked_until)
+    tat = min(level.tat, start + pace.interval * (pace.burst + QUEUE))
+    slot = max(start, tat - (pace.burst - 1) * pace.interval)
     return replace(level, tat=max(tat, slot) + pace.interval), slot - now
 
 

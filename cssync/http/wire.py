@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.cookiejar
+import re
 import ssl
 import threading
 import zlib
@@ -29,6 +30,7 @@ MAX_SECONDS = 600.0
 TIMEOUT = httpx.Timeout(connect=10.0, read=150.0, write=60.0, pool=60.0)
 """150 s without a byte: a SOQL query may take 120 s before its first one."""
 PIECE = 2**20
+_HEADER = re.compile(r"[\t\x20-\x7e]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ class Wire:
             Interrupted: no readable answer.
         """
         try:
+            if not all(_HEADER.fullmatch(value) for value in (headers or {}).values()):
+                raise UnicodeError
             request = self._client.build_request(
                 method, url, params=params or None, content=content, data=form, headers=headers
             )

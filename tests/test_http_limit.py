@@ -1,0 +1,183 @@
+"""Rate limits: the arithmetic never lets too many through, and one refusal stops every thread and process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cssync.connectors import Bucket
+from cssync.http import UNLIMITED, Limiter, ProcessLimiter
+from cssync.http.clock import ManualClock
+from cssync.http.limit import QUEUE, Level, Pace, block, reserve
+from cssync.store.limiter import StoreLimiter
+from cssync.store.sqlite import Store
+
+buckets = st.builds(
+    Bucket,
+    name=st.just("all"),
+    calls=st.integers(1, 300),
+    seconds=st.sampled_from([1.0, 10.0, 60.0, 0.3]),
+)
+gaps = st.lists(st.one_of(st.just(0.0), st.floats(0, 20)), min_size=1, max_size=400)
+
+
+@given(buckets, gaps)
+def test_no_window_holds_more_calls_than_the_vendor_allows(bucket: Bucket, pauses: list[float]) -> None:
+    level, now, sent = Level(), 0.0, []
+    for pause in pauses:
+        now += pause
+        level, wait = reserve(level, Pace.of(bucket), now)
+        sent.append(now + wait)
+    assert sent == sorted(sent)
+    window = bucket.seconds * (1 - 1e-6)
+    for first, start in enumerate(sent):
+        inside = sum(1 for at in sent[first:] if at < start + window)
+        assert inside <= bucket.calls
+
+
+@given(buckets)
+def test_the_price_of_never_exceeding_is_small_for_large_limits(bucket: Bucket) -> None:
+    level, pace, now = Level(), Pace.of(bucket), 0.0
+    for _ in range(1000):
+        level, wait = reserve(level, pace, now)
+        now += wait
+    rate = (1000 - pace.burst) / now
+    assert rate <= bucket.calls / bucket.seconds * 1.001
+    assert rate >= (bucket.calls - pace.burst + 1) / bucket.seconds * 0.99
+    if bucket.calls >= 100:
+        assert rate >= 0.9 * bucket.calls / bucket.seconds
+
+
+@given(buckets, st.floats(0.01, 1e5), st.integers(1, QUEUE))
+def test_nobody_calls_during_a_hold_and_the_pace_holds_after_it(bucket: Bucket, seconds: float, callers: int) -> None:
+    level, pace = block(Level(), seconds, now=100.0), Pace.of(bucket)
+    sent = []
+    for _ in range(callers):
+        level, wait = reserve(level, pace, 100.0)
+        sent.append(100.0 + wait)
+    assert min(sent) >= 100.0 + seconds
+    first_window = [at for at in sent if at < 100.0 + seconds + bucket.seconds * (1 - 1e-6)]
+    assert len(first_window) <= max(bucket.calls, pace.burst)
+
+
+def test_a_shorter_hold_does_not_end_a_longer_one() -> None:
+    assert block(block(Level(), 60, now=0.0), 5, now=10.0).blocked_until == 60.0
+
+
+def test_a_clock_set_back_stops_nobody_for_longer_than_the_queue() -> None:
+    bucket = Bucket("all", 10, 60)
+    level, _ = reserve(Level(), Pace.of(bucket), now=1_000_000.0)
+    _, wait = reserve(level, Pace.of(bucket), now=500_000.0)
+    assert wait <= 60 / 8 * 203
+
+
+# --- the two limiters -------------------------------------------------------------------------------------------------
+
+Make = Callable[[ManualClock], Limiter]
+
+
+@pytest.fixture(params=["process", "store"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
+    with ExitStack() as stack:
+
+        def made(clock: ManualClock) -> Limiter:
+            if request.param == "process":
+                return ProcessLimiter(clock)
+            stack.enter_context(Store.open(tmp_path / "s.db"))
+            return stack.enter_context(StoreLimiter(tmp_path / "s.db", clock))
+
+        yield made
+
+
+def test_paces_a_bucket_and_leaves_the_others_alone(make: Make) -> None:
+    clock = ManualClock()
+    limiter = make(clock)
+    search, reads = Bucket("search", 4, 1), Bucket("reads", 100, 10)
+    waits = [limiter.acquire("crm", search) for _ in range(4)]
+    assert waits == pytest.approx([0, 0, 1 / 3, 2 / 3], abs=1e-6)
+    assert limiter.acquire("crm", reads) == 0
+    assert limiter.acquire("desk", search) == 0
+
+
+def test_a_hold_is_seen_by_those_who_wait_and_those_who_come(make: Make) -> None:
+    clock = ManualClock()
+    limiter = make(clock)
+    assert limiter.held("crm", "search") == 0
+    limiter.hold("crm", "search", 30)
+    assert limiter.held("crm", "search") == pytest.approx(30)
+    assert limiter.acquire("crm", Bucket("search", 100, 10)) == pytest.approx(30)
+    assert limiter.held("crm", "reads") == 0
+    clock.now += 31
+    assert limiter.held("crm", "search") == 0
+
+
+def test_a_bucket_without_a_pace_still_obeys_a_hold(make: Make) -> None:
+    limiter = make(ManualClock())
+    free = Bucket("any", 0, 0)
+    assert [limiter.acquire("crm", free) for _ in range(500)] == [0.0] * 500
+    limiter.hold("crm", "any", 9)
+    assert limiter.acquire("crm", free) == pytest.approx(9)
+
+
+def test_unlimited_keeps_nothing() -> None:
+    UNLIMITED.hold("crm", "search", 99)
+    assert UNLIMITED.acquire("crm", Bucket("search", 1, 60)) == UNLIMITED.held("crm", "search") == 0
+
+
+def test_two_store_limiters_on_one_file_share_the_pace_and_the_hold(tmp_path: Path) -> None:
+    clock = ManualClock()
+    bucket = Bucket("all", 10, 10)
+    with (
+        Store.open(tmp_path / "s.db"),
+        StoreLimiter(tmp_path / "s.db", clock) as one,
+        StoreLimiter(tmp_path / "s.db", clock) as two,
+    ):
+        at = [limiter.acquire("crm", bucket) for _ in range(15) for limiter in (one, two)]
+        assert at == sorted(at)
+        assert all(sum(1 for b in at if a <= b < a + 9.999) <= 10 for a in at)
+        one.hold("crm", "all", 500)
+        assert two.held("crm", "all") == pytest.approx(500)
+        assert two.acquire("crm", bucket) == pytest.approx(500)
+
+
+def test_the_state_outlives_the_process(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from cssync.store.limiter import StoreLimiter\n"
+        "with StoreLimiter(Path(sys.argv[1])) as limiter: limiter.hold('crm', 'daily', 3600)\n"
+    )
+    with Store.open(tmp_path / "s.db") as store:
+        subprocess.run([sys.executable, "-c", program, str(tmp_path / "s.db")], check=True, timeout=60)
+        with StoreLimiter(tmp_path / "s.db") as limiter:
+            assert 3500 < limiter.held("crm", "daily") <= 3600
+        (row,) = store.query("SELECT * FROM rate_limit")
+        assert row["bucket"] == "crm/daily"
+        assert row["updated_at"].endswith("Z")
+
+
+@pytest.mark.parametrize("kind", ["process", "store"])
+def test_threads_never_take_the_same_slot(tmp_path: Path, kind: str) -> None:
+    clock = ManualClock()
+    bucket = Bucket("all", 5, 10)
+    taken: list[float] = []
+    with Store.open(tmp_path / "s.db"), StoreLimiter(tmp_path / "s.db", clock) as shared:
+        limiter: Limiter = shared if kind == "store" else ProcessLimiter(clock)
+
+        def take() -> None:
+            taken.extend(limiter.acquire("crm", bucket) for _ in range(10))
+
+        threads = [threading.Thread(target=take) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(taken) == 40
+    pace = Pace.of(bucket)
+    assert sorted(taken) == pytest.approx([0.0] * pace.burst + [pace.interval * n for n in range(1, 41 - pace.burst)])
