@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 from pathlib import Path
@@ -54,10 +55,11 @@ def test_a_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.M
     file = tmp_path / "token"
     file.write_text(CANARY)
     file.chmod(0o600)
-    if file.stat().st_uid == 0:
-        monkeypatch.setattr(secrets.os, "fstat", lambda fd: types.SimpleNamespace(st_mode=0o100600, st_uid=12345))
+    if os.geteuid() == 0:
+        os.chown(file, 12345, -1)
     else:
-        monkeypatch.setattr(secrets.os, "geteuid", lambda: file.stat().st_uid + 1)
+        mine = os.geteuid()
+        monkeypatch.setattr(secrets.os, "geteuid", lambda: mine + 1)
     assert "belongs to another user" in refused("file:token", tmp_path)
 
 
