@@ -1,0 +1,62 @@
+"""cssync fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from cssync.cli.context import Call, columns, example, shared
+
+
+@click.command(epilog=example("cssync fields crm", "cssync fields crm deals --json"))
+@click.argument("connection", help="Connection of cssync.yaml, e.g. crm.")
+@click.argument("stream", required=False, help="Stream of it, e.g. deals; the one that is written back by default.")
+@shared
+def fields(call: Call, connection: str, stream: str | None) -> int:
+    """List a connection's fields as the vendor describes them.
+
+    The names in the first column are what `fields:` and `writeback:` of cssync.yaml take. A field that is mapped
+    already shows where it goes.
+    """
+    from dataclasses import asdict
+
+    from cssync.cli.choose import chosen, chosen_stream
+    from cssync.errors import ConfigError
+    from cssync.http import open_session
+
+    workspace = call.workspace()
+    found = chosen(workspace, connection)
+    connector = found.connector
+    if connector.describe is None:
+        raise ConfigError(f"connector {connector.name} cannot list fields", fix="look them up at the vendor")
+    name = chosen_stream(found, stream) if stream else _default(found.streams)
+    with open_session(connector, found.settings, connection=connection, timezone=workspace.timezone) as session:
+        listed = sorted(connector.describe(session, name), key=lambda f: (not f.custom, f.name))
+    back = workspace.writeback.get(connection)
+    goes = dict(found.mapped.get(name, {}))
+    comes = dict(back.fields) if back and back.to == name else {}
+
+    def lines() -> Iterator[str]:
+        yield from columns(
+            ("FIELD", "TYPE", "WRITABLE", "LABEL", "MAPPED"),
+            (
+                (
+                    f.name,
+                    f.type,
+                    "yes" if f.writable else "no",
+                    f.label,
+                    f"-> {goes[f.name]}" if f.name in goes else f"<- {comes[f.name]}" if f.name in comes else None,
+                )
+                for f in listed
+            ),
+        )
+
+    document = [{**asdict(f), "mapped_to": goes.get(f.name), "written_from": comes.get(f.name)} for f in listed]
+    call.show({"connection": connection, "stream": name, "fields": document}, lines())
+    return 0
+
+
+def _default(streams: tuple[object, ...]) -> str:
+    names: list[str] = [s.name for s in streams if s.writable] or [s.name for s in streams]  # type: ignore[attr-defined]
+    return names[0]

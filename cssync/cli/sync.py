@@ -1,0 +1,111 @@
+"""cssync sync."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cssync.cli.context import Call, columns, example, shared
+
+if TYPE_CHECKING:
+    from cssync.link import LinkReport
+    from cssync.sync import StreamReport
+
+SHOWN = 5
+"""Ambiguous keys listed for people; --json has all."""
+
+
+@click.command(epilog=example("cssync sync", "cssync sync crm --stream deals", "cssync sync desk --full"))
+@click.argument("connection", required=False, help="Connection of cssync.yaml; all of them by default.")
+@click.option("--stream", help="Only this stream of CONNECTION.")
+@click.option("--full", is_flag=True, help="Read from the beginning and find what was deleted; checkpoints move on.")
+@shared
+def sync(call: Call, connection: str | None, stream: str | None, full: bool) -> int:
+    """Pull what is new, then link it to accounts.
+
+    Each stream resumes at its checkpoint, which is committed with the rows it stands for: stop it at any time.
+    A stream that fails leaves the others alone and its own checkpoint where it was. Exit code 3 when some failed.
+    """
+    from cssync.cli.choose import chosen, chosen_stream
+    from cssync.cli.work import now, working
+    from cssync.errors import ConfigError
+    from cssync.link import link
+    from cssync.runs.sessions import open_sessions
+    from cssync.sync import sync as pull
+
+    if stream and not connection:
+        raise ConfigError("--stream needs a connection", fix=f"write `cssync sync CONNECTION --stream {stream}`")
+    with working(call, "sync", secrets=True) as work:
+        if connection:
+            found = chosen(work.workspace, connection)
+            stream = chosen_stream(found, stream) if stream else None
+        opened = open_sessions(work.workspace, work.store, only=connection, fence=work.lease)
+        with opened as sessions, call.progress() as progress:
+            reports = pull(
+                work.store,
+                work.workspace,
+                sessions,
+                only=connection,
+                stream=stream,
+                full=full,
+                run_id=work.run_id,
+                fence=work.lease,
+                progress=lambda r: progress(
+                    f"{r.connection}.{r.stream}: {r.read:,} read, {r.new + r.changed:,} changed"
+                ),
+            )
+        linked = link(work.store, work.workspace, now(), fence=work.lease)
+        work.record.exit_code = exit_code(reports)
+        work.record.summary = document(reports, linked)
+    call.show(document(reports, linked), lines(reports, linked))
+    complain(call, reports)
+    return exit_code(reports)
+
+
+def exit_code(reports: list[StreamReport]) -> int:
+    """0 when every stream was read to its end, 1 when none was, 3 in between."""
+    broken = [r for r in reports if r.outcome in ("failed", "partial")]
+    if not broken:
+        return 0
+    return 1 if all(r.outcome == "failed" for r in reports) else 3
+
+
+def document(reports: list[StreamReport], linked: LinkReport) -> dict[str, Any]:
+    """Return the result as data."""
+    streams = [{**asdict(r), "error": r.error.message if r.error else None} for r in reports]
+    return {"streams": streams, "link": asdict(linked)}
+
+
+def lines(reports: list[StreamReport], linked: LinkReport) -> Iterator[str]:
+    """Yield the result for people."""
+    counts = ("read", "new", "changed", "same", "echo", "tombstoned", "incomplete", "quarantined", "requests")
+    yield from columns(
+        ("STREAM", "OUTCOME", *(c.upper() for c in counts)),
+        ((f"{r.connection}.{r.stream}", r.outcome, *(getattr(r, c) for c in counts)) for r in reports),
+    )
+    methods = ", ".join(f"{count:,} by {method}" for method, count in sorted(linked.by_method.items()))
+    yield f"accounts: {linked.accounts:,}" + (f" (records linked: {methods})" if methods else "")
+    if linked.suggested:
+        yield f"suggested links: {linked.suggested:,}; `cssync link suggest` shows them"
+    if linked.ambiguous:
+        yield f"keys that several records of one connection share, so they link nothing: {len(linked.ambiguous):,}"
+    for key in linked.ambiguous[:SHOWN]:
+        yield f"  {key.method} {key.evidence}: {', '.join(':'.join(record) for record in key.records)}"
+    if linked.unassigned:
+        yield "without account: " + ", ".join(f"{n:,} {entity}" for entity, n in sorted(linked.unassigned.items()))
+
+
+def complain(call: Call, reports: list[StreamReport]) -> None:
+    """Say on stderr why streams stopped, once for each reason."""
+    told: set[str] = set()
+    for report in reports:
+        if report.error is None or report.error.message in told:
+            continue
+        told.add(report.error.message)
+        call.say(f"{report.connection}.{report.stream}: {report.error.message}")
+        for label, text in (("kept", report.error.kept), ("fix", report.error.fix)):
+            if text:
+                call.say(f"  {label}: {text}")

@@ -1,0 +1,93 @@
+"""What commands that write to the store share: lease, run record, sessions, the moment they speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+
+from cssync.cli.context import Call
+from cssync.config import Workspace
+from cssync.errors import ConfigError
+from cssync.runs.lease import Lease, hold_lease
+from cssync.runs.record import Record, new_run_id, recorded
+from cssync.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A command at work: it holds the lease and its run is on record."""
+
+    workspace: Workspace
+    store: Store
+    lease: Lease
+    record: Record
+
+    @property
+    def run_id(self) -> str:
+        """Id of this run, as in table `run`."""
+        return self.record.run_id
+
+
+@contextmanager
+def working(call: Call, command: str, *, secrets: bool = False) -> Iterator[Work]:
+    """Load the workspace, open its store, take the lease and keep a run record for the block.
+
+    Raises:
+        ConfigError: the configuration is wrong, or the store is another workspace's.
+        LeaseHeld: another run is at work.
+    """
+    workspace = call.workspace(secrets=secrets)
+    run_id = new_run_id(now())
+    with (
+        call.store(workspace, create=True) as store,
+        hold_lease(store, owner=run_id) as lease,
+        recorded(store, run_id, command, fence=lease) as record,
+    ):
+        yield Work(workspace, store, lease, record)
+
+
+def now() -> datetime:
+    """This moment (UTC); the one place where a command reads the clock."""
+    return datetime.now(UTC)
+
+
+def as_of(text: str | None, workspace: Workspace) -> datetime:
+    """Return the instant that `--as-of` means: now without it; for a day its end in the workspace's time zone, but
+    never later than now; for an ISO instant with offset just that.
+
+    Raises:
+        ConfigError: neither a day nor an instant, or in the future.
+    """
+    moment = now()
+    if text is None:
+        return moment
+    try:
+        if len(text) == len("2026-11-20"):
+            day = date.fromisoformat(text)
+            found = datetime.combine(day, time(23, 59, 59), workspace.timezone)
+            if day == moment.astimezone(workspace.timezone).date():
+                return moment
+        else:
+            found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"--as-of {text!r} is no day", fix="write YYYY-MM-DD") from None
+    if found.tzinfo is None:
+        raise ConfigError(
+            f"--as-of {text!r} names no time zone", fix="write a day, or an instant such as 2026-11-20T09:00Z"
+        )
+    if found > moment:
+        raise ConfigError(f"--as-of {text} lies in the future")
+    return found.astimezone(UTC)
+
+
+def ago(instant: str | None, moment: datetime) -> str:
+    """Say how long ago an instant of the store was: `5 min`, `3 h`, `12 d`; a dash for none."""
+    if not instant:
+        return "-"
+    seconds = max(0, int((moment - datetime.fromisoformat(instant)).total_seconds()))
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size * (2 if unit == "d" else 1):
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
