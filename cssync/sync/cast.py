@@ -6,13 +6,14 @@ Nothing is guessed: `5,0` is no number, `2026-13-01` is no date.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from cssync.model import decimals
 
@@ -21,7 +22,7 @@ INT64 = 2**63
 
 def text(value: Any) -> str | None:
     """Text without NUL; "" is None. Whole numbers become their digits."""
-    if isinstance(value, str):
+    if type(value) is str:
         return (value.replace("\0", "") if "\0" in value else value) or None
     if value is None:
         return None
@@ -32,38 +33,39 @@ def text(value: Any) -> str | None:
     raise ValueError("a single value was expected, not a list or an object")
 
 
-def _decimal(value: Any) -> Decimal | None:
+def number(value: Any) -> Decimal | None:
+    """A finite decimal number of sane size, exactly as written."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     if isinstance(value, bool):
         raise ValueError("a number was expected, not true or false")
     try:
-        number = Decimal(str(value).strip()) if not isinstance(value, (int, Decimal)) else Decimal(value)
+        found = Decimal(str(value).strip()) if not isinstance(value, (int, Decimal)) else Decimal(value)
     except (InvalidOperation, ValueError):
         raise ValueError("not a number") from None
-    if not number.is_finite() or abs(number.adjusted()) > 30:
+    if not found.is_finite() or abs(found.adjusted()) > 30:
         raise ValueError("not a number of usable size")
-    return number
+    return found
 
 
 def integer(value: Any) -> int | None:
     """A whole number that fits 64 bits; `5000.00` is 5000."""
     if type(value) is int and -INT64 <= value < INT64:
         return value
-    number = _decimal(value)
-    if number is None:
+    found = number(value)
+    if found is None:
         return None
-    if number != number.to_integral_value() or not -INT64 <= number < INT64:
+    if found != found.to_integral_value() or not -INT64 <= found < INT64:
         raise ValueError("not a whole number")
-    return int(number)
+    return int(found)
 
 
 def real(value: Any) -> float | None:
     """A finite number."""
     if type(value) is float and math.isfinite(value):
         return value
-    number = _decimal(value)
-    return None if number is None else float(number)
+    found = number(value)
+    return None if found is None else float(found)
 
 
 TRUTH = {"true": 1, "false": 0, "1": 1, "0": 0, "yes": 1, "no": 0}
@@ -104,6 +106,12 @@ def stamp(value: datetime) -> str:
 
 def instant(value: Any) -> str | None:
     """A point in time in the store's form."""
+    if type(value) is str and len(value) > 19 and value[10] == "T" and value.endswith(("Z", "+0000", "+00:00")):
+        try:
+            datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError("not a point in time") from None
+        return value[:19] + "Z"
     return None if value is None or value == "" else stamp(moment(value))
 
 
@@ -124,20 +132,17 @@ def day(value: Any, zone: ZoneInfo) -> str | None:
     return found.astimezone(zone).date().isoformat()
 
 
-def minor_units(value: Any, currency: str) -> int | None:
+def minor_units(amount: Decimal | None, currency: str) -> int | None:
     """An amount in major units -> whole minor units of its currency, rounded half-up."""
-    number = _decimal(value)
-    if number is None:
-        return None
-    return int((number * (10 ** decimals(currency))).quantize(Decimal(1), ROUND_HALF_UP))
+    return None if amount is None else int((amount * 10 ** decimals(currency)).quantize(Decimal(1), ROUND_HALF_UP))
 
 
 def jsontext(value: Any) -> str | None:
     """JSON text with sorted keys, so that equal values are equal text."""
-    if value is None:
-        return None
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+    return None if value is None else _json.encode(value).decode()
 
+
+_json = msgspec.json.Encoder(order="sorted", enc_hook=str)
 
 SIMPLE: dict[str, Callable[[Any], Any]] = {
     "text": text,

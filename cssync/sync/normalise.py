@@ -16,12 +16,13 @@ from cssync.connectors import Feed, Field, Record, Stream
 from cssync.errors import RecordError
 from cssync.model import ENTITY
 from cssync.sync import cast
+from cssync.sync.cells import ABSENT, Cell, cell, path
 
-ABSENT: Any = object()
 CURRENCY_COLUMNS = ("currency", "billing_currency")
 
 Row = dict[str, Any]
-Reader = Callable[[Record], Any]
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError)
+"""What reading or casting a value raises when the vendor's value is not what it should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,12 @@ class Rows:
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     entity: str
-    columns: tuple[tuple[str, str, Reader, Callable[[Any], Any], frozenset[str]], ...]
-    key: Reader
-    each: Reader | None
+    columns: tuple[tuple[str, Cell], ...]
+    key: Cell
+    each: Cell | None
     when: Callable[[Record], bool] | None
-    money: tuple[tuple[str, str, Reader], ...]
+    money: tuple[tuple[str, Cell], ...]
+    sources: Mapping[str, str]
     currency: str | None
     prefix: str = ""
     needs: tuple[str, ...] = ()
@@ -51,61 +53,8 @@ class _Metric:
     """A vendor field that holds a usage value."""
 
     metric: str
-    value: Reader
-
-
-def _walk(record: Any, path: tuple[str, ...]) -> Any:
-    for part in path:
-        if not isinstance(record, Mapping) or part not in record:
-            return ABSENT
-        record = record[part]
-    return record
-
-
-def _path(source: str) -> Reader:
-    """Compile a dotted path. Inside `each`, a path is looked up in the item; `^` climbs to the record."""
-    parts = tuple(source.removeprefix("^").split(".")) if source else ()
-    if source.startswith("^"):
-        return lambda record: _walk(record.get("^", record), parts)
-    if len(parts) == 1:
-        name = parts[0]
-        return lambda record: record.get(name, ABSENT)
-    if len(parts) == 2:
-        outer, inner = parts
-
-        def two(record: Record) -> Any:
-            held = record.get(outer)
-            return held.get(inner, ABSENT) if isinstance(held, Mapping) else ABSENT
-
-        return two
-    return lambda record: _walk(record, parts)
-
-
-def reader(field: Field) -> Reader:
-    """Compile a Field into a function of the record that returns ABSENT, None or the vendor's value."""
-    if not field.source:
-        return lambda record: field.const
-    sources = (field.source,) if isinstance(field.source, str) else field.source
-    getters = [_path(s) for s in sources]
-    read = field.read
-    if read is None:
-        return getters[0]
-    if len(getters) == 1:
-        getter, single = getters[0], read
-
-        def one(record: Record) -> Any:
-            value = getter(record)
-            return value if value is ABSENT else single(value)
-
-        return one
-
-    def several(record: Record) -> Any:
-        values = [g(record) for g in getters]
-        if all(v is ABSENT for v in values):
-            return ABSENT
-        return read(*(None if v is ABSENT else v for v in values))
-
-    return several
+    source: str
+    value: Cell
 
 
 class Normaliser:
@@ -130,17 +79,17 @@ class Normaliser:
         self.timezone = timezone
         self.currency = currency
         self.today = today
-        self.written = tuple((name, _path(self._vendor_path(name))) for name in written)
+        self.written = tuple((name, path(self._vendor_path(name))) for name in written)
         extra: dict[str, dict[str, Field]] = {}
         metrics: list[_Metric] = []
         for vendor_field, target in mapped.items():
             entity, _, column = target.partition(".")
             entity = "account_source" if entity == "account" else entity
-            path = self._vendor_path(vendor_field)
+            source = Field(self._vendor_path(vendor_field))
             if entity == "usage_metric" and ENTITY[entity].column(column) is None:
-                metrics.append(_Metric(column, _path(path)))
+                metrics.append(_Metric(column, vendor_field, cell(source, cast.real)))
             else:
-                extra.setdefault(entity, {})[column] = Field(path)
+                extra.setdefault(entity, {})[column] = source
         self.metrics = tuple(metrics)
         wide = next((f for f in stream.feeds if f.entity == "usage_metric"), None) if metrics else None
         usage = {**(wide.fields if wide else self._account_ref("usage_metric")), **extra.get("usage_metric", {})}
@@ -149,7 +98,7 @@ class Normaliser:
             extra.pop("usage_metric", None)
         self.feeds = [self._compile(feed, extra.pop(feed.entity, {})) for feed in stream.feeds if feed is not wide]
         self.derived = [self._derived(entity, fields, "contract" in extra) for entity, fields in extra.items()]
-        self.key = _path(stream.feeds[0].key)
+        self.key = path(stream.feeds[0].key)
 
     def _vendor_path(self, vendor_field: str) -> str:
         return f"{self.stream.base}.{vendor_field}" if self.stream.base else vendor_field
@@ -181,27 +130,29 @@ class Normaliser:
 
     def _compile(self, feed: Feed, extra: Mapping[str, Field]) -> _Compiled:
         entity = ENTITY[feed.entity]
-        columns: list[tuple[str, str, Reader, Callable[[Any], Any], frozenset[str]]] = []
-        money: list[tuple[str, str, Reader]] = []
+        columns: list[tuple[str, Cell]] = []
+        money: list[tuple[str, Cell]] = []
+        sources: dict[str, str] = {}
         for name, declared in {**feed.fields, **extra}.items():
             field = Field(declared) if isinstance(declared, str) else declared
             column = entity.column(name)
             if column is None:
                 raise ValueError(f"stream {self.stream.name} feeds {feed.entity}.{name}, which does not exist")
-            label = field.source if isinstance(field.source, str) else ", ".join(field.source)
+            sources[name] = field.source if isinstance(field.source, str) else ", ".join(field.source)
             if column.type == "money":
-                money.append((name, label, reader(field)))
+                money.append((name, cell(field, cast.number)))
             else:
                 to_type = partial(cast.day, zone=self.timezone) if column.type == "date" else cast.SIMPLE[column.type]
-                columns.append((name, label, reader(field), to_type, frozenset(column.values)))
+                columns.append((name, cell(field, to_type, frozenset(column.values))))
         currency = next((c for c in CURRENCY_COLUMNS if entity.column(c)), None)
         return _Compiled(
             feed.entity,
             tuple(columns),
-            _path(feed.key),
-            _path(feed.each) if feed.each else None,
+            path(feed.key),
+            path(feed.each) if feed.each else None,
             feed.when,
             tuple(money),
+            sources,
             currency,
         )
 
@@ -244,48 +195,34 @@ class Normaliser:
 
     def _row(self, feed: _Compiled, record: Record, prefix: str) -> Row:
         row: Row = {"source_id": prefix + _key(feed.key(record))}
-        for name, label, get, to_type, allowed in feed.columns:
-            value = ABSENT
-            try:
+        name = ""
+        try:
+            for name, get in feed.columns:
                 value = get(record)
-                if value is ABSENT:
-                    continue
-                found = to_type(value)
-                if allowed and found is not None and found not in allowed:
-                    found = found.strip().casefold()
-                    if found not in allowed:
-                        raise ValueError(f"not one of {', '.join(sorted(allowed))}")
-            except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
-                raise _refused(feed.entity, name, label, value, error) from None
-            row[name] = found
-        if feed.money:
-            self._money(feed, record, row)
+                if value is not ABSENT:
+                    row[name] = value
+            if feed.money:
+                currency = (row.get(feed.currency) if feed.currency else None) or self.currency
+                for name, get in feed.money:
+                    value = get(record)
+                    if value is not ABSENT:
+                        row[name] = cast.minor_units(value, currency)
+                        if value is not None and feed.currency:
+                            row[feed.currency] = currency
+        except UNREADABLE as error:
+            source = feed.sources[name]
+            raise RecordError(f"{source} -> {feed.entity}.{name}: {error}", field=source) from None
         return row
-
-    def _money(self, feed: _Compiled, record: Record, row: Row) -> None:
-        currency = (row.get(feed.currency) if feed.currency else None) or self.currency
-        for name, label, get in feed.money:
-            value = ABSENT
-            try:
-                value = get(record)
-                if value is ABSENT:
-                    continue
-                row[name] = cast.minor_units(value, currency)
-            except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
-                raise _refused(feed.entity, name, label, value, error) from None
-            if row[name] is not None and feed.currency:
-                row[feed.currency] = currency
 
     def _usage(self, key: str, record: Record) -> Iterator[Row]:
         base = self._row(self.usage, record, "")
         dated = base.get("period_start") is not None
         for metric in self.metrics:
-            value = metric.value(record)
             try:
-                number = None if value is ABSENT else cast.real(value)
-            except ValueError as error:
-                raise _refused("usage_metric", metric.metric, metric.metric, value, error) from None
-            if number is None:
+                number = metric.value(record)
+            except UNREADABLE as error:
+                raise RecordError(f"{metric.source} -> usage_metric: {error}", field=metric.source) from None
+            if number is ABSENT or number is None:
                 continue
             row = {"grain": "day", **base, "metric": metric.metric, "value": number}
             if dated:
@@ -304,7 +241,3 @@ def _key(value: Any) -> str:
     if value is ABSENT or value is None or value == "" or isinstance(value, (Mapping, list, bool)):
         raise RecordError("the record has no usable id", field="id")
     return str(value)
-
-
-def _refused(entity: str, column: str, label: str, value: Any, error: Exception) -> RecordError:
-    return RecordError(f"{label} -> {entity}.{column}: {error}", field=label, value=None if value is ABSENT else value)
