@@ -1,0 +1,49 @@
+"""HubSpot, API version 2026-09: companies, contacts, deals, tickets, owners, tasks, custom objects; write-back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cssync.connectors import Connector
+from cssync.hookspecs import hookimpl
+from cssync.sandbox.server import SandboxApp
+from cssync.sandbox.world import World
+from cssync_hubspot.client import HubSpotSettings, vendor
+from cssync_hubspot.setup import check, describe, identity, provision
+from cssync_hubspot.streams import STREAMS, custom_stream
+from cssync_hubspot.writeback import find_tasks, push, read
+
+SANDBOX_TOKEN = "sandbox-hubspot-token"  # noqa: S105 - opens nothing but a server on localhost
+
+
+def _sandbox(world: World) -> SandboxApp:
+    from cssync_hubspot.sandbox import SandboxHubSpot
+
+    return SandboxHubSpot(world, token=SANDBOX_TOKEN)
+
+
+HUBSPOT = Connector(
+    name="hubspot",
+    title="HubSpot",
+    config=HubSpotSettings,
+    streams=STREAMS,
+    hosts=r"api\.hubapi\.com",
+    vendor=vendor,
+    identity=identity,
+    check=check,
+    describe=describe,
+    custom_stream=custom_stream,
+    provision=provision,
+    read=read,
+    push=push,
+    find_tasks=find_tasks,
+    tasks=True,
+    sandbox=_sandbox,
+    sandbox_settings={"token": SANDBOX_TOKEN},
+)
+
+
+@hookimpl
+def cssync_connectors() -> Iterable[Connector]:
+    """Offer the connector `hubspot`."""
+    return (HUBSPOT,)

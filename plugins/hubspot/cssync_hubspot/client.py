@@ -1,0 +1,294 @@
+"""HubSpot over HTTP: settings, limits, what an answer means, and the requests that everything else is made of.
+
+All property values are strings or null. A batch answers 200, 201 or 207 alike and lists its failures as `errors` in
+the body, so whoever reads one looks there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeVar
+from urllib.parse import quote, urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator
+
+from cssync.connectors import Answer, Bucket, ConnectionSettings, Secret, Session, Vendor, Verdict
+from cssync.connectors.judging import error_body, http_date, retry_after
+from cssync.errors import ConnectionFault
+
+API_VERSION = "2026-09"
+BASE_URL = "https://api.hubapi.com"
+BATCH = 100
+"""Inputs of one batch request (read, create, update; associations kept to the same)."""
+
+Item = TypeVar("Item")
+
+
+class HubSpotSettings(ConnectionSettings):
+    """Settings of a HubSpot connection in cssync.yaml."""
+
+    token: Annotated[Secret, Field(description="Service key, or the token of a private or static-auth project app.")]
+    api_version: Annotated[str, Field(pattern=r"^\d{4}-\d{2}$", description="Dated API version, e.g. 2026-09.")] = (
+        API_VERSION
+    )
+    calls_per_10_seconds: Annotated[
+        int,
+        Field(
+            ge=10,
+            le=250,
+            description="Requests this token may send in 10 s: 100 on Free and Starter, 190 on Professional and "
+            "Enterprise, 250 with the capacity pack. `cssync check` tells what the account allows.",
+        ),
+    ] = 100
+
+    @field_validator("token")
+    @classmethod
+    def _one_line(cls, token: Any) -> Any:
+        if not re.fullmatch(r"[\x21-\x7e]+", token.get_secret_value()):
+            raise ValueError("is empty or holds a space, line break or non-ASCII character")
+        return token
+
+
+class Paths:
+    """Where things are, under the connection's API version."""
+
+    def __init__(self, session: Session) -> None:
+        self.version: str = session.settings.api_version
+
+    def objects(self, kind: str, tail: str = "") -> str:
+        """Path of an object type; `tail` begins with `/`."""
+        return f"/crm/objects/{self.version}/{quote(kind, safe='')}{tail}"
+
+    def associations(self, start: str, end: str) -> str:
+        """Path that reads associations of many records at once."""
+        return f"/crm/associations/{self.version}/{quote(start, safe='')}/{quote(end, safe='')}/batch/read"
+
+    def properties(self, kind: str, tail: str = "") -> str:
+        """Path of property definitions."""
+        return f"/crm/properties/{self.version}/{quote(kind, safe='')}{tail}"
+
+    def pipelines(self, kind: str) -> str:
+        """Path of the pipelines of deals or tickets."""
+        return f"/crm/pipelines/{self.version}/{kind}"
+
+    @property
+    def owners(self) -> str:
+        """Path of the owners."""
+        return f"/crm/owners/{self.version}"
+
+    @property
+    def account(self) -> str:
+        """Path that says which account the token belongs to."""
+        return f"/account-info/{self.version}/details"
+
+
+def chunks(items: Sequence[Item], size: int = BATCH) -> Iterator[Sequence[Item]]:
+    """Cut a sequence into pieces of at most `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+# --- What an answer means ---------------------------------------------------------------------------------------------
+
+
+def body(answer: Answer) -> Mapping[str, Any]:
+    """Decode an answer that must be a JSON object.
+
+    Raises:
+        ConnectionFault: it is not.
+    """
+    found = answer.json()
+    if not isinstance(found, Mapping):
+        raise _misshapen(answer, "is not a JSON object")
+    return found
+
+
+def results(answer: Answer) -> Sequence[Mapping[str, Any]]:
+    """Return the `results` of an answer; one without such a list is a fault, never "nothing found".
+
+    Raises:
+        ConnectionFault: no list of objects there.
+    """
+    found = body(answer).get("results")
+    if not isinstance(found, list) or not all(isinstance(r, Mapping) for r in found):
+        raise _misshapen(answer, "has no list of results")
+    return found
+
+
+def _misshapen(answer: Answer, how: str) -> ConnectionFault:
+    place = urlsplit(answer.url).path or "a request"
+    return ConnectionFault(
+        f"HubSpot's answer to {place} {how} (status {answer.status})",
+        kept="nothing of this answer was used",
+        fix="try again; if it stays, something else answers in HubSpot's place: check base_url",
+    )
+
+
+def following(found: Mapping[str, Any]) -> str | None:
+    """Return the cursor of the next page, None on the last one."""
+    after = ((found.get("paging") or {}).get("next") or {}).get("after")
+    return None if after in (None, "") else str(after)
+
+
+def complaint(found: Any) -> tuple[str, str]:
+    """Return (the vendor's words with category, correlation id) of an error body or of one item of `errors`.
+
+    Every field is optional. Words are cut at 400 characters.
+    """
+    if not isinstance(found, Mapping):
+        return "no reason given", ""
+    words = str(found.get("message") or "").strip() or "no reason given"
+    details = [str(e["message"]) for e in found.get("errors") or () if isinstance(e, Mapping) and e.get("message")]
+    words = "; ".join(dict.fromkeys([words, *details]))
+    category = str(found.get("category") or found.get("errorType") or "")
+    correlation = str(found.get("correlationId") or found.get("id") or "")
+    return (f"{category}: {words}" if category else words)[:400], correlation
+
+
+def scopes(found: Mapping[str, Any]) -> list[str]:
+    """Return the scopes that a 403 body names as missing, sorted."""
+    contexts = [found.get("context"), *(e.get("context") for e in found.get("errors") or () if isinstance(e, Mapping))]
+    named: set[str] = set()
+    for context in contexts:
+        if isinstance(context, Mapping):
+            for key in ("requiredScopes", "requiredGranularScopes", "missingScopes"):
+                value = context.get(key) or ()
+                named.update(str(v) for v in ([value] if isinstance(value, str) else value))
+    return sorted(named)
+
+
+def _date(answer: Answer) -> datetime:
+    """The vendor's time of an answer; the local clock only where it sends none."""
+    return http_date(answer.headers.get("date", "")) or datetime.now(UTC)
+
+
+class Portal:
+    """Reads every answer of one connection. Remembers the account's time zone, because the daily allowance is
+    counted from the account's midnight."""
+
+    def __init__(self) -> None:
+        self.zone: ZoneInfo | None = None
+
+    def judge(self, answer: Answer) -> Verdict:
+        """Say what an answer means; see section 7 of the API's facts in the README for the waits."""
+        status = answer.status
+        if 200 <= status < 300:
+            if "/account-info/" in answer.url:
+                self._learn(answer)
+            return Verdict("ok")
+        decoded = error_body(answer)
+        found = decoded if isinstance(decoded, Mapping) else {}
+        if status == 429:
+            return self._limited(answer, found)
+        if status == 477:
+            return Verdict(
+                "stop", retry_after(answer) or 24 * 3600.0, "HubSpot is moving this account to another region (477)"
+            )
+        if status == 423:
+            return Verdict("retry", max(2.0, retry_after(answer) or 0.0), "the record is locked (423)")
+        if status >= 500 or status == 408:
+            return Verdict("retry", retry_after(answer), f"HubSpot could not answer (status {status})")
+        words, correlation = complaint(found)
+        message = f"{words} (status {status}{f', correlation id {correlation}' if correlation else ''})"
+        return Verdict("fail", None, message, _fix(status, found))
+
+    def pause(self, answer: Answer) -> tuple[str, float] | None:
+        """Hold back when the headers say that the allowance is used up. Search answers carry no such headers."""
+        if answer.headers.get("x-hubspot-ratelimit-daily-remaining") == "0":
+            return "general", self._until_midnight(answer)
+        if answer.headers.get("x-hubspot-ratelimit-remaining") == "0":
+            interval = answer.headers.get("x-hubspot-ratelimit-interval-milliseconds", "")
+            return "general", int(interval) / 1000 if interval.isdigit() else 10.0
+        return None
+
+    def _limited(self, answer: Answer, found: Mapping[str, Any]) -> Verdict:
+        policy = str(found.get("policyName") or "").upper()
+        words = str(found.get("message") or "").lower()
+        if policy == "DAILY" or (not policy and "daily" in words):
+            return Verdict(
+                "stop",
+                retry_after(answer) or self._until_midnight(answer),
+                "HubSpot's daily allowance of requests is used up",
+                "the next run continues after the account's midnight; see the account's API usage for who used it",
+            )
+        by_policy = 1.0 if policy == "SECONDLY" or (not policy and "you have reached your secondly" in words) else 10.0
+        return Verdict("wait", retry_after(answer) or by_policy, f"HubSpot asks to slow down ({policy or '429'})")
+
+    def _learn(self, answer: Answer) -> None:
+        try:
+            self.zone = ZoneInfo(str(body(answer).get("timeZone")))
+        except (ConnectionFault, ValueError, KeyError, OSError):
+            self.zone = None  # an alias that no zone database here knows
+
+    def _until_midnight(self, answer: Answer) -> float:
+        """Seconds to the account's midnight; UTC's where the zone is not known."""
+        now = _date(answer).astimezone(self.zone or UTC)
+        midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+        return (midnight.astimezone(UTC) - now.astimezone(UTC)).total_seconds()
+
+
+def _fix(status: int, found: Mapping[str, Any]) -> str:
+    if status == 401:
+        return (
+            "the token is wrong, expired or was rotated: copy the current one from Development > Keys > Service keys "
+            "in HubSpot"
+        )
+    if status == 403:
+        missing = ", ".join(scopes(found))
+        return (
+            f"add to the key: {missing}" if missing else "give the key the scopes listed in the connector's README"
+        ) + "; if it has them, the account's plan lacks the feature: name the stream in skip_streams"
+    if status == 414:
+        return "map fewer fields of this stream"
+    if status == 404:
+        return "check the name of the object or property, and api_version"
+    return ""
+
+
+def vendor(settings: HubSpotSettings) -> Vendor:
+    """Return the HTTP facts of a connection.
+
+    Search has its own limit of 5 a second for the whole account; the rest shares the burst limit of the token.
+    """
+    portal = Portal()
+    return Vendor(
+        base_url=BASE_URL,
+        judge=portal.judge,
+        headers={"Authorization": f"Bearer {settings.token.get_secret_value()}", "Accept": "application/json"},
+        buckets=(
+            Bucket("search", 5, 1.0, r"POST .*/crm/objects/[^/]+/[^/]+/search$"),
+            Bucket("general", settings.calls_per_10_seconds, 10.0),
+        ),
+        pause=portal.pause,
+        concurrency=4,
+    )
+
+
+# --- Requests used in several places ----------------------------------------------------------------------------------
+
+
+def batch_read(session: Session, kind: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    """Read live records by id, 100 a request. Ids that are gone are absent.
+
+    Raises:
+        ConnectionFault: HubSpot refused, or reported an error other than "not found".
+    """
+    for part in chunks(list(dict.fromkeys(ids))):
+        answer = session.request(
+            "POST",
+            Paths(session).objects(kind, "/batch/read"),
+            json={"inputs": [{"id": i} for i in part], "properties": list(fields), "propertiesWithHistory": []},
+        )
+        yield from results(answer)
+        for error in body(answer).get("errors") or ():
+            if error.get("category") != "OBJECT_NOT_FOUND":
+                words, _ = complaint(error)
+                raise ConnectionFault(f"HubSpot could not read some {kind}: {words}")
+
+
+def definitions(session: Session, kind: str) -> dict[str, Mapping[str, Any]]:
+    """Return the property definitions of an object type by name."""
+    return {str(p["name"]): p for p in results(session.get(Paths(session).properties(kind))) if "name" in p}

@@ -1,0 +1,283 @@
+"""How an object type is read: a full load by list, then keyset windows of search, and the archive each time.
+
+A window's upper bound is fixed before its first request and its records are taken by ascending id, each request
+beginning after the last id of the one before. So 10,000 records with one time stamp, a record that changes while it is
+being paged over, and search's cap of 10,000 results a query are all the same to it.
+
+The cursor is one of
+    {"phase": "full", "started": T, "after": token}          inside a full load
+    {"phase": "window", "since": T, "until": T, "id": id}    inside a window
+    {"since": T}                                             at rest
+and carries `redo` (records whose links could not be read) and `archived` (so that a restored record is noticed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+from cssync.connectors import Cursor, Page, PullRequest, Record, Session, Tombstone
+from cssync.errors import ConnectionFault
+from cssync_hubspot import links
+from cssync_hubspot.client import Paths, batch_read, body, following, results
+
+LIST_PAGE = 100
+SEARCH_PAGE = 200
+URL_BUDGET = 4000
+"""Characters of `properties=` beyond which records are read by POST: long URLs are refused with 414."""
+REMEMBER = 1000
+"""Ids kept in the cursor at most, for each of `redo` and `archived`."""
+
+Enrich = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An object type. `links`: object types whose primary record is looked up for each record. `enrich`: made once a
+    run, adds to a record what other tables know (stages). `keep`: which records are of interest at all."""
+
+    kind: str
+    modified: str = "hs_lastmodifieddate"
+    links: tuple[str, ...] = ()
+    enrich: Callable[[Session], Enrich] | None = None
+    keep: Callable[[Record], bool] | None = None
+
+
+@dataclass(slots=True)
+class _Reader:
+    """One run over one object type."""
+
+    session: Session
+    source: Source
+    fields: tuple[str, ...]
+    enrich: Enrich | None
+    redo: list[str]
+    archived: list[str]
+
+    def cursor(self, **position: Any) -> Cursor:
+        if len(self.redo) > REMEMBER:
+            raise ConnectionFault(
+                f"HubSpot did not give the associations of more than {REMEMBER} {self.source.kind}",
+                kept="what was stored before is unchanged, also its links",
+                fix="run again later; if it stays, check that the key may read companies",
+            )
+        return {**position, **({"redo": self.redo} if self.redo else {}), "archived": self.archived}
+
+    def page(self, found: Sequence[Mapping[str, Any]], *, listed: bool) -> Page:
+        """Complete records with their links and stages; says which survived a merge and whose links failed."""
+        keep = self.source.keep
+        records = [dict(r) for r in found if keep is None or keep(r)]
+        failed: set[str] = set()
+        add = links.add_listed if listed else links.add_read
+        for to in self.source.links:
+            if records:
+                failed |= add(self.session, self.source.kind, to, records)
+        for record in records:
+            record.pop("associations", None)
+            if self.enrich:
+                self.enrich(record)
+        self.redo += sorted(failed - set(self.redo))
+        return Page(records, deleted=tuple(_merged(records)), incomplete=tuple(sorted(failed)))
+
+
+def pages(source: Source) -> Callable[[Session, PullRequest], Iterator[Page]]:
+    """Return the page generator of an object type."""
+
+    def read(session: Session, request: PullRequest) -> Iterator[Page]:
+        cursor = request.cursor or {}
+        _readable(cursor, source)
+        if not session.requests:
+            session.get(Paths(session).account)  # from here on session.now() is HubSpot's clock
+        now = _iso(session.now())
+        reader = _Reader(
+            session,
+            source,
+            tuple(dict.fromkeys((*request.fields, source.modified))),
+            source.enrich(session) if source.enrich else None,
+            list(cursor.get("redo") or ()),
+            list(cursor.get("archived") or ()),
+        )
+        if not cursor or cursor.get("phase") == "full":
+            until = str(cursor.get("started") or now)
+            yield from _full(reader, cursor.get("after"), until)
+        else:
+            until = str(cursor.get("until") or now)
+            yield from _again(reader, cursor)
+            yield from _window(reader, str(cursor["since"]), until, str(cursor.get("id") or "0"), request)
+        yield from _archive(reader)
+        yield Page((), cursor=reader.cursor(since=until), last=True)
+
+    return read
+
+
+def _readable(cursor: Cursor, source: Source) -> None:
+    """Raise unless the cursor is one of ours: an unreadable one must never mean "start again"."""
+    wanted = {"full": ("started",), "window": ("since", "until", "id"), None: ("since",)}.get(cursor.get("phase"))
+    if cursor and (wanted is None or not all(isinstance(cursor.get(k), str) for k in wanted)):
+        raise ConnectionFault(
+            f"the checkpoint of {source.kind} cannot be read",
+            kept="nothing was read and the checkpoint was left as it is",
+            fix=f"read the stream again from the beginning: cssync sync --stream {source.kind} --full",
+        )
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _merged(records: Sequence[Record]) -> Iterator[Tombstone]:
+    """The ids that the survivors of merges list: they vanish without ever being archived."""
+    for record in records:
+        listed = (record.get("properties") or {}).get("hs_merged_object_ids") or ""
+        for loser in str(listed).split(";"):
+            if loser.strip() and loser.strip() != record["id"]:
+                yield Tombstone(loser.strip(), merged_into=str(record["id"]))
+
+
+# --- Full load --------------------------------------------------------------------------------------------------------
+
+
+def listing(session: Session, path: str, after: str | None = None, **params: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the bodies of a list's pages to its end.
+
+    Raises:
+        ConnectionFault: refused, misshapen, or a paging cursor came back a second time.
+    """
+    seen = {after}
+    while True:
+        answer = session.get(path, limit=LIST_PAGE, after=after, **params)
+        results(answer)
+        found = body(answer)
+        yield found
+        after = following(found)
+        if after is None:
+            return
+        if after in seen:
+            raise ConnectionFault(
+                f"HubSpot's list at {path} leads back to a page that was already read",
+                kept="the pages read so far; the checkpoint stays before them",
+                fix="run again; if it stays, report it with the time of this run",
+            )
+        seen.add(after)
+
+
+def _full(reader: _Reader, after: str | None, started: str) -> Iterator[Page]:
+    source, wanted = reader.source, ",".join(reader.fields)
+    wide = len(wanted) > URL_BUDGET
+    for found in listing(
+        reader.session,
+        Paths(reader.session).objects(source.kind),
+        after,
+        properties="hs_object_id" if wide else wanted,
+        associations=",".join(source.links) or None,
+    ):
+        records = found["results"]
+        page = reader.page(_widened(reader, records) if wide else records, listed=True)
+        onward = following(found)
+        yield Page(
+            page.records,
+            cursor=reader.cursor(phase="full", started=started, after=onward) if onward else None,
+            deleted=page.deleted,
+            incomplete=page.incomplete,
+        )
+
+
+def _widened(reader: _Reader, records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Fetch by POST the properties that would not fit into a URL; a record archived meanwhile drops out."""
+    ids = [str(r["id"]) for r in records]
+    read = {str(r["id"]): r for r in batch_read(reader.session, reader.source.kind, ids, reader.fields)}
+    return [{**r, **read[str(r["id"])]} for r in records if str(r["id"]) in read]
+
+
+# --- What changed -----------------------------------------------------------------------------------------------------
+
+
+def _window(reader: _Reader, since: str, until: str, last: str, request: PullRequest) -> Iterator[Page]:
+    source = reader.source
+    low = _iso(datetime.fromisoformat(since) - request.lag)
+    while True:
+        answer = reader.session.request(
+            "POST",
+            Paths(reader.session).objects(source.kind, "/search"),
+            json={
+                "filterGroups": [
+                    {
+                        "filters": [
+                            {"propertyName": source.modified, "operator": "GTE", "value": low},
+                            {"propertyName": source.modified, "operator": "LTE", "value": until},
+                            {"propertyName": "hs_object_id", "operator": "GT", "value": last},
+                        ]
+                    }
+                ],
+                "sorts": ["hs_object_id"],
+                "properties": list(reader.fields),
+                "limit": SEARCH_PAGE,
+                "after": "0",
+            },
+        )
+        found, records = body(answer), results(answer)
+        more = int(found.get("total") or 0) > len(records) or following(found) is not None
+        if records:
+            _ascending(records, last, source.kind)
+            last = str(records[-1]["id"])
+            page = reader.page(records, listed=False)
+            yield Page(
+                page.records,
+                cursor=reader.cursor(phase="window", since=since, until=until, id=last),
+                deleted=page.deleted,
+                incomplete=page.incomplete,
+            )
+        elif more:
+            raise ConnectionFault(
+                f"HubSpot's search of {source.kind} counts more records than it returns",
+                kept="the pages read so far; the next run reads this window again",
+                fix="run again in some minutes: the search index may be catching up",
+            )
+        if not more:
+            return
+
+
+def _ascending(records: Sequence[Mapping[str, Any]], last: str, kind: str) -> None:
+    """Raise unless ids rise: a page in another order would make the next one skip records."""
+    try:
+        ids = [int(last), *(int(r["id"]) for r in records)]
+    except (KeyError, ValueError, TypeError):
+        ids = [1, 0]
+    if any(a >= b for a, b in pairwise(ids)):
+        raise ConnectionFault(
+            f"HubSpot's search of {kind} did not return records in order of their ids",
+            kept="the pages read so far; nothing of this one was used",
+            fix="run again; if it stays, read the stream with --full and report it",
+        )
+
+
+def _again(reader: _Reader, cursor: Cursor) -> Iterator[Page]:
+    """Read once more the records whose links could not be read last time."""
+    ids, reader.redo = reader.redo, []
+    if ids and cursor.get("phase") is None:
+        yield reader.page(list(batch_read(reader.session, reader.source.kind, ids, reader.fields)), listed=False)
+    elif ids:
+        reader.redo = ids
+
+
+# --- What is gone -----------------------------------------------------------------------------------------------------
+
+
+def _archive(reader: _Reader) -> Iterator[Page]:
+    """Yield a tombstone for each archived record (HubSpot keeps them 90 days) and read again those that left the
+    archive since the last run: they were restored, or purged, and a restored one need not look modified."""
+    path = Paths(reader.session).objects(reader.source.kind)
+    there: dict[str, str] = {}
+    for found in listing(reader.session, path, archived="true", properties="hs_object_id"):
+        there.update((str(r["id"]), str(r.get("archivedAt") or "")) for r in found["results"])
+        if found["results"]:
+            yield Page((), deleted=tuple(Tombstone(str(r["id"])) for r in found["results"]))
+    restored = [i for i in reader.archived if i not in there]
+    reader.archived = sorted(sorted(there, key=lambda i: there[i], reverse=True)[:REMEMBER])
+    if restored:
+        back = list(batch_read(reader.session, reader.source.kind, restored, reader.fields))
+        if back:
+            yield reader.page(back, listed=False)
