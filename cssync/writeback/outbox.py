@@ -1,0 +1,272 @@
+"""The outbox: every change on its way, committed before anything is sent, settled only by proof.
+
+planned --> sent --> verified             the answer or a read-back names the record as written
+   |          |----> failed-retry         a passing fault; the next plan proposes it again, MAX_ATTEMPTS times
+   |          |----> failed-permanent     the vendor will not have it; blocked until value or target changes
+   |          '----> unknown --> verified | failed-retry | refused      settled by looking, never by sending
+   |----> waiting    its connection went away; taken up again, or overtaken by the next plan
+   |----> refused    by us: the world moved, or the record is gone
+   '----> verified   the CRM held it already
+sent, unknown --> planned                 looked for and not there, while its plan is still being carried out
+failed-*, unknown, waiting --> dropped    by a person, with a reason
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cssync.connectors.contract import TaskContent
+from cssync.store import Store
+from cssync.writeback.canonical import Kind, same
+from cssync.writeback.changes import Plan, dump, load
+
+State = Literal[
+    "planned", "waiting", "sent", "verified", "refused", "failed-retry", "failed-permanent", "unknown", "dropped"
+]
+MAX_ATTEMPTS = 5
+"""Times that the same value is sent to the same place in vain before a person must say `failures retry`."""
+
+OPEN = ("planned", "waiting", "sent", "unknown")
+"""States that still ask for something to be done."""
+FINAL = ("verified", "refused", "failed-retry", "failed-permanent", "dropped")
+
+BEFORE: dict[State, tuple[State, ...]] = {
+    "planned": ("waiting", "sent", "unknown"),
+    "waiting": ("planned",),
+    "sent": ("planned", "waiting"),
+    "verified": ("planned", "waiting", "sent", "unknown"),
+    "refused": ("planned", "waiting", "sent", "unknown"),
+    "unknown": ("sent",),
+    "failed-retry": ("sent", "unknown", "failed-permanent", "failed-retry"),
+    "failed-permanent": ("planned", "sent", "unknown"),
+    "dropped": ("failed-retry", "failed-permanent", "unknown", "waiting"),
+}
+"""State -> states it may be reached from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the outbox: a change of a plan and what became of it."""
+
+    key: str
+    plan_id: str
+    seq: int
+    connection: str
+    stream: str
+    source_id: str
+    account_uid: str
+    action: str
+    field: str
+    old: Any
+    new: Any
+    result_name: str
+    because: str
+    state: State
+    attempts: int
+    error: str
+    correlation_id: str
+    remote_id: str | None
+    sent_at: str | None
+    settled_at: str | None
+    run_id: str
+
+    @property
+    def place(self) -> tuple[str, str, str, str]:
+        """(connection, stream, source_id, field): what the write is about."""
+        return (self.connection, self.stream, self.source_id, self.field)
+
+    @property
+    def is_task(self) -> bool:
+        """Whether it is about a task rather than a field."""
+        return self.action.endswith("_task")
+
+    @property
+    def content(self) -> TaskContent:
+        """The task as it shall be."""
+        return TaskContent(**self.new)
+
+    @property
+    def task_id(self) -> str | None:
+        """The CRM's id of the task, as far as it is known."""
+        return self.remote_id or (self.old or {}).get("remote_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The last word on a place that did not take its value."""
+
+    entry: Entry
+
+    def blocks(self, want: Any, kind: Kind | None = None) -> bool:
+        """Whether `want` must not be tried again without a reason: same value, and no tries left."""
+        tried_out = self.entry.state != "failed-retry" or self.entry.attempts >= MAX_ATTEMPTS
+        return tried_out and same(self.entry.new, want, kind)
+
+    def blocks_task(self, action: str, want: Mapping[str, Any]) -> bool:
+        """The same for a task: what a reader sees of it is unchanged, apart from its text."""
+        tried_out = self.entry.state != "failed-retry" or self.entry.attempts >= MAX_ATTEMPTS
+        seen = ("subject", "due_on", "owner_source_id", "priority", "status")
+        return tried_out and self.entry.action == action and all(self.entry.new.get(n) == want.get(n) for n in seen)
+
+    @property
+    def told(self) -> str:
+        """One line for the plan."""
+        if self.entry.state == "dropped":
+            return f"dropped by a person: {self.entry.error}"
+        return f"refused by the vendor before ({self.entry.error}); `cssync failures` shows it"
+
+
+_LAST = """
+SELECT o.* FROM outbox o WHERE EXISTS (
+  SELECT 1 FROM outbox f WHERE f.connection = o.connection AND f.source_id = o.source_id AND f.field = o.field
+  AND f.state IN ('failed-retry', 'failed-permanent', 'dropped'))
+ORDER BY o.run_id, o.plan_id, o.seq
+"""
+
+
+def failed(store: Store) -> dict[tuple[str, str, str, str], Failed]:
+    """Return the places whose last write failed or was dropped. Writes that we refused ourselves do not count."""
+    last: dict[tuple[str, str, str, str], Entry] = {}
+    for entry in entries(store.query(_LAST)):
+        if entry.state != "refused":
+            last[entry.place] = entry
+    return {
+        place: Failed(entry)
+        for place, entry in last.items()
+        if entry.state in ("failed-retry", "failed-permanent", "dropped")
+    }
+
+
+def last_sent(store: Store, place: tuple[str, str, str, str]) -> tuple[Any] | None:
+    """Return (value,) that was last sent to a place and verified; None when there was none."""
+    rows = store.query(
+        "SELECT new FROM outbox WHERE connection = ? AND stream = ? AND source_id = ? AND field = ? "
+        "AND state = 'verified' ORDER BY run_id DESC, seq DESC LIMIT 1",
+        place,
+    )
+    return (load(rows[0]["new"]),) if rows else None
+
+
+def entries(rows: Iterable[sqlite3.Row]) -> Iterator[Entry]:
+    """Rows of the outbox as values."""
+    for row in rows:
+        found = {name: row[name] for name in Entry.__dataclass_fields__}
+        found["old"], found["new"] = load(row["old"]), load(row["new"])
+        for name in ("result_name", "because", "error", "correlation_id"):
+            found[name] = found[name] or ""
+        found["attempts"] = row["attempts"] or 0
+        yield Entry(**found)
+
+
+def pending(store: Store, plan_id: str | None = None) -> list[Entry]:
+    """Return what is open, of one plan or of all, in the order of the plans."""
+    states = ",".join(f"'{s}'" for s in OPEN)
+    only = "" if plan_id is None else " AND plan_id = ?"
+    return list(
+        entries(
+            store.query(
+                f"SELECT * FROM outbox WHERE state IN ({states}){only} ORDER BY run_id, plan_id, seq",
+                () if plan_id is None else (plan_id,),
+            )
+        )
+    )
+
+
+def enter(
+    conn: sqlite3.Connection, plan: Plan, run_id: str, before: Mapping[tuple[str, str, str, str], Failed]
+) -> None:
+    """Commit to a plan: one row for each change, `planned`. Rows that are there already (a crashed apply) stay.
+
+    A value that failed before keeps its count of attempts.
+    """
+    for seq, change in enumerate(plan.changes):
+        place = (change.connection, change.stream, change.source_id, change.field)
+        earlier = before.get(place)
+        again = earlier is not None and earlier.entry.action == change.action and same(earlier.entry.new, change.new)
+        conn.execute(
+            """INSERT OR IGNORE INTO outbox (key, plan_id, seq, connection, stream, source_id, account_uid, action,
+               field, old, new, result_name, because, state, attempts, run_id)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'planned', ?, ?)""",
+            (
+                f"{plan.id}/{seq}", plan.id, seq, change.connection, change.stream, change.source_id,
+                change.account_uid, change.action, change.field, dump(change.old), dump(change.new),
+                change.result_name, change.because, earlier.entry.attempts if earlier and again else 0, run_id,
+            ),
+        )  # fmt: skip
+
+
+def move(
+    conn: sqlite3.Connection,
+    entry: Entry,
+    state: State,
+    now: str,
+    *,
+    error: str = "",
+    correlation_id: str = "",
+    remote_id: str | None = None,
+) -> None:
+    """Take one change to its next state.
+
+    Raises:
+        RuntimeError: the row is not in a state from which `state` can be reached; a bug, or a fence that failed.
+    """
+    marks = ",".join("?" * len(BEFORE[state]))
+    moved = conn.execute(
+        f"""UPDATE outbox SET state = ?, error = nullif(?, ''), correlation_id = nullif(?, ''),
+            remote_id = coalesce(?, remote_id), attempts = attempts + ?,
+            sent_at = CASE WHEN ? THEN ? ELSE sent_at END, settled_at = CASE WHEN ? THEN ? ELSE settled_at END
+            WHERE key = ? AND state IN ({marks})""",
+        (
+            state, error, correlation_id, remote_id, state == "sent",
+            state == "sent", now, state in FINAL, now, entry.key, *BEFORE[state],
+        ),
+    ).rowcount  # fmt: skip
+    if moved != 1:
+        raise RuntimeError(f"outbox row {entry.key} cannot become {state}")
+
+
+def prove(
+    conn: sqlite3.Connection, entry: Entry, held: Any, now: str, *, remote_id: str | None = None, note: str = ""
+) -> None:
+    """Mark a change as verified and remember what the CRM now holds, in the caller's transaction.
+
+    `held` is the field's value, or the task's content as a dict.
+    """
+    move(conn, entry, "verified", now, remote_id=remote_id, error=note)
+    remember(conn, entry.place, held, now, remote_id=remote_id)
+
+
+def remember(
+    conn: sqlite3.Connection, place: tuple[str, str, str, str], held: Any, now: str, *, remote_id: str | None = None
+) -> None:
+    """Store what we know the CRM to hold by our doing."""
+    conn.execute(
+        """INSERT INTO written (connection, stream, source_id, field, value, remote_id, verified_at)
+           VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (connection, stream, source_id, field) DO UPDATE SET
+           value = excluded.value, remote_id = coalesce(excluded.remote_id, remote_id),
+           verified_at = excluded.verified_at""",
+        (*place, dump(held), remote_id, now),
+    )
+
+
+def observe(
+    conn: sqlite3.Connection, connection: str, stream: str, live: Mapping[str, Mapping[str, Any]], now: str
+) -> None:
+    """Store live values of some records in `crm_state`; fields that were not read stay as they are."""
+    for source_id, values in live.items():
+        row = conn.execute(
+            "SELECT fields FROM crm_state WHERE connection = ? AND source_id = ?", (connection, source_id)
+        ).fetchone()
+        stored = (load(row["fields"]) if row else None) or {}
+        fields = stored | {n: v for n, v in values.items() if n not in stored or not same(stored[n], v)}
+        if row is not None and fields == stored:
+            continue
+        conn.execute(
+            """INSERT INTO crm_state (connection, source_id, stream, fields, synced_at) VALUES (?, ?, ?, ?, ?)
+               ON CONFLICT (connection, source_id) DO UPDATE SET fields = excluded.fields,
+               synced_at = excluded.synced_at""",
+            (connection, source_id, stream, dump(fields), now),
+        )

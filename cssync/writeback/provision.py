@@ -1,0 +1,77 @@
+"""Provision: have the vendor create the fields that the mapping writes to. Never deletes, never retypes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from cssync.config.workspace import Workspace, Writeback
+from cssync.connectors.contract import Finding, OwnField, Session
+from cssync.errors import ConfigError, CssyncError
+
+if TYPE_CHECKING:
+    from cssync.rules import RuleSet, WrittenField
+
+
+def own_fields(back: Writeback, known: Mapping[str, WrittenField]) -> list[OwnField]:
+    """Return the fields of one connection's mapping, as the rule packs describe the results behind them.
+
+    Raises:
+        ConfigError: a mapped result that no loaded pack has; all of them at once.
+    """
+    missing = sorted({name for name in back.fields.values() if name not in known})
+    if missing:
+        raise ConfigError(
+            f"writeback.{back.connection}.fields: no rule pack has {', '.join(missing)}",
+            kept="nothing was created or written",
+            fix=f"results that can be written: {', '.join(sorted(known)) or 'none'}",
+        )
+    return [
+        OwnField(
+            name=field,
+            label=known[result].label,
+            type=known[result].type,
+            options=tuple(known[result].options),
+            description=known[result].description,
+        )
+        for field, result in back.fields.items()
+    ]
+
+
+def provision(
+    workspace: Workspace,
+    sessions: Mapping[str, Session | CssyncError],
+    rules: RuleSet,
+    *,
+    dry_run: bool,
+    only: str | None = None,
+) -> list[tuple[str, Finding]]:
+    """Create what is missing on every connection that is written to (or on connection `only`); with `dry_run` say what
+    would be created. Returns (connection, finding) pairs; a connection that fails is one finding of level `error`.
+
+    Raises:
+        ConfigError: the mapping names a result that no pack has; nothing was created.
+    """
+    from cssync.rules import written_fields
+
+    known = written_fields(rules)
+    wanted = {
+        name: own_fields(back, known) for name, back in workspace.writeback.items() if only is None or name == only
+    }
+    found: list[tuple[str, Finding]] = []
+    for name, fields in wanted.items():
+        connector, session = workspace.connections[name].connector, sessions[name]
+        if isinstance(session, CssyncError):
+            found.append((name, Finding(name, "error", session.message, session.fix)))
+        elif connector.provision is None:
+            note = f"connector {connector.name} cannot create fields"
+            found.append(
+                (name, Finding(name, "note", note, "create them by hand: " + ", ".join(f.name for f in fields)))
+            )
+        elif fields:
+            try:
+                findings = list(connector.provision(session, workspace.writeback[name].to, fields, dry_run))
+            except CssyncError as fault:
+                findings = [Finding(name, "error", fault.message, fault.fix)]
+            found.extend((name, finding) for finding in findings)
+    return found

@@ -1,0 +1,106 @@
+"""One batch on its way: marked as sent, pushed, and every change given exactly one outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from cssync.config.workspace import Connection
+from cssync.connectors.contract import Change, Outcome, Session
+from cssync.errors import ConnectionFault, CssyncError, LeaseHeld, UnknownOutcome
+from cssync.http.clock import Clock
+from cssync.store import Fence, Store
+
+CHUNK = 200
+"""Records per round of look, mark, send, settle: the largest batch any of the three vendors takes (HubSpot 100, Zendesk
+100, Salesforce 200), so that no vendor's batch is cut short."""
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Work:
+    """What every step of an apply on one connection needs. `fault` ends the connection's part of the run."""
+
+    store: Store
+    connection: Connection
+    session: Session
+    fence: Fence | None
+    clock: Clock
+    progress: Callable[[str], None] = field(default=lambda text: None)
+    fault: CssyncError | None = None
+
+    def now(self) -> str:
+        """UTC instant of our own clock, for the outbox."""
+        return stamp(self.clock)
+
+    def attempt(self, call: Callable[[], T], doing: str) -> T | None:
+        """Call the connector; None with `fault` set when it fails. A lost lease is not caught."""
+        try:
+            return call()
+        except LeaseHeld:
+            raise
+        except CssyncError as fault:
+            self.fault = fault
+        except Exception as bug:  # noqa: BLE001 - a connector's bug must stop only its own connection
+            self.fault = ConnectionFault(
+                f"{self.connection.name}: the connector failed with {type(bug).__name__} while {doing}",
+                kept="what was sent is in the outbox and will be looked up before anything is sent again",
+                fix="report it to the connector's author; `cssync -v` shows where",
+            )
+            self.fault.__cause__ = bug
+        return None
+
+
+def stamp(clock: Clock) -> str:
+    """The clock's time as the store writes an instant."""
+    return datetime.fromtimestamp(clock.time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
+    """Cut a sequence into pieces of at most `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def push(work: Work, changes: Sequence[Change]) -> dict[str, Outcome]:
+    """Send changes that are marked as sent, and return one Outcome for each, by key.
+
+    What the connector says nothing about (it stopped, or forgot) is `unknown`: it may have arrived.
+    """
+    found: dict[str, Outcome] = {}
+    wanted = {change.key for change in changes}
+    send = work.connection.connector.push
+    if send is None:
+        work.fault = ConnectionFault(
+            f"{work.connection.name}: connector {work.connection.connector.name} cannot write",
+            kept="nothing was sent",
+            fix="take this connection out of `writeback:`",
+        )
+        return {key: Outcome(key, "failed-permanent", error="this connector cannot write") for key in wanted}
+
+    def collect() -> None:
+        for outcome in send(work.session, changes):
+            if outcome.key in wanted:
+                found.setdefault(outcome.key, outcome)
+
+    work.attempt(collect, "writing")
+    silence = work.fault.message if work.fault else "the connector reported no outcome"
+    if isinstance(work.fault, UnknownOutcome):
+        work.fault = None  # the connection works, only this answer was lost: look for what became of it
+    return {key: found.get(key) or Outcome(key, "unknown", error=silence) for key in wanted}
+
+
+def moved_on(old: Any, held: Any) -> str:
+    """Say that the world moved between plan and apply."""
+    return f"the CRM holds {said(held)} now, the plan saw {said(old)}"
+
+
+def said(value: Any) -> str:
+    """A value for a message; long texts are cut."""
+    if value is None:
+        return "nothing"
+    text = ", ".join(str(v) for v in value) if isinstance(value, (list, tuple)) else str(value)
+    return repr(text if len(text) <= 60 else text[:57] + "...")

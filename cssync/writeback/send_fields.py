@@ -1,0 +1,141 @@
+"""Field writes: look at the record, write what is still as the plan saw it, prove it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from cssync.connectors.contract import Change, Outcome
+from cssync.writeback.canonical import altered, kind_of, same
+from cssync.writeback.changes import load
+from cssync.writeback.outbox import MAX_ATTEMPTS, Entry, move, observe, prove
+from cssync.writeback.send import Work, chunks, moved_on, push, said
+
+Live = Mapping[str, Mapping[str, Any]]
+
+
+def write_fields(work: Work, entries: Sequence[Entry]) -> None:
+    """Carry out field changes of one stream. All fields of a record go in one change; `work.fault` ends it early."""
+    records = [list(group) for _, group in groupby(sorted(entries, key=lambda e: (e.source_id, e.seq)), _record)]
+    for number, chunk in enumerate(chunks(records)):
+        _write(work, chunk)
+        if work.fault is not None:
+            return
+        work.progress(
+            f"{work.connection.name}: {min((number + 1) * len(chunk), len(records))} of {len(records)} records"
+        )
+
+
+def look(work: Work, entries: Sequence[Entry], *, resume: str | None = None, final: bool = True) -> None:
+    """Settle field writes whose outcome is not known, by reading the records.
+
+    Found as wanted: verified. Found as before: it did not arrive; with `final` it fails for now, or is planned again
+    when it belongs to the plan `resume`. Found otherwise: somebody else was there, so it is refused.
+    """
+    for stream, group in groupby(sorted(entries, key=lambda e: (e.stream, e.seq)), lambda e: e.stream):
+        for chunk in chunks(list(group)):
+            live = _read(work, stream, chunk)
+            if live is None:
+                return
+            now = work.now()
+            with work.store.transaction(work.fence) as conn:
+                observe(conn, work.connection.name, stream, live, now)
+                for entry in chunk:
+                    if entry.source_id not in live:
+                        if final:
+                            move(conn, entry, "refused", now, error="the record is gone")
+                        continue
+                    held = live[entry.source_id].get(entry.field)
+                    if _is(entry.new, held) or (not _is(entry.old, held) and altered(entry.new, held)):
+                        _prove(conn, entry, held, now)
+                    elif final and _is(entry.old, held):
+                        again = entry.plan_id == resume and entry.attempts < MAX_ATTEMPTS
+                        move(conn, entry, "planned" if again else "failed-retry", now, error="it did not arrive")
+                    elif final:
+                        move(conn, entry, "refused", now, error=moved_on(entry.old, held))
+
+
+def _write(work: Work, records: Sequence[Sequence[Entry]]) -> None:
+    entries = [entry for record in records for entry in record]
+    stream = entries[0].stream
+    live = _read(work, stream, entries)
+    if live is None:
+        return
+    changes: list[Change] = []
+    sent: dict[str, list[Entry]] = {}
+    now = work.now()
+    with work.store.transaction(work.fence) as conn:
+        observe(conn, work.connection.name, stream, live, now)
+        for record in records:
+            source_id, values, mine = record[0].source_id, {}, []
+            for entry in record:
+                held = live.get(source_id, {}).get(entry.field)
+                if source_id not in live:
+                    move(conn, entry, "refused", now, error="the record is gone: deleted or merged")
+                elif _is(entry.new, held):
+                    _prove(conn, entry, held, now)
+                elif not _is(entry.old, held):
+                    move(conn, entry, "refused", now, error=moved_on(entry.old, held))
+                else:
+                    move(conn, entry, "sent", now)
+                    values[entry.field] = entry.new
+                    mine.append(entry)
+            if mine:
+                changes.append(Change(mine[0].key, "update", stream, source_id, values))
+                sent[mine[0].key] = mine
+    if changes:
+        _settle(work, stream, sent, push(work, changes))
+
+
+def _settle(work: Work, stream: str, sent: Mapping[str, Sequence[Entry]], outcomes: Mapping[str, Outcome]) -> None:
+    """Record one outcome for every change, then look at those that are not proved."""
+    open_: list[Entry] = []
+    now = work.now()
+    with work.store.transaction(work.fence) as conn:
+        for key, record in sent.items():
+            outcome = outcomes[key]
+            held = outcome.values or {}
+            for entry in record:
+                value = held.get(entry.field, entry.new)
+                if outcome.state == "verified" and altered(entry.new, value):
+                    _prove(conn, entry, value, now)
+                    observe(conn, work.connection.name, stream, {entry.source_id: {entry.field: value}}, now)
+                elif outcome.state in ("verified", "sent"):
+                    open_.append(entry)
+                else:
+                    move(conn, entry, outcome.state, now, error=outcome.error, correlation_id=outcome.correlation_id)
+                    if outcome.state == "unknown":
+                        open_.append(entry)
+    if open_ and work.fault is None:
+        look(work, open_, final=False)
+
+
+def _prove(conn: Any, entry: Entry, held: Any, now: str) -> None:
+    """Verified; a value that the vendor keeps in a form of its own is remembered, and reported, as it is there."""
+    if _is(entry.new, held):
+        prove(conn, entry, entry.new, now)
+    else:
+        prove(conn, entry, held, now, note=f"the CRM keeps it as {said(held)}")
+
+
+def _read(work: Work, stream: str, entries: Sequence[Entry]) -> Live | None:
+    """Live values of the entries' fields; what the last pull saw where the connector cannot look."""
+    ids = list(dict.fromkeys(entry.source_id for entry in entries))
+    fields = sorted({entry.field for entry in entries})
+    read = work.connection.connector.read
+    if read is not None:
+        return work.attempt(lambda: read(work.session, stream, ids, fields), "reading before the write")
+    rows = work.store.query(
+        f"SELECT source_id, fields FROM crm_state WHERE connection = ? AND source_id IN ({','.join('?' * len(ids))})",
+        (work.connection.name, *ids),
+    )
+    return {row["source_id"]: load(row["fields"]) or {} for row in rows}
+
+
+def _is(a: Any, b: Any) -> bool:
+    return same(a, b, kind_of(a, b))
+
+
+def _record(entry: Entry) -> str:
+    return entry.source_id

@@ -1,0 +1,162 @@
+"""Task writes: look for the task by its key, then create, update or close it; a create is never repeated blindly."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from cssync.connectors.contract import Change, RemoteTask, TaskContent
+from cssync.writeback.canonical import altered
+from cssync.writeback.outbox import MAX_ATTEMPTS, Entry, move, prove
+from cssync.writeback.send import CHUNK, Work, chunks, moved_on, push
+
+
+def write_tasks(work: Work, entries: Sequence[Entry]) -> None:
+    """Carry out task changes of one connection; `work.fault` ends it early."""
+    for number, chunk in enumerate(chunks(entries)):
+        _write(work, chunk)
+        if work.fault is not None:
+            return
+        work.progress(f"{work.connection.name}: {min((number + 1) * CHUNK, len(entries))} of {len(entries)} tasks")
+
+
+def look(work: Work, entries: Sequence[Entry], *, resume: str | None = None, final: bool = True) -> None:
+    """Settle task writes whose outcome is not known, by looking for the tasks; see `send_fields.look`.
+
+    A create that cannot be looked for (the connector has no way to) stays unknown: better one task too few.
+    """
+    for chunk in chunks(entries):
+        found = _find(work, chunk)
+        if found is None:
+            return
+        now = work.now()
+        with work.store.transaction(work.fence) as conn:
+            for entry in chunk:
+                task = found.get(entry.field)
+                if task is not None and _arrived(entry, task):
+                    _prove(conn, entry, task, now)
+                elif not final or (task is None and work.connection.connector.find_tasks is None):
+                    continue
+                elif task is None and entry.action != "create_task":
+                    move(conn, entry, "refused", now, error="the task is gone")
+                else:
+                    again = entry.plan_id == resume and entry.attempts < MAX_ATTEMPTS
+                    move(conn, entry, "planned" if again else "failed-retry", now, error="it did not arrive")
+
+
+def _write(work: Work, entries: Sequence[Entry]) -> None:
+    found = _find(work, entries)
+    if found is None:
+        return
+    ready: list[Entry] = []
+    now = work.now()
+    with work.store.transaction(work.fence) as conn:
+        for entry in entries:
+            task = found.get(entry.field)
+            refusal = _refusal(conn, entry, task)
+            if task is not None and refusal is None and _arrived(entry, task):
+                _prove(conn, entry, task, now)
+            elif refusal is not None:
+                move(conn, entry, "refused", now, error=refusal)
+            else:
+                move(conn, entry, "sent", now)
+                ready.append(entry)
+    if not ready:
+        return
+    outcomes = push(work, [_change(entry, found.get(entry.field)) for entry in ready])
+    open_: list[Entry] = []
+    now = work.now()
+    with work.store.transaction(work.fence) as conn:
+        for entry in ready:
+            outcome = outcomes[entry.key]
+            remote_id = outcome.remote_id or entry.task_id
+            if outcome.state == "verified" and remote_id:
+                _prove(conn, entry, RemoteTask(entry.field, remote_id, entry.content.status), now)
+            elif outcome.state in ("verified", "sent"):
+                open_.append(entry)
+            else:
+                move(conn, entry, outcome.state, now, error=outcome.error, correlation_id=outcome.correlation_id)
+                if outcome.state == "unknown":
+                    open_.append(entry)
+    if open_ and work.fault is None:
+        look(work, open_, final=False)
+
+
+def _refusal(conn: sqlite3.Connection, entry: Entry, task: RemoteTask | None) -> str | None:
+    """Why a task must be left alone, as the CRM holds it now; None when it may be written."""
+    if entry.action == "create_task":
+        known = conn.execute(
+            "SELECT 1 FROM written WHERE connection = ? AND field = ? AND remote_id IS NOT NULL",
+            (entry.connection, entry.field),
+        ).fetchone()
+        return "the task was created before" if known and task is None else None
+    if task is None:
+        return "the task is gone"
+    if task.status == "done" and entry.action == "update_task":
+        return "a person closed the task meanwhile"
+    old = entry.old or {}
+    for name, held in (("subject", task.subject), ("due_on", task.due_on)):
+        if (
+            held
+            and old.get(name)
+            and not altered(old[name], held, "text")
+            and not altered(entry.new[name], held, "text")
+        ):
+            return moved_on(old[name], held)
+    return None
+
+
+def _arrived(entry: Entry, task: RemoteTask) -> bool:
+    """Whether the task, as found, proves the write. An update counts only where the CRM shows what it changed."""
+    if entry.action == "create_task":
+        return True
+    if entry.action == "close_task":
+        return task.status == "done"
+    old, new = entry.old or {}, entry.new
+    shown = [(old.get("subject"), new["subject"], task.subject), (old.get("due_on"), new["due_on"], task.due_on or "")]
+    moved = [(wanted, held) for before, wanted, held in shown if before != wanted]
+    return bool(moved) and all(altered(wanted, held, "text") for wanted, held in moved)
+
+
+def _change(entry: Entry, task: RemoteTask | None) -> Change:
+    remote_id = None if entry.action == "create_task" else (task.remote_id if task else entry.task_id)
+    action: Any = entry.action
+    return Change(entry.key, action, entry.stream, remote_id, task=entry.content)
+
+
+def _prove(conn: sqlite3.Connection, entry: Entry, task: RemoteTask, now: str) -> None:
+    """Verified: remember the content, and the task as the CRM holds it, so that the next pull is an echo."""
+    content = replace(entry.content, status=task.status)
+    prove(conn, entry, asdict(content), now, remote_id=task.remote_id)
+    conn.execute(
+        """INSERT INTO crm_task (connection, source_id, synced_at, account_source_id, account_uid, task_key, subject,
+           status, due_on, owner_source_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+           ON CONFLICT (connection, source_id) DO UPDATE SET synced_at = excluded.synced_at,
+           task_key = excluded.task_key, subject = excluded.subject, status = excluded.status,
+           due_on = excluded.due_on, owner_source_id = coalesce(excluded.owner_source_id, owner_source_id)""",
+        (
+            entry.connection, task.remote_id, now, entry.source_id, entry.account_uid, entry.field, content.subject,
+            content.status, content.due_on, content.owner_source_id,
+        ),
+    )  # fmt: skip
+
+
+def _find(work: Work, entries: Sequence[Entry]) -> Mapping[str, RemoteTask] | None:
+    """Our tasks among the entries as the CRM holds them, by key; None when the connection failed."""
+    find = work.connection.connector.find_tasks
+    contents: list[TaskContent] = [entry.content for entry in entries]
+    if find is not None:
+        return work.attempt(lambda: find(work.session, contents), "looking for tasks")
+    rows = work.store.query(
+        f"SELECT * FROM crm_task WHERE connection = ? AND deleted_at IS NULL "
+        f"AND task_key IN ({','.join('?' * len(contents))})",
+        (work.connection.name, *(content.key for content in contents)),
+    )
+    return {
+        row["task_key"]: RemoteTask(
+            row["task_key"], row["source_id"], row["status"] or "open", row["subject"] or "", row["due_on"]
+        )
+        for row in rows
+    }

@@ -1,0 +1,297 @@
+"""Task changes: what the rules want people to do against the tasks the CRM holds.
+
+A task carries a stable key (rule, account, occurrence), so it is created once, updated while open, closed when done
+or no longer true, and never reopened after a person closed or deleted it. Its text alone is no reason to touch it:
+only a new title, date, owner or priority is.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from cssync.config.workspace import Workspace
+from cssync.connectors.contract import TaskContent
+from cssync.store import Store
+from cssync.writeback.canonical import altered
+from cssync.writeback.changes import Note, PlannedChange, load
+from cssync.writeback.outbox import failed
+
+MAX_NEW_TASKS = 10
+"""New tasks per owner and business day (domain, load limits). By the day and not by the run, so that a run each
+quarter of an hour does not pour out what the limit holds back."""
+
+SHOWN = ("subject", "due_on", "priority", "owner_source_id")
+"""What of a task is worth an update."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """Where an account's tasks go."""
+
+    connection: str
+    stream: str
+    source_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A task as we know it: `content` we last wrote and saw verified, `live` as the CRM had it at the last pull."""
+
+    home: _Home
+    remote_id: str
+    content: Mapping[str, Any] | None = None
+    live: Mapping[str, Any] | None = None
+
+    @property
+    def status(self) -> str:
+        """open, done or deleted; what the CRM says wins over what we remember."""
+        if self.live is not None:
+            return "deleted" if self.live["deleted_at"] else str(self.live["status"] or "open")
+        return str((self.content or {}).get("status", "open"))
+
+    def edited(self) -> bool:
+        """Whether a person changed more than the status since we wrote it."""
+        if self.content is None or self.live is None:
+            return False
+        pairs = ((self.content.get(n), self.live[n]) for n in ("subject", "due_on", "owner_source_id"))
+        return any(live is not None and ours is not None and not altered(ours, live, "text") for ours, live in pairs)
+
+    def side(self) -> dict[str, Any]:
+        """The CRM's side, for the plan."""
+        base = {n: self.live[n] for n in ("subject", "due_on")} if self.live else dict(self.content or {})
+        return {"remote_id": self.remote_id, "status": self.status, **{n: base.get(n) for n in ("subject", "due_on")}}
+
+
+def task_changes(store: Store, workspace: Workspace, as_of: datetime) -> tuple[list[PlannedChange], list[Note]]:
+    """Compare the tasks of the rules with the tasks in the CRM. Reads the store only."""
+    walk = _Walk(store, workspace, as_of)
+    for row in store.query(
+        "SELECT t.*, coalesce(a.name, a.uid) AS account FROM task t JOIN account a ON a.uid = t.account_uid "
+        "WHERE a.deleted_at IS NULL AND a.is_test IS NOT 1 "
+        "ORDER BY t.due_on, coalesce(a.name, a.uid), t.key"
+    ):
+        walk.task(row)
+    return walk.changes, walk.notes
+
+
+class _Walk:
+    """One pass over the tasks, earliest due first: what is known about the CRM is read once."""
+
+    def __init__(self, store: Store, workspace: Workspace, as_of: datetime) -> None:
+        self.changes: list[PlannedChange] = []
+        self.notes: list[Note] = []
+        self.people = _People(store)
+        self.homes = _homes(store, workspace)
+        self.known = _known(store, workspace)
+        self.failures = failed(store)
+        self.unsettled = {
+            row["field"] for row in store.query(
+                "SELECT field FROM outbox WHERE action = 'create_task' AND state IN ('sent', 'unknown')"
+            )
+        }  # fmt: skip
+        self.created = _created_on(store, workspace, as_of)
+
+    def task(self, row: sqlite3.Row) -> None:
+        """Decide about one task."""
+        known = self.known.get(row["key"])
+        if row["status"] == "open":
+            if known is not None:
+                self._update(row, known)
+            elif row["account_uid"] in self.homes:
+                self._create(row, self.homes[row["account_uid"]])
+        elif known is not None and known.status == "open":
+            self._close(row, known)
+
+    def _create(self, row: sqlite3.Row, home: _Home) -> None:
+        if row["key"] in self.unsettled:
+            self._note(
+                "unsettled", row, home, "was sent before without an answer; it is looked for before anything else"
+            )
+            return
+        owner, trouble = self.people.owner(row["owner_uid"], home.connection)
+        content = _content(row, home, owner)
+        refused = self.failures.get((home.connection, home.stream, home.source_id, row["key"]))
+        if refused is not None and refused.blocks_task("create_task", asdict(content)):
+            self._note("blocked", row, home, refused.told)
+            return
+        if self.created[home.connection, owner] >= MAX_NEW_TASKS:
+            whose = "its owner" if owner else "the tasks without an owner"
+            self._note("later", row, home, f"{whose} got {MAX_NEW_TASKS} new tasks today; it comes with the next ones")
+            return
+        self.created[home.connection, owner] += 1
+        if trouble:
+            self._note("unowned", row, home, trouble)
+        self._change("create_task", row, home, None, content)
+
+    def _update(self, row: sqlite3.Row, known: _Known) -> None:
+        if known.status != "open":
+            return  # a person closed or deleted it: it stays so for this occurrence
+        owner, _ = self.people.owner(row["owner_uid"], known.home.connection)
+        content = _content(row, known.home, owner)
+        wanted, base = asdict(content), known.content or known.live or {}
+        moved = [n for n in SHOWN if n in base and wanted[n] is not None and base[n] is not None]
+        if not any(not altered(wanted[n], base[n], "text") for n in moved):
+            return
+        if known.edited():
+            self._note("conflict", row, known.home, "a person changed this task in the CRM: theirs is kept")
+            return
+        refused = self.failures.get((known.home.connection, known.home.stream, known.home.source_id, row["key"]))
+        if refused is not None and refused.blocks_task("update_task", wanted):
+            self._note("blocked", row, known.home, refused.told)
+            return
+        self._change("update_task", row, known.home, known, content)
+
+    def _close(self, row: sqlite3.Row, known: _Known) -> None:
+        if known.edited():
+            self._note("conflict", row, known.home, "is done, but a person changed it in the CRM: theirs to close")
+            return
+        owner, _ = self.people.owner(row["owner_uid"], known.home.connection)
+        content = replace(_content(row, known.home, owner), status="done", note=row["closing_note"] or "")
+        refused = self.failures.get((known.home.connection, known.home.stream, known.home.source_id, row["key"]))
+        if refused is not None and refused.blocks_task("close_task", asdict(content)):
+            self._note("blocked", row, known.home, refused.told)
+            return
+        self._change("close_task", row, known.home, known, content)
+
+    def _change(
+        self,
+        action: Literal["create_task", "update_task", "close_task"],
+        row: sqlite3.Row,
+        home: _Home,
+        known: _Known | None,
+        content: TaskContent,
+    ) -> None:
+        because = (row["closing_note"] if action == "close_task" else None) or _first_line(row["body"]) or row["title"]
+        self.changes.append(
+            PlannedChange(
+                home.connection,
+                home.stream,
+                home.source_id,
+                row["account_uid"],
+                row["account"],
+                action,
+                row["key"],
+                known.side() if known else None,
+                asdict(content),
+                f"{row['pack']}.{row['rule']}",
+                because or "",
+            )
+        )
+
+    def _note(
+        self,
+        kind: Literal["conflict", "later", "blocked", "unsettled", "unowned"],
+        row: sqlite3.Row,
+        home: _Home,
+        message: str,
+    ) -> None:
+        told = f"task {row['title']!r}: {message}"
+        self.notes.append(Note(kind, home.connection, row["account_uid"], row["account"], row["key"], told))
+
+
+class _People:
+    """Staff of every connection, to find an owner where a task goes."""
+
+    def __init__(self, store: Store) -> None:
+        self.by_uid: dict[str, sqlite3.Row] = {}
+        self.by_mail: dict[tuple[str, str], sqlite3.Row] = {}
+        for row in store.query('SELECT * FROM "user" WHERE deleted_at IS NULL ORDER BY connection, source_id'):
+            self.by_uid[row["uid"]] = row
+            if row["email"] and row["is_active"] != 0:
+                self.by_mail.setdefault((row["connection"], row["email"]), row)
+
+    def owner(self, uid: str | None, connection: str) -> tuple[str | None, str]:
+        """Return (user id in `connection`, trouble): the person themselves by id or e-mail, else their manager."""
+        if uid is None:
+            return None, "no owner is known"
+        person = self.by_uid.get(uid)
+        if person is None:
+            return None, "its owner is no longer known"
+        if found := self._here(person, connection):
+            return found, ""
+        manager = self.by_uid.get(f"{person['connection']}:{person['manager_source_id']}")
+        if manager is not None and (found := self._here(manager, connection)):
+            return found, "its owner is inactive or absent there; it goes to their manager"
+        return None, "its owner is inactive or absent there, and so is their manager"
+
+    def _here(self, person: sqlite3.Row, connection: str) -> str | None:
+        if person["is_active"] == 0:
+            return None
+        if person["connection"] == connection:
+            return str(person["source_id"])
+        match = self.by_mail.get((connection, person["email"] or ""))
+        return str(match["source_id"]) if match else None
+
+
+def _homes(store: Store, workspace: Workspace) -> dict[str, _Home]:
+    """Account -> the one record its tasks go to: the first connection, in the configuration's order, that takes tasks
+    and knows the account; its first record there by id."""
+    homes: dict[str, _Home] = {}
+    for back in _taking(workspace):
+        for row in store.query(
+            "SELECT l.account_uid, min(l.source_id) AS source_id FROM account_link l "
+            "JOIN account_source r ON r.connection = l.connection AND r.source_id = l.source_id "
+            "WHERE l.connection = ? AND l.status = 'active' AND l.valid_to IS NULL AND r.deleted_at IS NULL "
+            "AND r.merged_into IS NULL GROUP BY l.account_uid",
+            (back.connection,),
+        ):
+            homes.setdefault(row["account_uid"], _Home(back.connection, back.to, row["source_id"]))
+    return homes
+
+
+def _taking(workspace: Workspace) -> Iterator[Any]:
+    for name, connection in workspace.connections.items():
+        back = workspace.writeback.get(name)
+        if back is not None and back.tasks and connection.connector.tasks:
+            yield back
+
+
+def _known(store: Store, workspace: Workspace) -> dict[str, _Known]:
+    """Task key -> the task as we know it, from what we wrote and from what was pulled."""
+    found: dict[str, _Known] = {}
+    for row in store.query("SELECT * FROM written WHERE remote_id IS NOT NULL ORDER BY connection, field"):
+        home = _Home(row["connection"], row["stream"], row["source_id"])
+        found.setdefault(row["field"], _Known(home, row["remote_id"], content=load(row["value"])))
+    streams = {back.connection: back.to for back in _taking(workspace)}
+    for row in store.query("SELECT * FROM crm_task WHERE task_key IS NOT NULL ORDER BY connection, source_id"):
+        ours = found.get(row["task_key"])
+        if ours is not None and (ours.home.connection, ours.remote_id) == (row["connection"], row["source_id"]):
+            found[row["task_key"]] = replace(ours, live=dict(row))
+        elif ours is None and row["connection"] in streams and not row["deleted_at"]:
+            home = _Home(row["connection"], streams[row["connection"]], row["account_source_id"] or "")
+            found[row["task_key"]] = _Known(home, row["source_id"], live=dict(row))
+    return found
+
+
+def _created_on(store: Store, workspace: Workspace, as_of: datetime) -> Counter[tuple[str, str | None]]:
+    """(connection, owner) -> tasks created by plans of the same business day."""
+    today = as_of.astimezone(workspace.timezone).date()
+    found: Counter[tuple[str, str | None]] = Counter()
+    for row in store.query(
+        "SELECT o.connection, o.new, p.as_of FROM outbox o JOIN plan p ON p.id = o.plan_id "
+        "WHERE o.action = 'create_task' AND o.state IN ('verified', 'sent', 'unknown')"
+    ):
+        if datetime.fromisoformat(row["as_of"]).astimezone(workspace.timezone).date() == today:
+            found[row["connection"], load(row["new"]).get("owner_source_id")] += 1
+    return found
+
+
+def _content(row: sqlite3.Row, home: _Home, owner: str | None) -> TaskContent:
+    return TaskContent(
+        key=row["key"],
+        account_source_id=home.source_id,
+        subject=row["title"] or row["rule"] or row["key"],
+        body=row["body"] or "",
+        due_on=row["due_on"] or row["created_at"][:10],
+        priority=row["priority"] or "normal",
+        owner_source_id=owner,
+    )
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().split("\n", 1)[0]
