@@ -1,0 +1,48 @@
+"""The Salesforce connector, declared."""
+
+from __future__ import annotations
+
+from cssync.connectors import Connector
+from cssync.sandbox.server import SandboxApp
+from cssync.sandbox.world import World
+from cssync_salesforce.check import check, describe, identity
+from cssync_salesforce.client import vendor
+from cssync_salesforce.provision import provision
+from cssync_salesforce.settings import SalesforceSettings
+from cssync_salesforce.streams import STREAMS, custom_stream
+from cssync_salesforce.tasks import find_tasks
+from cssync_salesforce.writeback import push, read
+
+HOSTS = (
+    r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.(?:sandbox|develop|scratch|trailblaze|patch|demo|free))?\.my\.salesforce\.com"
+)
+"""My Domain hosts: production, sandboxes (`acme--uat.sandbox`), developer editions, scratch and trial orgs."""
+SANDBOX = {"client_id": "sandbox-salesforce-id", "client_secret": "sandbox-salesforce-secret"}
+
+
+def sandbox(world: World) -> SandboxApp:
+    """Return an org in memory that holds what Salesforce would know of the world."""
+    from cssync_salesforce.sandbox.org import SalesforceSandbox
+
+    return SalesforceSandbox(world, **SANDBOX)
+
+
+SALESFORCE = Connector(
+    name="salesforce",
+    title="Salesforce",
+    config=SalesforceSettings,
+    streams=STREAMS,
+    hosts=HOSTS,
+    vendor=vendor,
+    identity=identity,
+    check=check,
+    describe=describe,
+    custom_stream=custom_stream,
+    provision=provision,
+    read=read,
+    push=push,
+    find_tasks=find_tasks,
+    tasks=True,
+    sandbox=sandbox,
+    sandbox_settings=SANDBOX,
+)

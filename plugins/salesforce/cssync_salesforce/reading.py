@@ -1,0 +1,288 @@
+"""Read an object page by page: complete, in order of change, resumable, deletes and merges included."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from cssync.connectors import Answer, Cursor, Page, PullRequest, Session, Tombstone
+from cssync.errors import ConnectionFault
+from cssync_salesforce import soql
+from cssync_salesforce.client import errors, refusal
+from cssync_salesforce.settings import SalesforceSettings
+from cssync_salesforce.shape import Convert, Shape, shape
+
+log = logging.getLogger(__name__)
+
+URL_BUDGET = 12_000
+"""Bytes of field names in a query: URI and headers together may have 16,384."""
+_LOCATOR = re.compile(r"/services/data/v\d+\.0/query(?:All)?/[A-Za-z0-9_-]+")
+_NO_COLUMN = re.compile(r"No such column '([^']+)'")
+
+Adapt = Callable[[dict[str, Any]], None]
+"""Changes a record in place before it is handed to the core."""
+Only = Callable[[Session, Shape], Sequence[str]]
+"""Further conditions on the records of a stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a stream has been read.
+
+    stamp: change stamp of the last record passed, None before the first. record: its id while a pass is under way,
+    so that the next run goes on right behind it. started: the vendor's time at which the pass began.
+    """
+
+    stamp: datetime | None = None
+    record: str | None = None
+    started: datetime | None = None
+
+    @classmethod
+    def load(cls, cursor: Cursor | None) -> Position:
+        """Read a committed cursor; {} and None are the beginning.
+
+        Raises:
+            ConnectionFault: it is not one of ours; it is never taken for the beginning.
+        """
+        if not cursor:
+            return cls()
+        try:
+            stamp, record, started = (cursor.get(n) for n in ("stamp", "id", "started"))
+            return cls(
+                soql.moment(stamp) if stamp else None, soql.id18(record), soql.moment(started) if started else None
+            )
+        except (AttributeError, TypeError, ValueError):
+            raise ConnectionFault(
+                "the stored cursor of this stream cannot be read",
+                kept="nothing was changed",
+                fix="refill this stream from the beginning with `cssync sync --stream ... --full`",
+            ) from None
+
+    def dump(self) -> dict[str, str]:
+        """Return the cursor to commit."""
+        held = {
+            "stamp": self.stamp and soql.instant(self.stamp),
+            "id": self.record,
+            "started": self.started and soql.instant(self.started),
+        }
+        return {name: value for name, value in held.items() if value}
+
+    def bound(self, stamp: str, lag: timedelta) -> list[str]:
+        """Return the condition for what is still to be read.
+
+        Between passes: everything from the last stamp on, but from `lag` before the last pass began where that is
+        earlier. A transaction shorter than `lag` cannot appear behind that bound; a stamp older than it is complete.
+        """
+        if self.stamp is None:
+            return []
+        if self.record:
+            at = soql.instant(self.stamp)
+            return [f"({stamp} > {at} OR ({stamp} = {at} AND Id > {soql.text(self.record)}))"]
+        bound = self.stamp if self.started is None else min(self.stamp, self.started - lag)
+        return [f"{stamp} >= {soql.instant(bound)}"]
+
+
+def pages(
+    session: Session, request: PullRequest, source: str, only: Only | None = None, adapt: Adapt | None = None
+) -> Iterator[Page]:
+    """Yield the object's records in order of (change stamp, id), deleted ones as tombstones, a checkpoint each page.
+
+    One query with `queryAll` sees changes, deletes and merges together. A stated total that is not reached, or a
+    page link that comes twice, ends the stream as failed with the checkpoint it had.
+
+    Raises:
+        ConnectionFault: the object cannot be read, or the answers contradict themselves.
+    """
+    position = Position.load(request.cursor)
+    seen = shape(session, source)
+    yield from _Reader(session, seen, request, only(session, seen) if only else (), adapt).read(position)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """One answer to a query. `next` is the path of the following one."""
+
+    records: list[dict[str, Any]]
+    total: int
+    done: bool
+    next: str | None
+
+
+class _Reader:
+    """One pass over one object."""
+
+    def __init__(
+        self, session: Session, seen: Shape, request: PullRequest, only: Sequence[str], adapt: Adapt | None
+    ) -> None:
+        self.session = session
+        self.settings: SalesforceSettings = session.settings
+        self.shape = seen
+        self.lag = request.lag
+        self.before = dict(request.cursor or {})
+        self.only = only
+        self.adapt = adapt
+        self.system = ["Id", seen.stamp, *(f for f in ("IsDeleted", "MasterRecordId") if f in seen.fields)]
+        asked = {name: found for name in request.fields if (found := self._visible(name))}
+        self.spelt = {name: found for name, found in asked.items() if "." not in name and name != found}
+        fields = [f for f in dict.fromkeys(asked.values()) if f not in self.system]
+        self.fields, self.wide = _split(fields)
+        self.convert: dict[str, Convert] = seen.converters(fields)
+
+    def _visible(self, asked: str) -> str | None:
+        found = self.shape.field(asked)
+        if found is None:
+            self._without(asked)
+        return found
+
+    def _without(self, field: str) -> None:
+        log.warning(
+            "%s.%s does not exist or is hidden from the execution user (field-level security): it is not read",
+            self.shape.object,
+            field,
+        )
+
+    def read(self, position: Position) -> Iterator[Page]:
+        """Yield pages from `position` to the end; goes on from the last record when Salesforce drops its cursor."""
+        started = (
+            position.started if position.record and position.started else self.session.now().replace(microsecond=0)
+        )
+        newest = position.stamp
+        while True:
+            batch: _Batch | None = self._query(position.bound(self.shape.stamp, self.lag))
+            received, links = 0, set[str]()
+            while batch is not None:
+                received += len(batch.records)
+                if fault := self._contradiction(batch, received, links):
+                    yield Page((), cursor=self.before)  # what may be missing lies behind the checkpoints of this pass
+                    raise fault
+                for at, record in self._stamped(batch.records):
+                    if at <= started:  # a record that changed while we read is out of order: it moves no checkpoint
+                        position, newest = Position(at, record, started), at
+                if batch.next is None:
+                    yield self._page(batch.records, Position(newest, None, started).dump(), last=True)
+                    return
+                links.add(batch.next)
+                yield self._page(batch.records, position.dump() if position.record else None)
+                batch = self._more(batch.next)
+            log.warning("Salesforce dropped its cursor on %s: going on from the last record", self.shape.object)
+
+    def _contradiction(self, batch: _Batch, received: int, links: set[str]) -> ConnectionFault | None:
+        if batch.next is None and received == batch.total:
+            return None
+        if batch.next is not None and received < batch.total and batch.next not in links:
+            return None
+        return ConnectionFault(
+            f"Salesforce announced {batch.total} records of {self.shape.object} and gave {received}"
+            + (" with a page link that leads back" if batch.next in links else ""),
+            kept="the stream will be read again from the checkpoint this run found",
+            fix="run again; if it persists, ask Salesforce support about the query cursor",
+        )
+
+    def _stamped(self, records: Iterable[Mapping[str, Any]]) -> Iterator[tuple[datetime, str]]:
+        try:
+            for record in records:
+                yield soql.moment(record[self.shape.stamp]), soql.id18(record["Id"]) or ""
+        except (KeyError, TypeError, ValueError):
+            raise ConnectionFault(
+                f"a record of {self.shape.object} came without a readable Id or {self.shape.stamp}",
+                kept="the checkpoint is unchanged",
+            ) from None
+
+    def _query(self, bound: Sequence[str]) -> _Batch:
+        """Send the query; a field that Salesforce does not know after all costs that field, not the stream."""
+        while True:
+            query = soql.select(
+                [*self.system, *self.fields],
+                self.shape.object,
+                [*self.only, *bound],
+                [self.shape.stamp, "Id"] if self.shape.stamp != "Id" else ["Id"],
+            )
+            answer = self.session.get(f"{self.settings.data}/queryAll", accept=(400,), q=query)
+            if answer.status != 400:
+                return self._batch(answer)
+            unknown = _NO_COLUMN.search(" ".join(message for _, message in errors(answer)))
+            lost = [f for f in self.fields if unknown and f.casefold() == unknown[1].casefold()]
+            if not lost:
+                raise refusal(answer, f"query of {self.shape.object}")
+            self._without(lost[0])
+            self.fields = [f for f in self.fields if f not in lost]
+
+    def _more(self, path: str) -> _Batch | None:
+        """Fetch the next batch; None when the vendor's cursor is gone."""
+        answer = self.session.get(path, accept=(400, 404))
+        if answer.status < 400:
+            return self._batch(answer)
+        if any(code == "INVALID_QUERY_LOCATOR" for code, _ in errors(answer)):
+            return None
+        raise refusal(answer, f"next page of {self.shape.object}")
+
+    def _batch(self, answer: Answer) -> _Batch:
+        body = answer.json()
+        try:
+            records, total, done = body["records"], body["totalSize"], body["done"]
+            following = body.get("nextRecordsUrl")
+            fits = isinstance(records, list) and isinstance(total, int) and isinstance(done, bool)
+            fits = fits and (following is None or _LOCATOR.fullmatch(following) is not None)
+        except (KeyError, TypeError, AttributeError):
+            fits = False
+        if not fits or (not done and following is None):
+            raise ConnectionFault(
+                f"the answer to a query of {self.shape.object} has not the shape of a result",
+                kept="the checkpoint is unchanged",
+            )
+        return _Batch(records, total, done, following)
+
+    def _page(self, records: list[dict[str, Any]], cursor: Cursor | None, *, last: bool = False) -> Page:
+        if self.wide:
+            self._widen(records)
+        alive: list[dict[str, Any]] = []
+        gone: list[Tombstone] = []
+        for record in records:
+            key = soql.id18(record["Id"]) or ""
+            if record.get("IsDeleted") is True:
+                gone.append(Tombstone(key, soql.id18(record.get("MasterRecordId"))))
+                continue
+            record.pop("attributes", None)
+            record["id"] = record["Id"] = key
+            record["_url"] = f"{self.settings.origin}/{key}"
+            for name, convert in self.convert.items():
+                if name in record:
+                    record[name] = convert(record[name])
+            for name, found in self.spelt.items():
+                if found in record:
+                    record[name] = record[found]
+            if self.adapt:
+                self.adapt(record)
+            alive.append(record)
+        return Page(alive, cursor=cursor, deleted=gone, last=last)
+
+    def _widen(self, records: Sequence[dict[str, Any]]) -> None:
+        """Read the fields that did not fit into the query; one request a page."""
+        ids = [r["Id"] for r in records if r.get("IsDeleted") is not True]
+        if not ids:
+            return
+        answer = self.session.request(
+            "POST",
+            f"{self.settings.data}/composite/sobjects/{self.shape.object}",
+            json={"ids": ids, "fields": ["Id", *self.wide]},
+        )
+        found = {r["Id"]: r for r in answer.json() if isinstance(r, Mapping)}
+        for record in records:
+            more = found.get(record["Id"], {})
+            record.update((name, more[name]) for name in self.wide if name in more)
+
+
+def _split(fields: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Divide fields into those that fit into a query's URL and the rest; parents' fields always go into the query."""
+    inside: list[str] = [f for f in fields if "." in f]
+    wide: list[str] = []
+    length = sum(len(f) + 3 for f in inside)
+    for field in (f for f in fields if "." not in f):
+        length += len(quote(field)) + 3  # a comma is three bytes once encoded
+        (inside if length <= URL_BUDGET else wide).append(field)
+    return inside, wide

@@ -1,0 +1,318 @@
+"""Write fields and tasks, 200 records a request, with one proved outcome for each change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cssync.connectors import Answer, Change, Outcome, Session, TaskContent
+from cssync.errors import ConnectionFault, TransientFault, UnknownOutcome
+from cssync_salesforce import soql
+from cssync_salesforce.client import RETRYABLE, refusal, words
+from cssync_salesforce.settings import SalesforceSettings
+from cssync_salesforce.shape import shape
+from cssync_salesforce.streams import object_of
+from cssync_salesforce.tasks import TASK_KEY, Wording, has_key, marked, query
+
+State = Literal["sent", "verified", "failed-retry", "failed-permanent", "unknown"]
+BATCH = 200
+SMALL = 20
+"""Size in which records are sent again that met a lock or a slow trigger: one bad one no longer stops 199."""
+READ_CHUNK = 200
+"""Ids in one query: 5,400 bytes of URL."""
+AGAIN = RETRYABLE | {"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "LIMIT_EXCEEDED", "REQUEST_LIMIT_EXCEEDED",
+                     "ALL_OR_NONE_OPERATION_ROLLED_BACK", "PROCESSING_HALTED", "APEX_ERROR"}  # fmt: skip
+REMEDIES = {
+    "INVALID_FIELD_FOR_INSERT_UPDATE": "give the execution user Edit on the field (permission set `cssync`)",
+    "INVALID_FIELD": "create the field and make it visible to the execution user: `cssync provision`",
+    "INSUFFICIENT_ACCESS_OR_READONLY": "give the execution user Edit on the object and the record",
+    "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY": "give the execution user access to the record's parents and owner",
+    "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST": "add the value to the picklist, or map a text field",
+    "FIELD_CUSTOM_VALIDATION_EXCEPTION": "a validation rule of the org refuses it: exempt the execution user",
+    "STRING_TOO_LONG": "make the field longer",
+    "NUMBER_OUTSIDE_VALID_RANGE": "give the field more digits",
+    "INACTIVE_OWNER_OR_USER": "the owner has left: name a fallback owner",
+    "ENTITY_IS_DELETED": "the record was deleted; the next sync notices",
+    "DUPLICATES_DETECTED": "a duplicate rule of the org refuses it: let it alert instead of block",
+}
+HEADERS = {
+    "Sforce-Auto-Assign": "false",  # our edit must not hand the record to somebody
+    "Sforce-Duplicate-Rule-Header": "allowSave=true",  # nor stop at an alert about two similar names
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A change as one record of a collection request."""
+
+    change: Change
+    record: Mapping[str, Any]
+    id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """Where a kind of write goes. `repeatable` is False for a create without a key."""
+
+    method: str
+    path: str
+    repeatable: bool = True
+
+
+_Groups = dict[tuple[_Route, str], list[_Write]]
+"""Writes by route and object: a request holds records of one object."""
+
+
+def push(session: Session, changes: Sequence[Change]) -> Iterator[Outcome]:
+    """Yield one outcome for each change. Fields of one object go together, tasks after them.
+
+    Costs one request for 200 records; two more where tasks are among them. Records that meet a lock are sent once
+    more in small parts. A request that fails as a whole fails its records and, where it would only happen again,
+    those not sent yet.
+    """
+    settings: SalesforceSettings = session.settings
+    collection = f"{settings.data}/composite/sobjects"
+    groups: _Groups = {}
+    for change in changes:
+        if change.action == "update":
+            try:
+                write = _update(change)
+            except (ConnectionFault, ValueError) as error:
+                yield Outcome(change.key, "failed-permanent", error=str(error))
+                continue
+            _sort(groups, _Route("PATCH", collection), write)
+    tasks = [c for c in changes if c.action != "update"]
+    if tasks:
+        yield from _tasks(session, tasks, groups)
+    for (route, _), writes in groups.items():
+        yield from _send_all(session, route, writes)
+
+
+def _sort(groups: _Groups, route: _Route, write: _Write) -> None:
+    groups.setdefault((route, write.record["attributes"]["type"]), []).append(write)
+
+
+def _update(change: Change) -> _Write:
+    key = soql.id18(change.source_id)
+    if key is None:
+        raise ValueError("the change names no record")
+    fields = {soql.name(name): _vendor_form(value) for name, value in change.values.items()}
+    # `attributes` must be the first key of the object
+    return _Write(change, {"attributes": {"type": object_of(change.stream)}, "id": key, **fields}, key)
+
+
+def _vendor_form(value: Any) -> Any:
+    return ";".join(str(v) for v in value) if isinstance(value, (list, tuple)) else value
+
+
+def _tasks(session: Session, changes: Sequence[Change], groups: _Groups) -> Iterator[Outcome]:
+    """Sort tasks into requests; what cannot even be written down fails here."""
+    settings: SalesforceSettings = session.settings
+    collection = f"{settings.data}/composite/sobjects"
+    try:
+        seen = shape(session, "Task")
+    except ConnectionFault as fault:
+        state = _state(fault)
+        for change in changes:
+            yield Outcome(change.key, "failed-retry" if state == "unknown" else state, error=str(fault))
+        return
+    keyed = has_key(seen)
+    wording = Wording(session, seen)
+    create = (
+        _Route("PATCH", f"{collection}/Task/{TASK_KEY.name}") if keyed else _Route("POST", collection, repeatable=False)
+    )
+    for change in changes:
+        task = change.task
+        try:
+            if task is None:
+                raise ValueError("the change has no task")
+            if change.action == "create_task":
+                _sort(groups, create, _Write(change, _new_task(task, wording, keyed=keyed), None))
+                continue
+            key = soql.id18(change.source_id)
+            if key is None:
+                raise ValueError("the change names no task")
+            fields = _closing(task, wording, keyed=keyed) if change.action == "close_task" else _edited(task, wording)
+            record = {"attributes": {"type": "Task"}, "id": key, **fields}
+            _sort(groups, _Route("PATCH", collection), _Write(change, record, key))
+        except TransientFault as fault:
+            yield Outcome(change.key, "failed-retry", error=str(fault))
+        except (ConnectionFault, ValueError) as error:
+            yield Outcome(change.key, "failed-permanent", error=str(error))
+
+
+def _new_task(task: TaskContent, wording: Wording, *, keyed: bool) -> dict[str, Any]:
+    """A task to create. Without a status: the org's default for a new one, and an upsert never reopens."""
+    about = soql.id18(task.account_source_id)
+    return {
+        "attributes": {"type": "Task"},
+        **({TASK_KEY.name: task.key} if keyed else {}),
+        "WhatId": about,
+        **_edited(task, wording),
+        "Description": _body(task, keyed=keyed),
+    }
+
+
+def _edited(task: TaskContent, wording: Wording) -> dict[str, Any]:
+    priority, owner = wording.priority(task.priority), soql.id18(task.owner_source_id)
+    return {
+        "Subject": task.subject[:255],
+        "ActivityDate": task.due_on,
+        **({"Priority": priority} if priority else {}),
+        **({"OwnerId": owner} if owner else {}),
+    }
+
+
+def _closing(task: TaskContent, wording: Wording, *, keyed: bool) -> dict[str, Any]:
+    return {"Status": wording.closed, **({"Description": _body(task, keyed=keyed)} if task.note else {})}
+
+
+def _body(task: TaskContent, *, keyed: bool) -> str:
+    """The text of a task, at most 32,000 characters with its marker."""
+    body = "\n\n".join(t for t in (task.body, task.note) if t)[:31_000]
+    return body if keyed else marked(body, task.key)
+
+
+def _send_all(session: Session, route: _Route, writes: Sequence[_Write]) -> Iterator[Outcome]:
+    waiting = [list(part) for part in _parts(writes, BATCH)]
+    tired: list[_Write] = []
+    final = False
+    while waiting:
+        part = waiting.pop(0)
+        try:
+            answer = session.request(
+                route.method,
+                route.path,
+                json={"allOrNone": False, "records": [w.record for w in part]},
+                headers=HEADERS,
+                accept=(400,),
+                repeatable=route.repeatable,
+            )
+        except ConnectionFault as fault:
+            state = _state(fault)
+            yield from (_failed(w, state, fault) for w in part)
+            if state == "unknown":
+                continue
+            yield from (_failed(w, state, fault) for w in (*tired, *(w for rest in waiting for w in rest)))
+            return
+        if answer.status == 400:
+            if len(part) > 1:  # one record that cannot be read spoils the whole request: find it
+                half = len(part) // 2
+                waiting[:0] = [part[:half], part[half:]]
+            else:
+                yield _failed(part[0], "failed-permanent", refusal(answer, "the write was refused"))
+            continue
+        for write, result in _matched(part, answer):
+            if not final and result is not None and _codes(result) & AGAIN:
+                tired.append(write)
+            else:
+                yield _outcome(write, result)
+        if not waiting and tired and not final:
+            final = True
+            waiting, tired = [list(p) for p in _parts(tired, SMALL)], []
+
+
+def _parts(writes: Sequence[_Write], size: int) -> Iterator[Sequence[_Write]]:
+    """Cut into parts; a record that comes twice goes into a later part (the vendor refuses duplicates)."""
+    rest = list(writes)
+    while rest:
+        part: list[_Write] = []
+        seen: set[str] = set()
+        later: list[_Write] = []
+        for write in rest:
+            mark = write.id or str(write.record.get(TASK_KEY.name) or write.change.key)
+            if len(part) < size and mark not in seen:
+                seen.add(mark)
+                part.append(write)
+            else:
+                later.append(write)
+        yield part
+        rest = later
+
+
+def _matched(part: Sequence[_Write], answer: Answer) -> Iterator[tuple[_Write, Mapping[str, Any] | None]]:
+    """Pair each write with its result: by place, and by the id where the places do not agree with the ids."""
+    body = answer.json()
+    results = [r for r in body if isinstance(r, Mapping)] if isinstance(body, list) else []
+    named = {_id(r): r for r in results if _id(r)}
+    in_order = len(results) == len(part) and all(
+        w.id is None or _id(r) in (None, w.id) for w, r in zip(part, results, strict=True)
+    )
+    for place, write in enumerate(part):
+        yield write, results[place] if in_order else named.get(write.id) if write.id else None
+
+
+def _id(result: Mapping[str, Any]) -> str | None:
+    held = result.get("id")
+    return soql.id18(held) if soql.is_id(held) else None
+
+
+def _codes(result: Mapping[str, Any]) -> set[str]:
+    if result.get("success") is True:
+        return set()
+    return {
+        str(e.get("statusCode") or e.get("errorCode")) for e in result.get("errors") or () if isinstance(e, Mapping)
+    }
+
+
+def _outcome(write: _Write, result: Mapping[str, Any] | None) -> Outcome:
+    if result is None:
+        return Outcome(write.change.key, "unknown", error="the answer does not name this record")
+    named = _id(result)
+    if result.get("success") is True:
+        proved = named is not None and (write.id is None or named == write.id)
+        return Outcome(write.change.key, "verified" if proved else "sent", remote_id=named or write.id)
+    codes = _codes(result)
+    said = [
+        words(str(e.get("statusCode") or e.get("errorCode") or ""), str(e.get("message") or ""))
+        + (f" [{', '.join(map(str, e['fields']))}]" if e.get("fields") else "")
+        for e in result.get("errors") or ()
+        if isinstance(e, Mapping)
+    ]
+    remedy = next((REMEDIES[c] for c in sorted(codes) if c in REMEDIES), "")
+    state: State = "failed-retry" if codes and codes <= AGAIN else "failed-permanent"
+    return Outcome(
+        write.change.key,
+        state,
+        remote_id=write.id,
+        error="; ".join([*said, *([f"fix: {remedy}"] if remedy else [])]) or "refused without a reason",
+    )
+
+
+def _state(fault: ConnectionFault) -> State:
+    if isinstance(fault, UnknownOutcome):
+        return "unknown"
+    return "failed-retry" if isinstance(fault, TransientFault) else "failed-permanent"
+
+
+def _failed(write: _Write, state: State, fault: ConnectionFault) -> Outcome:
+    text = f"{fault.message}; fix: {fault.fix}" if fault.fix else fault.message
+    return Outcome(write.change.key, state, remote_id=write.id, error=text)
+
+
+def read(session: Session, stream: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the live values of some records in canonical form; deleted records are absent, and so are fields that
+    the execution user cannot see. One request, and one for each 200 records."""
+    wanted = sorted({found for i in ids if (found := soql.id18(i))})
+    if not wanted:
+        return {}
+    seen = shape(session, object_of(stream))
+    known = {asked: found for asked in fields if (found := seen.field(asked))}
+    convert = seen.converters(known.values())
+    held: dict[str, dict[str, Any]] = {}
+    for chunk in _chunks(wanted, READ_CHUNK):
+        columns = list(dict.fromkeys(["Id", *known.values()]))
+        for record in query(session, soql.select(columns, seen.object, [f"Id IN {soql.among(chunk)}"])):
+            held[soql.id18(record["Id"]) or ""] = {
+                asked: convert.get(found, _same)(record.get(found)) for asked, found in known.items()
+            }
+    return held
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _chunks(values: Sequence[str], size: int) -> Iterable[Sequence[str]]:
+    return (values[i : i + size] for i in range(0, len(values), size))
