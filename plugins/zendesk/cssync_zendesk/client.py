@@ -164,8 +164,11 @@ def _readable(answer: Answer) -> Verdict:
 def pause(answer: Answer) -> tuple[str, float] | None:
     """Return (bucket, seconds) to hold back when a header says an allowance is used up; the longest wait of all.
 
-    A 429 that is about neither an export nor a job is about the whole account.
+    A 429 that is about neither an export nor a job is about the whole account. A job that was just queued is not
+    asked for within its first second.
     """
+    if answer.status == 200 and urlsplit(answer.url).path.endswith("/update_many"):
+        return "job-statuses", 1.0
     used_up = [
         (name, seconds) for name, remaining, seconds in allowances(answer.headers) if remaining <= 0 and seconds > 0
     ]

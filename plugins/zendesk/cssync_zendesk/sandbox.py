@@ -35,7 +35,7 @@ FIELD_TYPES = ("text", "textarea", "checkbox", "date", "integer", "decimal", "re
 
 @dataclass(slots=True)
 class Job:
-    """A queued update. It is done when it has been asked for twice, or a second has passed."""
+    """A queued update. It is done when it has been asked for twice, or half a second has passed."""
 
     rows: list[dict[str, Any]]
     due: float
@@ -312,7 +312,7 @@ class ZendeskSandbox:
         if len(running) >= 30:
             raise _no(429, "TooManyJobs", "Too many jobs are queued or running", current_job_ids=running)
         name = f"V3-{next(self._serial):032x}"
-        self.jobs[name] = Job(rows, self.now() + 1)
+        self.jobs[name] = Job(rows, self.now() + 0.5)
         left = {"zendesk-ratelimit-inflight-jobs": f"total=30; remaining={29 - len(running)}; resets=60"}
         return SandboxAnswer(body={"job_status": self._status(name, request.origin)}, headers=left)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from cssync.connectors import Feed, Field, Page, PullRequest, Record, Session, Stream, Tombstone
 from cssync.errors import ConnectionFault
-from cssync_zendesk.fields import definitions, needs_definition, plain, records
+from cssync_zendesk.fields import Definition, definitions, needs_definition, plain, records
 
 PAGE = 1_000
 """Rows of an export page: the default and the most Zendesk sends."""
@@ -114,18 +114,17 @@ def _canonical(session: Session, fields: Sequence[str]) -> Callable[[Mapping[str
 
     The definitions are asked for once, and only when a value that we use cannot be told without them.
     """
-    known: dict[str, Any] = {}
+    known: dict[str, Definition] | None = None
 
     def canonical(row: Mapping[str, Any]) -> Record:
+        nonlocal known
         held = row.get("organization_fields")
         if not held:
             return row
-        if not known and any(needs_definition(key, held.get(key)) for key in fields):
-            known.update(definitions(session, "organization_fields"))
-        values = {
-            key: known[key].decode(value) if key in known and key in fields else plain(value)
-            for key, value in held.items()
-        }
+        if known is None and any(needs_definition(key, held.get(key)) for key in fields):
+            known = definitions(session, "organization_fields")
+        used = {key: known[key] for key in fields if key in known} if known else {}
+        values = {key: used[key].decode(value) if key in used else plain(value) for key, value in held.items()}
         return {**row, "organization_fields": values}
 
     return canonical

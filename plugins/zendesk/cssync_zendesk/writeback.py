@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from cssync.connectors import Change, Outcome, Session
 from cssync.errors import ConnectionFault, TransientFault
@@ -72,8 +72,9 @@ def _write(session: Session, rows: Sequence[tuple[Change, dict[str, Any]]]) -> I
             accept=(400, 413, 422),
         )
     except TransientFault as fault:
-        # The batch may or may not have been queued: looking settles it, sending again might not.
-        yield from (Outcome(c.key, "unknown", c.source_id, error=fault.message) for c in changes)
+        # Told when to come back, it was not taken. Else it may have been queued: looking settles that.
+        state: Literal["failed-retry", "unknown"] = "failed-retry" if fault.resumes_at else "unknown"
+        yield from (Outcome(c.key, state, c.source_id, error=fault.message) for c in changes)
         return
     if answer.status >= 400:
         if len(rows) > 1:  # one bad row must not take the others with it

@@ -1,0 +1,373 @@
+"""Jobs followed to their end, results matched by id, values in Zendesk's form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import httpx
+import pytest
+import respx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cssync.connectors import Change, Finding, Outcome, OwnField, Session
+from cssync.errors import ConnectionFault
+from cssync.http.clock import ManualClock
+from cssync_zendesk.fields import Definition, slug, tag_of
+from cssync_zendesk.provision import provision
+from cssync_zendesk.writeback import BATCH, POLLS, push, read
+
+Open = Callable[..., Session]
+MANY = "/api/v2/organizations/update_many"
+FIELDS = "/api/v2/organization_fields"
+JOB = "/api/v2/job_statuses/V3-1"
+DEFINED: list[dict[str, Any]] = [
+    {"id": 1, "key": "cs_health_score", "type": "integer", "title": "Health"},
+    {
+        "id": 2,
+        "key": "cs_health_band",
+        "type": "dropdown",
+        "title": "Band",
+        "custom_field_options": [{"name": n, "value": f"cs_health_band_{n}"} for n in ("green", "yellow", "red")],
+    },
+    {
+        "id": 3,
+        "key": "cs_upsell_signal",
+        "type": "multiselect",
+        "title": "Upsell",
+        "custom_field_options": [{"name": n, "value": f"cs_upsell_signal_{n.lower()}"} for n in ("U01", "U03")],
+    },
+    {"id": 4, "key": "cs_renewal_date", "type": "date", "title": "Renewal"},
+    {"id": 5, "key": "cs_health_reasons", "type": "textarea", "title": "Reasons"},
+    {"id": 6, "key": "cs_flag", "type": "checkbox", "title": "Flag"},
+    {"id": 7, "key": "cs_arr", "type": "decimal", "title": "ARR"},
+]
+
+
+def change(number: int, **values: Any) -> Change:
+    return Change(f"k{number}", "update", "organizations", str(number), values or {"cs_health_score": 80 + number % 10})
+
+
+def job(status: str, results: Any = None, name: str = "V3-1") -> httpx.Response:
+    held = {"id": name, "status": status, "total": 1, "progress": None, "message": None, "results": results}
+    return httpx.Response(200, json={"job_status": held})
+
+
+def updated(number: int) -> dict[str, Any]:
+    return {"action": "update", "id": number, "status": "Updated", "success": True}
+
+
+@pytest.fixture
+def defined(api: respx.MockRouter) -> respx.Route:
+    return api.get(FIELDS).respond(json={"organization_fields": DEFINED, "meta": {"has_more": False}})
+
+
+def outcomes(session: Session, changes: Sequence[Change]) -> dict[str, Outcome]:
+    found = list(push(session, changes))
+    assert len({o.key for o in found}) == len(found) == len(changes)
+    return {o.key: o for o in found}
+
+
+def body(route: respx.Route) -> Any:
+    return json.loads(route.calls.last.request.content)
+
+
+@pytest.mark.usefixtures("defined")
+def test_sends_only_the_changed_keys_in_zendesks_form(api: respx.MockRouter, session: Open) -> None:
+    many = api.put(MANY).mock(side_effect=[job("completed", [updated(1), updated(2)])])
+    values = {
+        "cs_health_score": 82,
+        "cs_health_band": "green",
+        "cs_upsell_signal": ["U01", "U03"],
+        "cs_renewal_date": "2027-03-31",
+        "cs_health_reasons": "利用が13%減",
+        "cs_flag": True,
+        "cs_arr": 12.5,
+    }
+    found = outcomes(session(), [change(1, **values), change(2, **dict.fromkeys(values))])
+    assert body(many) == {
+        "organizations": [
+            {
+                "id": 1,
+                "organization_fields": {
+                    **values,
+                    "cs_health_band": "cs_health_band_green",
+                    "cs_upsell_signal": ["cs_upsell_signal_u01", "cs_upsell_signal_u03"],
+                },
+            },
+            {"id": 2, "organization_fields": {**dict.fromkeys(values), "cs_flag": False}},
+        ]
+    }
+    assert {o.state for o in found.values()} == {"verified"}
+
+
+@pytest.mark.usefixtures("defined")
+def test_a_queued_job_is_followed_to_its_end_a_second_apart(
+    api: respx.MockRouter, session: Open, clock: ManualClock
+) -> None:
+    api.put(MANY).mock(side_effect=[job("queued")])
+    polled = api.get(JOB).mock(side_effect=[job("queued"), job("working"), job("completed", [updated(1)])])
+    started = clock.monotonic()
+    assert outcomes(session(), [change(1)])["k1"].state == "verified"
+    assert polled.call_count == 3
+    assert 3.0 <= clock.monotonic() - started < 4.0
+
+
+@pytest.mark.usefixtures("defined")
+def test_failed_rows_of_a_completed_job_fail_alone_whatever_the_order(api: respx.MockRouter, session: Open) -> None:
+    refused = {"index": 1, "id": 2, "error": "OrganizationUpdateFailed", "details": "Name: has already been taken"}
+    locked = {"index": 3, "id": 4, "error": "DatabaseConflict", "details": "try again"}
+    by_index = {"index": 2, "error": "OrganizationNotFound", "details": "gone"}
+    api.put(MANY).mock(side_effect=[job("completed", [locked, refused, by_index, updated(1)])])
+    found = outcomes(session(), [change(n) for n in (1, 2, 3, 4, 5)])
+    assert {k: o.state for k, o in found.items()} == {
+        "k1": "verified",
+        "k2": "failed-permanent",
+        "k3": "failed-permanent",
+        "k4": "failed-retry",
+        "k5": "unknown",
+    }
+    assert "has already been taken" in found["k2"].error
+    assert found["k2"].correlation_id == "V3-1"
+
+
+@pytest.mark.usefixtures("defined")
+@pytest.mark.parametrize(
+    ("results", "status", "state"),
+    [
+        ({"success": True}, "completed", "sent"),
+        ({"success": True}, "failed", "unknown"),
+        ([], "completed", "unknown"),
+        (None, "failed", "unknown"),
+        ([{"id": 1, "status": "Updated"}], "failed", "verified"),
+        ([{"id": 1, "status": "Skipped"}], "completed", "failed-permanent"),
+    ],
+)
+def test_only_a_result_that_names_the_record_proves_it(
+    api: respx.MockRouter, session: Open, results: Any, status: str, state: str
+) -> None:
+    api.put(MANY).mock(side_effect=[job(status, results)])
+    assert outcomes(session(), [change(1)])["k1"].state == state
+
+
+@pytest.mark.usefixtures("defined")
+@pytest.mark.parametrize("answer", [httpx.Response(404, json={"error": "RecordNotFound"}), job("working")])
+def test_a_lost_or_endless_job_is_unknown(api: respx.MockRouter, session: Open, answer: httpx.Response) -> None:
+    api.put(MANY).mock(side_effect=[job("queued")])
+    polled = api.get(JOB).mock(side_effect=lambda _: answer)
+    found = outcomes(session(), [change(1)])["k1"]
+    assert (found.state, found.correlation_id) == ("unknown", "V3-1")
+    assert polled.call_count in (1, POLLS)
+
+
+@pytest.mark.usefixtures("defined")
+def test_a_job_whose_name_is_a_path_is_not_followed(api: respx.MockRouter, session: Open) -> None:
+    api.put(MANY).mock(side_effect=[job("queued", name="../users/me")])
+    assert outcomes(session(), [change(1)])["k1"].state == "unknown"
+
+
+@pytest.mark.usefixtures("defined")
+def test_too_many_jobs_waits_and_then_goes_on(api: respx.MockRouter, session: Open, clock: ManualClock) -> None:
+    full = httpx.Response(429, json={"error": "TooManyJobs", "description": "busy", "current_job_ids": ["a"]})
+    many = api.put(MANY).mock(side_effect=[full, full, job("completed", [updated(1)])])
+    started = clock.monotonic()
+    assert outcomes(session(), [change(1)])["k1"].state == "verified"
+    assert many.call_count == 3
+    assert clock.monotonic() - started >= 20
+
+
+@pytest.mark.usefixtures("defined")
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [(httpx.Response(429, json={"error": "TooManyJobs"}), "failed-retry"), (httpx.ReadError("cut"), "unknown")],
+)
+def test_a_batch_that_was_refused_may_be_retried_and_a_lost_one_is_looked_up(
+    api: respx.MockRouter, session: Open, answer: Any, state: str
+) -> None:
+    api.put(MANY).mock(side_effect=answer if isinstance(answer, Exception) else lambda _: answer)
+    assert outcomes(session(), [change(1)])["k1"].state == state
+
+
+@pytest.mark.usefixtures("defined")
+def test_a_batch_refused_for_one_row_is_halved_until_that_row_stands_alone(
+    api: respx.MockRouter, session: Open
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        numbers = [row["id"] for row in json.loads(request.content)["organizations"]]
+        if 3 in numbers:
+            return httpx.Response(422, json={"error": "RecordInvalid", "details": {"base": [{"description": "no"}]}})
+        return job("completed", [updated(n) for n in numbers])
+
+    api.put(MANY).mock(side_effect=answer)
+    found = outcomes(session(), [change(n) for n in range(1, 6)])
+    assert [k for k, o in found.items() if o.state != "verified"] == ["k3"]
+    assert found["k3"].error == "RecordInvalid; base: no"
+
+
+@pytest.mark.usefixtures("defined")
+def test_batches_hold_a_hundred(api: respx.MockRouter, session: Open) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return job("completed", [updated(row["id"]) for row in json.loads(request.content)["organizations"]])
+
+    many = api.put(MANY).mock(side_effect=answer)
+    outcomes(session(), [change(n) for n in range(1, 252)])
+    sizes = [len(json.loads(call.request.content)["organizations"]) for call in many.calls]
+    assert sizes == [BATCH, BATCH, 51]
+
+
+@pytest.mark.usefixtures("defined")
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"cs_health_band": "purple"}, "has no option 'purple'"),
+        ({"cs_health_band": ["green"]}, "cannot hold several values"),
+        ({"cs_nothing": 1}, "no organization field 'cs_nothing'"),
+        ({"cs_health_score": "many"}, "a number was expected"),
+        ({"cs_health_score": 1.5}, "cannot hold a fraction"),
+        ({"cs_renewal_date": "soon"}, "YYYY-MM-DD"),
+        ({"cs_flag": "yes"}, "true or false"),
+    ],
+)
+def test_a_value_that_does_not_fit_fails_before_it_is_sent(session: Open, values: dict[str, Any], said: str) -> None:
+    found = outcomes(session(), [change(1, **values)])["k1"]
+    assert found.state == "failed-permanent"
+    assert said in found.error
+
+
+@pytest.mark.usefixtures("defined")
+def test_tasks_are_refused_in_words(session: Open) -> None:
+    task = Change("t", "create_task", "organizations", None)
+    assert "fields of organizations only" in outcomes(session(), [task])["t"].error
+
+
+@pytest.mark.usefixtures("defined")
+def test_a_missing_scope_stops_the_writing_with_its_remedy(api: respx.MockRouter, session: Open) -> None:
+    api.put(MANY).respond(403, json={"error": "Forbidden", "description": "You do not have access"})
+    with pytest.raises(ConnectionFault) as caught:
+        list(push(session(), [change(1)]))
+    assert "organizations:write" in caught.value.fix
+
+
+def test_reads_live_values_in_canonical_form(api: respx.MockRouter, session: Open, defined: respx.Route) -> None:
+    held = {
+        "cs_health_band": "cs_health_band_red",
+        "cs_upsell_signal": ["cs_upsell_signal_u03", "cs_upsell_signal_u01"],
+        "cs_renewal_date": "2027-03-31T00:00:00+00:00",
+        "cs_health_score": "82",
+        "cs_arr": "12.50",
+        "cs_health_reasons": "",
+    }
+    route = api.get("/api/v2/organizations/show_many").respond(
+        json={"organizations": [{"id": 1, "organization_fields": held}, {"id": 2, "organization_fields": {}}]}
+    )
+    found = read(session(), "organizations", ["1", "2", "3"], [*held, "absent"])
+    assert found == {
+        "1": {
+            "cs_health_band": "red",
+            "cs_upsell_signal": ["U01", "U03"],
+            "cs_renewal_date": "2027-03-31",
+            "cs_health_score": 82,
+            "cs_arr": 12.5,
+            "cs_health_reasons": None,
+        },
+        "2": {},
+    }
+    assert dict(route.calls.last.request.url.params) == {"ids": "1,2,3"}
+    assert defined.call_count == 1
+
+
+# --- options and tags -------------------------------------------------------------------------------------------------
+
+
+@given(
+    options=st.lists(
+        st.sampled_from(["green", "red", "U01", "K07", "In Progress", "Gold", "very_low", "none", "高", "A-B", "3"])
+        | st.text("abcXYZ 019_-", min_size=1, max_size=12).filter(slug),
+        unique_by=slug,
+        min_size=1,
+    ),
+    kind=st.sampled_from(["dropdown", "multiselect"]),
+)
+def test_every_option_is_led_back_from_its_tag(options: list[str], kind: str) -> None:
+    tags = {tag_of("cs_x", option): option for option in options}
+    assert len(tags) == len(options)
+    assert all(tag == tag.lower() and " " not in tag for tag in tags)
+    field = Definition("1", "cs_x", "X", kind, True, tags, True)
+    for option in options:
+        if kind == "dropdown":
+            assert field.decode(field.encode(option)) == option
+    if kind == "multiselect":
+        assert field.decode(field.encode(options)) == sorted(options)
+
+
+def test_options_that_an_admin_made_are_understood() -> None:
+    theirs = Definition("1", "cs_health_band", "Band", "dropdown", True, {"green": "Green", "red": "Red"}, True)
+    ours = {"cs_health_band_green": "Healthy (green)", "cs_health_band_red": "Red"}
+    relabelled = Definition("1", "cs_health_band", "Band", "dropdown", True, ours, True)
+    assert (theirs.encode("green"), theirs.decode("green")) == ("green", "green")
+    assert (relabelled.encode("green"), relabelled.decode("cs_health_band_green")) == ("cs_health_band_green", "green")
+    assert relabelled.decode("gone") == "gone"
+
+
+# --- provision --------------------------------------------------------------------------------------------------------
+
+BAND = OwnField("cs_health_band", "Health band", "enum", ("green", "yellow", "red", "unknown"), "Made by cssync")
+SIGNALS = OwnField("cs_new_signal", "Signals", "multi", ("U01", "In Progress"))
+
+
+def provisioned(session: Session, *fields: OwnField, dry_run: bool = False) -> list[Finding]:
+    return list(provision(session, "organizations", fields, dry_run))
+
+
+@pytest.mark.usefixtures("defined")
+def test_creates_what_is_missing_with_tags_that_are_unique(api: respx.MockRouter, session: Open) -> None:
+    made = api.post(FIELDS).respond(201, json={"organization_field": {}})
+    (finding,) = provisioned(session(), SIGNALS)
+    assert finding.level == "created"
+    assert body(made) == {
+        "organization_field": {
+            "key": "cs_new_signal",
+            "type": "multiselect",
+            "title": "Signals",
+            "active": True,
+            "custom_field_options": [
+                {"name": "U01", "value": "cs_new_signal_u01"},
+                {"name": "In Progress", "value": "cs_new_signal__in_progress"},
+            ],
+        }
+    }
+
+
+@pytest.mark.usefixtures("defined")
+def test_adds_options_and_keeps_the_old_ones(api: respx.MockRouter, session: Open) -> None:
+    put = api.put(f"{FIELDS}/2").respond(json={"organization_field": {}})
+    (finding,) = provisioned(session(), BAND)
+    assert (finding.level, finding.message) == ("created", "options unknown")
+    options = body(put)["organization_field"]["custom_field_options"]
+    assert [o["value"] for o in options] == [f"cs_health_band_{n}" for n in ("green", "yellow", "red", "unknown")]
+
+
+@pytest.mark.usefixtures("defined")
+def test_a_dry_run_sends_nothing_but_the_question(session: Open) -> None:
+    found = provisioned(session(), SIGNALS, BAND, OwnField("cs_health_score", "Score", "integer"), dry_run=True)
+    assert [f.level for f in found] == ["would-create", "would-create", "ok"]
+
+
+@pytest.mark.usefixtures("defined")
+def test_a_field_of_another_type_is_reported_and_left(session: Open) -> None:
+    (finding,) = provisioned(session(), OwnField("cs_renewal_date", "Renewal", "integer"))
+    assert finding.level == "error"
+    assert "type date" in finding.message
+
+
+@pytest.mark.usefixtures("defined")
+@pytest.mark.parametrize("status", [403, 422])
+def test_who_may_not_create_fields_is_told_how_to_add_them_by_hand(
+    api: respx.MockRouter, session: Open, status: int
+) -> None:
+    api.post(FIELDS).respond(status, json={"error": "Forbidden"})
+    (finding,) = provisioned(session(), SIGNALS)
+    assert finding.level == "error"
+    assert "U01 = cs_new_signal_u01" in finding.fix
