@@ -49,7 +49,7 @@ class Definition:
 
     def remote(self, name: str, *, writable: bool) -> RemoteField:
         """Return the field as `cssync fields` shows it."""
-        options = tuple(str(self.decode(tag)) for tag in self.options)
+        options = tuple(self.option(tag) for tag in self.options)
         return RemoteField(name, self.title, TYPES.get(self.type, "text"), writable, options, custom=self.custom)
 
     def decode(self, value: Any) -> Any:
@@ -59,14 +59,15 @@ class Definition:
             return None
         if self.type in TAGGED:
             tags = value if isinstance(value, list) else [value]
-            options = [self._option(str(tag)) for tag in tags]
+            options = [self.option(str(tag)) for tag in tags]
             return sorted(options) if self.type == "multiselect" else options[0]
         if self.type in ("integer", "decimal") and isinstance(value, str) and NUMERIC.fullmatch(value.strip()):
             number = float(value)
             return int(value) if self.type == "integer" and "." not in value else number
         return value
 
-    def _option(self, tag: str) -> str:
+    def option(self, tag: str) -> str:
+        """Return the option that a tag stands for."""
         if not self.ours:
             return tag
         rest, name = tag.removeprefix(f"{self.key}_"), self.options.get(tag, "")
@@ -105,7 +106,7 @@ class Definition:
         return value if isinstance(value, str) else str(value)
 
     def _tag(self, option: str) -> str:
-        found = next((tag for tag in self.options if self._option(tag) == option), None)
+        found = next((tag for tag in self.options if self.option(tag) == option), None)
         if found is None:
             raise ValueError(f"{self.key} has no option {option!r} in Zendesk; run `cssync provision` to add it")
         return found

@@ -82,11 +82,7 @@ def _compare(session: Session, field: OwnField, held: Definition, dry_run: bool)
             f"the field is of type {held.type} in Zendesk, {kind} is needed; a type cannot be changed",
             f"map another field name to this result, or delete the field in Zendesk if nobody else uses {field.name}",
         )
-    have = (
-        {held.decode(tag) for tag in held.options}
-        if held.type != "multiselect"
-        else {option for tag in held.options for option in held.decode([tag])}
-    )
+    have = {held.option(tag) for tag in held.options}
     lacking = [option for option in field.options if option not in have]
     if held.type not in ("dropdown", "multiselect") or not lacking:
         return Finding(subject, "ok", f"organization field of type {held.type}")

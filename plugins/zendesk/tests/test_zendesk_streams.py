@@ -207,6 +207,21 @@ def test_the_same_end_time_twice_fails_instead_of_looping(api: respx.MockRouter,
     assert route.call_count == 2
 
 
+def test_a_second_that_fills_more_than_a_page_is_left_behind_complete(
+    api: respx.MockRouter, session: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cssync_zendesk.streams.PAGE", 2)
+    crowd, at = [org(1), org(2), org(3)], EPOCH - 9_000
+    route = api.get(ORGS)
+    route.side_effect = [
+        org_page(*crowd, end_time=at, end=False),
+        org_page(*crowd, end_time=at, end=False),
+        org_page(org(4), end_time=at + 50, end=True),
+    ]
+    assert [ids(page) for page in organizations(session(), request())] == [[1, 2, 3], [], [4]]
+    assert [int(query["start_time"]) for query in sent(route)] == [0, at, at + 1]
+
+
 def test_the_checkpoint_stays_behind_the_vendors_clock_and_never_moves_back(
     api: respx.MockRouter, session: Open
 ) -> None:
