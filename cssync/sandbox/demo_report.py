@@ -60,6 +60,17 @@ class Raised:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan, shown before anything is sent. `held_by`: why a person had to approve it. `examples`: (account, field,
+    old -> new, because)."""
+
+    fields: int
+    tasks: int
+    held_by: tuple[str, ...]
+    examples: tuple[tuple[str, str, str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
     """What was written over one connection and how much of it was read back equal."""
 
@@ -109,6 +120,7 @@ class DemoReport:
     at_risk: tuple[AtRisk, ...]
     tasks: tuple[Raised, ...]
     signals: tuple[Raised, ...]
+    planned: Planned
     sent: tuple[Sent, ...]
     card: Card | None
     second: SecondPass

@@ -69,10 +69,10 @@ def _company(number: int, seed: int, now: datetime, staff: tuple[Person, ...], n
     naming = names.naming(number, matching=linked_by == "name", random=random)
     slug = naming.slug
     domain = "" if linked_by == "name" else f"{slug}.example"
-    if number % 25 == 19 and neighbour is not None and neighbour.domain.endswith(".example"):
+    if number % 100 == 19 and neighbour is not None and neighbour.domain.endswith(".example"):
         domain, linked_by = neighbour.domain, "domain"  # a subsidiary that uses its parent's domain
-    elif number % 33 == 7:
-        domain, linked_by = FREE_MAIL[number // 33 % len(FREE_MAIL)], "domain"
+    elif number % 75 == 7:
+        domain, linked_by = FREE_MAIL[number // 75 % len(FREE_MAIL)], "domain"
     seats = max(5, round(random.lognormvariate(3.7, 0.8)) // 5 * 5)
     today = now.astimezone(BUSINESS_ZONE).date()
     people = _people(key, naming.locale, domain or FREE_MAIL[number % 3], random) if story.paying else ()
@@ -116,7 +116,7 @@ def _systems(story: Story, number: int) -> tuple[str, ...]:
 
 
 def _linked_by(systems: tuple[str, ...], number: int) -> str:
-    if number % 20 == 13:
+    if number % 60 == 13:
         return "name"
     wanted = ("explicit", "domain", "crm_native", "domain", "explicit", "crm_native", "domain", "explicit")[number % 8]
     if wanted == "explicit" and "zendesk" not in systems:

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from cssync.sandbox.demo_report import AtRisk, Card, DemoReport, Linked, Pulled, Raised, Sent
+from cssync.sandbox.demo_report import AtRisk, Card, DemoReport, Linked, Planned, Pulled, Raised, Sent
 from cssync.views.terminal import BAND_STYLE, bar, fit, line
 
 METHODS = {
@@ -55,7 +55,9 @@ def _sections(report: DemoReport, width: int) -> Iterator[tuple[str, str, list[R
         yield "At risk", "lowest scores first, and where the points were lost", [_at_risk(report.at_risk, room)]
     tasks, signals = sum(t.count for t in report.tasks), sum(s.count for s in report.signals)
     yield "Raised", f"{tasks:,} tasks for people, {signals:,} signals", list(_raised(report, room))
-    yield "Written back", "planned, shown, approved, sent, read back", [_sent(report.sent)]
+    plan = report.planned
+    yield "Planned", f"{plan.fields:,} fields and {plan.tasks:,} tasks to write", list(_planned(plan, room))
+    yield "Written back", "sent just as planned, then read back", [_sent(report.sent)]
     if report.card is not None:
         yield "One record", f"in {report.card.vendor}, as its reader sees it", [_card(report.card, room)]
     again = report.second
@@ -143,6 +145,18 @@ def _case(raised: Raised) -> Text:
     told = Text.assemble((line(raised.account), "bold"), ("  " if raised.account else ""), line(raised.example))
     told.no_wrap, told.overflow = True, "ellipsis"
     return told
+
+
+def _planned(planned: Planned, room: int) -> Iterator[RenderableType]:
+    table = _table(("left", None), ("left", None), ("left", None), ("left", 1))
+    for account, field, change, because in planned.examples:
+        told = Text(line(because), "dim", no_wrap=True, overflow="ellipsis")
+        table.add_row(f"~ {fit(account, room // 4)}", fit(field, room // 4), Text(fit(change, room // 4), "bold"), told)
+    yield table
+    for reason in planned.held_by:
+        yield Text(f"held: {line(reason)}", "yellow")
+    if planned.held_by:
+        yield Text("approved, as a person would after reading it: cssync approve", "dim")
 
 
 def _sent(sent: tuple[Sent, ...]) -> RenderableType:

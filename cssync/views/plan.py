@@ -1,0 +1,160 @@
+"""A plan, what became of it, and what failed: the words for people, and the documents for `--json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any
+
+from cssync.views.terminal import line
+from cssync.writeback.apply import ApplyReport
+from cssync.writeback.changes import Note, Plan, PlannedChange
+from cssync.writeback.outbox import Entry
+
+SIGNS = {"set": "~", "clear": "-", "create_task": "+", "update_task": "~", "close_task": "x"}
+"""First character of a line: `+` something new, `~` another value, `-` emptied, `x` closed."""
+LONGEST = 160
+"""Characters of a value on one line; `--json` has all of it."""
+HEADINGS = {
+    "conflict": "left alone, because a person changed it in the CRM",
+    "blocked": "not tried again, because the vendor refused exactly this",
+    "later": "tasks held back for their owners' sake",
+    "unsettled": "waiting to be looked up first",
+    "unowned": "tasks without the owner they are meant for",
+}
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """Yield a plan for reading: totals first, then by connection and account, then what is left alone."""
+    yield f"Plan {plan.id}: {totals(plan.totals)}. {_sent(plan)}"
+    for reason in plan.held_by if plan.status == "held" else ():
+        yield f"  held: {line(reason)}"
+    for connection, group in groupby(plan.changes, lambda c: (c.connection, c.stream)):
+        yield ""
+        yield f"{connection[0]}.{connection[1]}"
+        for _, changes in groupby(group, lambda c: (c.account_uid, c.source_id)):
+            yield from _account(list(changes))
+    for kind, heading in HEADINGS.items():
+        notes = [note for note in plan.notes if note.kind == kind]
+        if notes:
+            yield ""
+            yield f"{heading} ({len(notes)}):"
+            yield from (f"  {_where(note)}: {_cut(note.message)}" for note in notes)
+
+
+def totals(counts: Mapping[str, int]) -> str:
+    """Say a plan's size: fields always, tasks and what is left alone only where there are any."""
+    told = [f"{counts['set']:,} to set, {counts['change']:,} to change, {counts['clear']:,} to clear"]
+    for name, verb in (("create_task", "create"), ("update_task", "update"), ("close_task", "close")):
+        if counts[name]:
+            told.append(f"{counts[name]:,} task{'' if counts[name] == 1 else 's'} to {verb}")
+    if counts["conflict"]:
+        told.append(f"{counts['conflict']:,} left as a person set {'it' if counts['conflict'] == 1 else 'them'}")
+    if counts["blocked"]:
+        told.append(f"{counts['blocked']:,} refused before")
+    if counts["later"]:
+        told.append(f"{counts['later']:,} task{'' if counts['later'] == 1 else 's'} for later")
+    return ", ".join(told)
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """The plan for `--json`: `plan`, `status`, `held_by`, `as_of`, `created_at`, `digest`, `totals`, `changes` (each
+    with connection, stream, source_id, account_uid, account, action, field, old, new, result_name, because) and
+    `notes` (kind, connection, account_uid, account, field, message)."""
+    return {
+        "plan": plan.id,
+        "status": plan.status,
+        "held_by": list(plan.held_by),
+        "as_of": plan.as_of,
+        "created_at": plan.created_at,
+        "digest": plan.digest,
+        "totals": plan.totals,
+        "changes": [asdict(change) for change in plan.changes],
+        "notes": [asdict(note) for note in plan.notes],
+    }
+
+
+def apply_lines(report: ApplyReport) -> Iterator[str]:
+    """Yield what became of a plan: counts, then every change that did not go through, with the vendor's words."""
+    counts = ", ".join(f"{n:,} {state}" for state, n in report.outcomes.items()) or "nothing to do"
+    yield f"Plan {report.plan_id}: {counts}."
+    if report.settled:
+        yield f"  {report.settled:,} writes of an interrupted run were looked up first"
+    for name, fault in report.faults.items():
+        yield f"  {name} stopped: {line(fault.message)}"
+    for entry in report.altered:
+        yield f"  {_place(entry)}: {line(entry.error)}"
+    for entry in report.open:
+        yield f"  {entry.state} {_place(entry)}: {line(entry.error) or 'no reason given'}"
+
+
+def entry_lines(entries: Sequence[Entry], names: Mapping[str, str]) -> Iterator[str]:
+    """Yield rows of the outbox, one or two lines each; `names`: account uid -> name."""
+    for entry in entries:
+        at = entry.settled_at or entry.sent_at or "not sent yet"
+        yield f"{entry.key}  {entry.state}  {at}  {line(names.get(entry.account_uid, entry.account_uid))}"
+        yield f"    {_place(entry)}: {_move(entry.action, entry.old, entry.new)}"
+        if entry.because:
+            yield f"    because {_cut(entry.because)}"
+        if entry.error:
+            told = f" (request id {line(entry.correlation_id)})" if entry.correlation_id else ""
+            yield f"    {_cut(entry.error)}{told}, tried {entry.attempts} time{'' if entry.attempts == 1 else 's'}"
+
+
+def entry_document(entry: Entry) -> dict[str, Any]:
+    """A row of the outbox for `--json`: its columns (`docs/store.md`)."""
+    return asdict(entry)
+
+
+def _sent(plan: Plan) -> str:
+    if plan.status == "applied":
+        return "It was carried out."
+    return "Nothing was sent." if plan.status != "superseded" else "Nothing was sent; a newer plan took its place."
+
+
+def _account(changes: Sequence[PlannedChange]) -> Iterator[str]:
+    """The changes of one record; a reason that several fields share is told once, after the last of them."""
+    for number, change in enumerate(changes):
+        what = f"{line(change.account)}  {'task' if change.is_task else line(change.field)}"
+        yield f"{SIGNS[change.action]} {what}: {_move(change.action, change.old, change.new)}"
+        follows = changes[number + 1].because if number + 1 < len(changes) else None
+        if change.because and change.because != follows:
+            yield f"      because {_cut(change.because)}"
+
+
+def _move(action: str, old: Any, new: Any) -> str:
+    if action == "create_task":
+        return f"create {_task(new)}"
+    if action == "update_task":
+        return f"update {_task(old)} -> {_task(new)}"
+    if action == "close_task":
+        return f"close {_task(new)}" + (f", {_cut(new['note'])}" if new.get("note") else "")
+    return f"{_value(old)} -> {_value(new)}"
+
+
+def _task(task: Mapping[str, Any] | None) -> str:
+    task = task or {}
+    due = f" (due {task['due_on']})" if task.get("due_on") else ""
+    return f"{_cut(str(task.get('subject') or '?'))!r}{line(due)}"
+
+
+def _value(value: Any) -> str:
+    if value is None or value == []:
+        return "(empty)"
+    return _cut(", ".join(map(str, value)) if isinstance(value, list) else str(value))
+
+
+def _cut(text: str) -> str:
+    text = line(text)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _where(note: Note) -> str:
+    return line(
+        f"{note.account}  {note.connection}" + (f".{note.field}" if note.kind in ("conflict", "blocked") else "")
+    )
+
+
+def _place(entry: Entry) -> str:
+    return line(f"{entry.connection}.{entry.stream}/{entry.source_id} {'task' if entry.is_task else entry.field}")
