@@ -383,7 +383,8 @@ def custom_stream(name: str, mapped: Mapping[str, str]) -> Stream:
     (`...account_source_id`); that saves a request for each 100 records.
     """
     targets = [target.partition(".") for target in mapped.values()]
-    entity = targets[0][0] if targets else "usage_metric"
+    entities = [entity for entity, _, _ in targets]
+    entity = "usage_metric" if "usage_metric" in entities or not entities else entities[0]
     holds_company = any(column == "account_source_id" for _, _, column in targets)
     links: tuple[str, ...] = () if holds_company else ("companies",)
     return Stream(

@@ -35,17 +35,22 @@ def push(session: Session, changes: Sequence[Change]) -> Iterator[Outcome]:
 
     Raises:
         ConnectionFault: the token was refused or lacks a scope: nothing more can be sent on this connection.
+        TransientFault: HubSpot stayed busy; every change has its outcome by then.
     """
     creates = [c for c in changes if c.action == "create_task"]
     updates: dict[str, list[Change]] = {}
     for change in changes:
         if change.action != "create_task":
             updates.setdefault("tasks" if change.task is not None else change.stream, []).append(change)
-    for kind, wanted in updates.items():
-        for batch in _without_doubles(wanted):
-            yield from _send(session, kind, batch, _update)
-    for part in chunks(creates):
-        yield from _send(session, "tasks", part, _create)
+    batches = [(kind, batch, _update) for kind, wanted in updates.items() for batch in _without_doubles(wanted)]
+    batches += [("tasks", part, _create) for part in chunks(creates)]
+    for number, (kind, batch, sender) in enumerate(batches):
+        try:
+            yield from _send(session, kind, batch, sender)
+        except TransientFault as busy:
+            unsent = [c for _, later, _ in batches[number + 1 :] for c in later]
+            yield from (Outcome(c.key, "failed-retry", error=busy.message) for c in unsent)
+            raise
 
 
 def _without_doubles(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
@@ -70,7 +75,7 @@ def _send(session: Session, kind: str, batch: Sequence[Change], sender: Sender) 
         return
     except TransientFault as busy:
         yield from (Outcome(c.key, "failed-retry", error=busy.message) for c in batch)
-        return
+        raise
     found = error_body(answer)
     found = found if isinstance(found, Mapping) else {}
     if answer.status in REFUSED:
