@@ -186,20 +186,34 @@ def test_one_refusal_holds_every_session_on_the_bucket(
     assert sum(clock.slept) == pytest.approx(20)
 
 
-def test_a_stop_keeps_the_whole_connection_from_calling(api: respx.MockRouter, session: Open) -> None:
+def test_a_stop_keeps_the_whole_connection_from_calling(
+    api: respx.MockRouter, session: Open, clock: ManualClock
+) -> None:
     def judge(answer: Answer) -> Verdict:
         return Verdict("stop", seconds=7200, message="daily limit reached") if answer.status == 403 else Verdict("ok")
 
     api.get("/records").respond(403)
     other = api.get("/other").respond(json=[])
     api._assert_all_called = False
-    opened = session(judge=judge, buckets=(Bucket("all", 100, 10, shared=True),))
+    limiter = ProcessLimiter(clock)
+    opened = session(limiter, judge=judge, buckets=(Bucket("all", 100, 10, shared=True),))
     with pytest.raises(TransientFault, match="daily limit reached") as fault:
         opened.get("/records")
     assert fault.value.resumes_at is not None
     with pytest.raises(TransientFault, match="not sent"):
         opened.get("/other")
+    with pytest.raises(TransientFault, match="not sent"):
+        session(limiter, judge=judge).get("/other")
     assert other.call_count == 0
+
+
+def test_a_stop_without_an_end_lasts_for_the_run(api: respx.MockRouter, session: Open) -> None:
+    route = api.get("/records").respond(403)
+    opened = session(judge=lambda answer: Verdict("stop", message="daily limit reached"))
+    for _ in range(3):
+        with pytest.raises(TransientFault, match="daily limit reached"):
+            opened.get("/records")
+    assert route.call_count == 1
 
 
 def test_pauses_when_the_headers_say_the_allowance_is_used_up(

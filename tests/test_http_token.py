@@ -127,7 +127,7 @@ def test_a_refused_login_is_not_tried_again_by_every_thread() -> None:
         with ThreadPoolExecutor(6) as pool:
             messages = list(pool.map(attempt, [session] * 6))
         assert len(server.requests("POST /token")) == 1
-    assert set(messages) == {"login refused: invalid_client"}
+    assert set(messages) == {"connection 'crm': login refused: invalid_client"}
 
 
 def test_a_busy_login_is_asked_again_and_in_the_end_a_passing_fault() -> None:

@@ -41,6 +41,7 @@ ANY = Bucket("any", calls=0, seconds=0.0)
 """Charged by requests that match no bucket of the vendor: no pace of our own, but a hold stops them too."""
 LONGEST = 600
 """Characters of a vendor's words that a message carries."""
+FIX = "check the settings of the connection; if they are right, report this with the vendor's words and request id"
 REQUEST_IDS = ("x-hubspot-correlation-id", "x-zendesk-request-id", "x-request-id", "x-sfdc-request-id", "cf-ray")
 
 
@@ -111,6 +112,7 @@ class HttpSession:
         self._lock = threading.Lock()
         self._requests = 0
         self._here = threading.local()
+        self._stopped = ""
         self._date: tuple[datetime, float] | None = None
 
     # --- what a connector calls ---------------------------------------------------------------------------------------
@@ -228,6 +230,12 @@ class HttpSession:
 
     def _ready(self, call: _Call) -> Token | None:
         """Wait for a slot in each bucket that this request is charged to, then return the token to use."""
+        if self._stopped:
+            raise TransientFault(
+                self._say(call, f"not sent: an earlier request of this run {self._stopped}"),
+                kept="what is stored stays; nothing was skipped",
+                fix="run again when the vendor's allowance is renewed",
+            )
         if call.login:
             return None
         buckets = self._charged(call)
@@ -326,6 +334,7 @@ class HttpSession:
         if passing:
             raise _Again(words, seconds=verdict.seconds, hold=hold, fix=verdict.fix)
         if verdict.kind == "stop":
+            self._stopped = words
             if verdict.seconds:
                 for bucket in self._buckets:
                     self._limiter.hold(self._connection, bucket.name, verdict.seconds)
@@ -335,7 +344,7 @@ class HttpSession:
                 fix=redact(verdict.fix) or "run again when the vendor's allowance is renewed",
                 resumes_at=None if verdict.seconds is None else self._in(verdict.seconds),
             )
-        raise ConnectionFault(self._say(call, words), kept="what is stored stays", fix=redact(verdict.fix))
+        raise ConnectionFault(self._say(call, words), kept="what is stored stays", fix=redact(verdict.fix) or FIX)
 
     # --- logging in ---------------------------------------------------------------------------------------------------
 
@@ -345,7 +354,9 @@ class HttpSession:
         try:
             token = self._vendor.login(self._bare)
         except CssyncError as error:
-            error.message, error.kept, error.fix = redact(error.message), redact(error.kept), redact(error.fix)
+            named = self._connection in error.message
+            error.message = redact(error.message if named else f"connection {self._connection!r}: {error.message}")
+            error.kept, error.fix = redact(error.kept), redact(error.fix)
             error.args = (error.message,)
             raise
         except Exception as error:  # noqa: BLE001 - an answer of any shape; the error's text may quote it

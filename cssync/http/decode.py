@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -13,14 +14,15 @@ from cssync.errors import ConnectionFault
 if TYPE_CHECKING:
     from cssync.connectors.contract import Answer
 
-SIGNIFICANT = 15
-"""A binary double keeps every decimal of so many digits: `Decimal(repr(float(text))) == Decimal(text)`."""
+SHORT = 16
+"""A number written in so many characters has at most 15 digits, and a binary double keeps every decimal of 15 digits:
+`Decimal(repr(float(text))) == Decimal(text)`."""
 
 
 def _number(text: str) -> float | Decimal:
     """Return a float where it keeps what was written, else a Decimal."""
     value = float(text)
-    if len(text) <= SIGNIFICANT:
+    if (len(text) <= SHORT or repr(value) == text) and isfinite(value):
         return value
     exact = Decimal(text)
     return value if Decimal(repr(value)) == exact else exact
