@@ -135,8 +135,8 @@ def _move(action: str, old: Any, new: Any) -> str:
 
 def _task(task: Mapping[str, Any] | None) -> str:
     task = task or {}
-    due = f" (due {task['due_on']})" if task.get("due_on") else ""
-    return f"{_cut(str(task.get('subject') or '?'))!r}{line(due)}"
+    due = f" (due {line(str(task['due_on']))})" if task.get("due_on") else ""
+    return f"{_cut(str(task.get('subject') or '?'))!r}{due}"
 
 
 def _value(value: Any) -> str:
@@ -152,7 +152,7 @@ def _cut(text: str) -> str:
 
 def _where(note: Note) -> str:
     return line(
-        f"{note.account}  {note.connection}" + (f".{note.field}" if note.kind in ("conflict", "blocked") else "")
+        f"{note.account}, {note.connection}" + (f".{note.field}" if note.kind in ("conflict", "blocked") else "")
     )
 
 

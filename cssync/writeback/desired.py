@@ -18,7 +18,7 @@ import msgspec
 from cssync.config.workspace import Policy, Workspace, Writeback
 from cssync.model import decimals
 from cssync.store import Store
-from cssync.writeback.canonical import KINDS, Canonical, Kind, canonical, kind_of
+from cssync.writeback.canonical import KINDS, Canonical, Kind, altered, canonical, kind_of
 from cssync.writeback.changes import Note, PlannedChange
 from cssync.writeback.outbox import Failed, failed, last_sent
 
@@ -150,7 +150,7 @@ def _compare(
             diff.notes.append(_note("conflict", back, target, field,
                 f"the CRM holds {_said(live)}, cssync {mine} and now has {_said(want)}: a person's value is kept",
             ))  # fmt: skip
-        if decision != "write" or (last is not None and live == last and _took(store, place, want, kind)):
+        if decision != "write" or (last is not None and live == last and _took(store, place, want, live, kind)):
             continue
         refused = failures.get(place)
         if refused is not None and refused.blocks(want_value, kind):
@@ -195,10 +195,10 @@ def vendor_value(value: Any, type_: str, currency: str) -> Any:
     return value
 
 
-def _took(store: Store, place: tuple[str, str, str, str], want: Any, kind: Kind) -> bool:
+def _took(store: Store, place: tuple[str, str, str, str], want: Any, live: Any, kind: Kind) -> bool:
     """Whether exactly this value was sent last and the vendor keeps it in a form of its own (trimmed, cut, rounded)."""
     sent = last_sent(store, place)
-    return sent is not None and canonical(sent[0], kind) == want
+    return sent is not None and canonical(sent[0], kind) == want and altered(sent[0], live, kind)
 
 
 def _note(kind: Literal["conflict", "blocked"], back: Writeback, target: _Target, field: str, message: str) -> Note:

@@ -72,7 +72,11 @@ def make_plan(
     mark = digest(found.changes)
     status: Status = "held" if why else "open"
     waiting = latest_plan(store, ALIVE)
-    if waiting is not None and waiting.digest == mark and (waiting.status in (status, "approved")):
+    if (
+        waiting is not None
+        and waiting.digest == mark
+        and (waiting.status == "approved" or (waiting.status, waiting.held_by) == (status, why))
+    ):
         _agree(store, found, fence, stamp(clock))
         return replace(waiting, notes=found.notes)
     plan = Plan(

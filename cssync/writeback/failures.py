@@ -1,0 +1,75 @@
+"""Writes that did not go through, what a person does about them, and what was written for an account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cssync.errors import ConfigError
+from cssync.http.clock import SYSTEM, Clock
+from cssync.store import Fence, Store
+from cssync.writeback.outbox import Entry, entries, move
+from cssync.writeback.send import stamp
+
+FAILING = ("failed-retry", "failed-permanent", "unknown", "waiting")
+
+
+def failing(store: Store, keys: Sequence[str] = ()) -> list[Entry]:
+    """Return what failed and was not overtaken by a later write to the same place, oldest first.
+
+    `keys` picks by key or by the start of one. Raises ConfigError for a key that picks nothing.
+    """
+    rows = store.query(
+        f"""SELECT o.* FROM outbox o WHERE o.state IN ({",".join("?" * len(FAILING))}) AND NOT EXISTS (
+            SELECT 1 FROM outbox n WHERE n.connection = o.connection AND n.source_id = o.source_id
+            AND n.stream = o.stream AND n.field = o.field AND n.state <> 'refused'
+            AND (n.run_id, n.plan_id, n.seq) > (o.run_id, o.plan_id, o.seq))
+            ORDER BY o.run_id, o.plan_id, o.seq""",
+        FAILING,
+    )
+    found = list(entries(rows))
+    for key in keys:
+        if not any(entry.key.startswith(key) for entry in found):
+            raise ConfigError(f"no failed write has a key {key}", fix="`cssync failures` lists them")
+    return [entry for entry in found if not keys or any(entry.key.startswith(key) for key in keys)]
+
+
+def retry(store: Store, keys: Sequence[str], *, fence: Fence | None = None, clock: Clock = SYSTEM) -> list[Entry]:
+    """Let the next plan propose failed writes again, with all their attempts; returns them.
+
+    What waits or is not known yet is taken up by itself and stays as it is.
+    """
+    found = [entry for entry in failing(store, keys) if entry.state.startswith("failed")]
+    with store.transaction(fence) as conn:
+        for entry in found:
+            move(conn, entry, "failed-retry", stamp(clock), error=entry.error, correlation_id=entry.correlation_id)
+            conn.execute("UPDATE outbox SET attempts = 0 WHERE key = ?", (entry.key,))
+    return found
+
+
+def drop(
+    store: Store, keys: Sequence[str], reason: str, *, fence: Fence | None = None, clock: Clock = SYSTEM
+) -> list[Entry]:
+    """Give failed writes up, for as long as the value stays the same; the reason takes the error's place."""
+    found = failing(store, keys)
+    with store.transaction(fence) as conn:
+        for entry in found:
+            move(conn, entry, "dropped", stamp(clock), error=reason, correlation_id=entry.correlation_id)
+    return found
+
+
+def written_for(store: Store, account_uid: str) -> list[Entry]:
+    """Return every write for an account that left the outbox, oldest first."""
+    return list(
+        entries(
+            store.query(
+                "SELECT * FROM outbox WHERE account_uid = ? "
+                "ORDER BY coalesce(settled_at, sent_at), run_id, plan_id, seq",
+                (account_uid,),
+            )
+        )
+    )
+
+
+def account_names(store: Store) -> dict[str, str]:
+    """Account uid -> name."""
+    return {row["uid"]: row["name"] or row["uid"] for row in store.query("SELECT uid, name FROM account")}
