@@ -44,11 +44,8 @@ class Call(NamedTuple):
         Raises:
             ConfigError: it belongs to another workspace, has a newer schema, or does not exist and `create` is False.
         """
-        from cssync.errors import ConfigError
         from cssync.store import Store
 
-        if not create and not workspace.store.exists():
-            raise ConfigError(f"there is no store at {workspace.store} yet", fix="run `cssync sync` first")
         return Store.open(workspace.store, workspace=workspace.name, create=create)
 
     def show(self, document: Mapping[str, Any], lines: Iterable[str]) -> None:
@@ -110,7 +107,7 @@ def root_options(function: Callable[[], None]) -> Callable[..., None]:
     def command(config: Path | None, json: bool, verbose: int) -> None:
         click.get_current_context().obj = Call(config or DEFAULT_CONFIG, json, verbose)
 
-    command.__doc__ = function.__doc__
+    command.__doc__, command.__name__ = function.__doc__, function.__name__
     return _options(command)
 
 
@@ -180,8 +177,12 @@ def columns(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[s
 
 
 def plain(text: str) -> str:
-    """Drop what could steer a terminal or turn a line around: control and direction characters of vendors' data."""
-    return text if text.isprintable() else "".join(c for c in text if c.isprintable() or c in "\n\t")
+    """Drop what could steer a terminal or turn a line around: vendors' data reaches it only through here."""
+    if text.isascii() and text.isprintable():
+        return text
+    from cssync.views.terminal import plain as cleaned
+
+    return cleaned(text)
 
 
 def _log(verbose: int) -> None:

@@ -85,7 +85,8 @@ Decision = Callable[["Store", tuple[str, str], str, str, "Fence | None"], bool]
 
 
 def _decide(call: Call, command: str, record: str, account: str, decide: Decision) -> int:
-    from cssync.cli.work import now, working
+    from cssync.cli.when import now
+    from cssync.cli.work import working
     from cssync.link import link as relink
     from cssync.link.decide import record_of
     from cssync.link.find import find_account

@@ -67,7 +67,8 @@ def retry(call: Call, connection: str | None, stream: str | None, source_id: str
     """Try the records again as they were read, under the present mapping. Exit code 3 when some fail again."""
     from dataclasses import asdict
 
-    from cssync.cli.work import now, working
+    from cssync.cli.when import now
+    from cssync.cli.work import working
     from cssync.link import link
     from cssync.sync.quarantine import retry as again
 

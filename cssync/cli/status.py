@@ -24,7 +24,7 @@ def status(call: Call, runs: int) -> int:
 
     It only looks: it never waits for a run that is at work, and another shell sees what that run has committed.
     """
-    from cssync.cli.work import now
+    from cssync.cli.when import now
 
     workspace = call.workspace(secrets=False)
     moment = now()
@@ -88,7 +88,7 @@ def _counts(store: Store, sql: str) -> dict[str, int]:
 
 def lines(found: dict[str, Any], moment: datetime) -> Iterator[str]:
     """Yield what `look` found for people; ages count back from `moment`."""
-    from cssync.cli.work import ago
+    from cssync.cli.when import ago
 
     yield f"workspace {found['workspace']}, store {found['store']}"
     yield f"at work now: {found['lease'] or 'nobody'}"

@@ -30,7 +30,8 @@ def sync(call: Call, connection: str | None, stream: str | None, full: bool) -> 
     A stream that fails leaves the others alone and its own checkpoint where it was. Exit code 3 when some failed.
     """
     from cssync.cli.choose import chosen, chosen_stream
-    from cssync.cli.work import now, working
+    from cssync.cli.when import now
+    from cssync.cli.work import working
     from cssync.errors import ConfigError
     from cssync.link import link
     from cssync.runs.sessions import open_sessions
@@ -66,11 +67,14 @@ def sync(call: Call, connection: str | None, stream: str | None, full: bool) -> 
 
 
 def exit_code(reports: list[StreamReport]) -> int:
-    """0 when every stream was read to its end, 1 when none was, 3 in between."""
-    broken = [r for r in reports if r.outcome in ("failed", "partial")]
-    if not broken:
-        return 0
-    return 1 if all(r.outcome == "failed" for r in reports) else 3
+    """0 when every stream was read to its end; 3 when some were not; when none was, 2 if only the configuration or
+    credentials are to blame, else 1."""
+    from cssync.errors import ConfigError
+    from cssync.runs.run import GOOD
+
+    if reports and all(r.outcome == "failed" for r in reports):
+        return 2 if all(isinstance(r.error, ConfigError) for r in reports) else 1
+    return 0 if all(r.outcome in GOOD for r in reports) else 3
 
 
 def document(reports: list[StreamReport], linked: LinkReport) -> dict[str, Any]:

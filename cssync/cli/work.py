@@ -1,18 +1,19 @@
-"""What commands that write to the store share: lease, run record, sessions, the moment they speak of."""
+"""What commands that write to the store share: the lease and a run record."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
 
 from cssync.cli.context import Call
+from cssync.cli.when import now
 from cssync.config import Workspace
-from cssync.errors import ConfigError
 from cssync.runs.lease import Lease, hold_lease
 from cssync.runs.record import Record, new_run_id, recorded
 from cssync.store import Store
+
+__all__ = ["Work", "now", "working"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,48 +47,3 @@ def working(call: Call, command: str, *, secrets: bool = False) -> Iterator[Work
         recorded(store, run_id, command, fence=lease) as record,
     ):
         yield Work(workspace, store, lease, record)
-
-
-def now() -> datetime:
-    """This moment (UTC); the one place where a command reads the clock."""
-    return datetime.now(UTC)
-
-
-def as_of(text: str | None, workspace: Workspace) -> datetime:
-    """Return the instant that `--as-of` means: now without it; for a day its end in the workspace's time zone, but
-    never later than now; for an ISO instant with offset just that.
-
-    Raises:
-        ConfigError: neither a day nor an instant, or in the future.
-    """
-    moment = now()
-    if text is None:
-        return moment
-    try:
-        if len(text) == len("2026-11-20"):
-            day = date.fromisoformat(text)
-            found = datetime.combine(day, time(23, 59, 59), workspace.timezone)
-            if day == moment.astimezone(workspace.timezone).date():
-                return moment
-        else:
-            found = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"--as-of {text!r} is no day", fix="write YYYY-MM-DD") from None
-    if found.tzinfo is None:
-        raise ConfigError(
-            f"--as-of {text!r} names no time zone", fix="write a day, or an instant such as 2026-11-20T09:00Z"
-        )
-    if found > moment:
-        raise ConfigError(f"--as-of {text} lies in the future")
-    return found.astimezone(UTC)
-
-
-def ago(instant: str | None, moment: datetime) -> str:
-    """Say how long ago an instant of the store was: `5 min`, `3 h`, `12 d`; a dash for none."""
-    if not instant:
-        return "-"
-    seconds = max(0, int((moment - datetime.fromisoformat(instant)).total_seconds()))
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size * (2 if unit == "d" else 1):
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
