@@ -6,13 +6,29 @@ from collections.abc import Iterable
 
 from cssync.connectors import Connector
 from cssync.hookspecs import hookimpl
+from cssync.sandbox.server import SandboxApp
+from cssync.sandbox.world import World
 from cssync_zendesk.check import check, describe, identity
 from cssync_zendesk.client import vendor
 from cssync_zendesk.provision import provision
-from cssync_zendesk.sandbox import SETTINGS, ZendeskSandbox
 from cssync_zendesk.settings import ZendeskSettings
 from cssync_zendesk.streams import STREAMS
 from cssync_zendesk.writeback import push, read
+
+SANDBOX = {
+    "subdomain": "sandbox",
+    "client_id": "cssync-sandbox",
+    "client_secret": "sandbox-zendesk-secret",
+    "high_volume": "true",
+}
+"""Settings that log in to the sandbox; they open nothing but a server on localhost."""
+
+
+def _sandbox(world: World) -> SandboxApp:
+    from cssync_zendesk.sandbox import ZendeskSandbox
+
+    return ZendeskSandbox(world, client=(SANDBOX["client_id"], SANDBOX["client_secret"]))
+
 
 ZENDESK = Connector(
     name="zendesk",
@@ -27,8 +43,8 @@ ZENDESK = Connector(
     provision=provision,
     read=read,
     push=push,
-    sandbox=ZendeskSandbox,
-    sandbox_settings=SETTINGS,
+    sandbox=_sandbox,
+    sandbox_settings=SANDBOX,
 )
 
 

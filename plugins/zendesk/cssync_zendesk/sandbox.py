@@ -20,12 +20,7 @@ from cssync.sandbox.server import SandboxAnswer, SandboxRequest
 from cssync.sandbox.world import World, record_id
 from cssync_zendesk.sandbox_data import SERVICE_USER, Kind, absolute, populate, stamp, ticket_fields
 
-SETTINGS = {
-    "subdomain": "sandbox",
-    "client_id": "cssync-sandbox",
-    "client_secret": "sandbox-zendesk-secret",
-    "high_volume": "true",
-}
+CLIENT = ("cssync-sandbox", "sandbox-zendesk-secret")
 API_TOKEN = (SERVICE_USER.email, "sandbox-zendesk-token")
 HIDDEN_SECONDS = 60
 MANY = 100
@@ -68,8 +63,9 @@ class ZendeskSandbox:
     """The app. `limits` may be changed or emptied, `clock` replaced, `scopes` of the OAuth client narrowed, and
     `fail` filled with organization ids whose update is to fail inside its job."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, client: tuple[str, str] = CLIENT) -> None:
         self.world = world
+        self.client = client
         self.clock: Callable[[], float] = time.time
         self.organizations, self.users, self.tickets = Kind("organizations"), Kind("users"), Kind("tickets")
         populate(world, self.organizations, self.users, self.tickets)
@@ -137,7 +133,7 @@ class ZendeskSandbox:
 
     def _grant(self, request: SandboxRequest) -> SandboxAnswer:
         asked = request.json()
-        if (asked.get("client_id"), asked.get("client_secret")) != (SETTINGS["client_id"], SETTINGS["client_secret"]):
+        if (asked.get("client_id"), asked.get("client_secret")) != self.client:
             raise Refused(401, {"error": "invalid_client", "error_description": "Client authentication failed"})
         if asked.get("grant_type") != "client_credentials":
             raise Refused(400, {"error": "unsupported_grant_type", "error_description": "Unsupported grant type"})
