@@ -80,7 +80,7 @@ def organizations(session: Session, request: PullRequest) -> Iterator[Page]:
     lag = int(max(request.lag, LAG).total_seconds())
     start = min(committed, max(0, int(session.now().timestamp()) - lag))
     canonical = _canonical(session, request.fields)
-    before: set[tuple[Any, ...]] = set()
+    before: set[tuple[str, ...]] = set()
     asked: set[int] = set()
     began: int | None = None
     while True:
@@ -92,12 +92,9 @@ def organizations(session: Session, request: PullRequest) -> Iterator[Page]:
         fresh = [row for row in rows if _version(row) not in before]
         before = {_version(row) for row in rows}
         safe = min(int(end_time), began) - lag if end_time else 0
-        yield Page(
-            [canonical(row) for row in fresh if not row.get("deleted_at")],
-            cursor={"start_time": safe} if safe > committed else None,
-            deleted=[Tombstone(str(row["id"])) for row in fresh if row.get("deleted_at")],
-            last=end,
-        )
+        live, gone = _parted(fresh, lambda row: bool(row.get("deleted_at")))
+        cursor = {"start_time": safe} if safe > committed else None
+        yield Page([canonical(row) for row in live], cursor=cursor, deleted=gone, last=end)
         if end:
             return
         following = int(end_time or 0)
@@ -108,8 +105,16 @@ def organizations(session: Session, request: PullRequest) -> Iterator[Page]:
         committed, start = max(committed, safe), following
 
 
-def _version(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return row.get("id"), row.get("updated_at"), row.get("deleted_at")
+def _version(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(row.get(name)) for name in ("id", "updated_at", "deleted_at"))
+
+
+def _parted(
+    rows: Sequence[Mapping[str, Any]], gone: Callable[[Mapping[str, Any]], bool]
+) -> tuple[list[Mapping[str, Any]], list[Tombstone]]:
+    """Part live rows from tombstones. A row without an id stays with the live ones, to be quarantined by name."""
+    dead = [Tombstone(str(row["id"])) for row in rows if row.get("id") and gone(row)]
+    return [row for row in rows if not (row.get("id") and gone(row))], dead
 
 
 def _canonical(session: Session, fields: Sequence[str]) -> Callable[[Mapping[str, Any]], Record]:
@@ -122,7 +127,7 @@ def _canonical(session: Session, fields: Sequence[str]) -> Callable[[Mapping[str
     def canonical(row: Mapping[str, Any]) -> Record:
         nonlocal known
         held = row.get("organization_fields")
-        if not held:
+        if not held or not isinstance(held, Mapping):
             return row
         if known is None and any(needs_definition(key, held.get(key)) for key in fields):
             known = definitions(session, "organization_fields")
@@ -136,12 +141,8 @@ def _canonical(session: Session, fields: Sequence[str]) -> Callable[[Mapping[str
 def users(session: Session, request: PullRequest) -> Iterator[Page]:
     """Read end users, agents and admins out of one export. `active: false` is a deleted user."""
     for rows, _, cursor, end in _by_cursor(session, request, "/api/v2/incremental/users/cursor", "users"):
-        yield Page(
-            [row for row in rows if row.get("active") is not False],
-            cursor={"after": cursor} if cursor else None,
-            deleted=[Tombstone(str(row["id"])) for row in rows if row.get("active") is False],
-            last=end,
-        )
+        live, gone = _parted(rows, lambda row: row.get("active") is False)
+        yield Page(live, cursor={"after": cursor} if cursor else None, deleted=gone, last=end)
 
 
 def tickets(session: Session, request: PullRequest) -> Iterator[Page]:
@@ -155,14 +156,15 @@ def tickets(session: Session, request: PullRequest) -> Iterator[Page]:
         params["support_type_scope"] = "all"
     path = "/api/v2/incremental/tickets/cursor"
     for rows, body, cursor, end in _by_cursor(session, request, path, "tickets", **params):
-        aside = {m.get("ticket_id"): m for m in body.get("metric_sets") or () if isinstance(m, Mapping)}
-        gone = [row for row in rows if _is_gone(row)]
-        yield Page(
-            [_ticket(row, aside) for row in rows if not _is_gone(row) and OUR_TAG not in (row.get("tags") or ())],
-            cursor={"after": cursor} if cursor else None,
-            deleted=[Tombstone(str(row["id"])) for row in gone],
-            last=end,
-        )
+        aside = {str(m.get("ticket_id")): m for m in body.get("metric_sets") or () if isinstance(m, Mapping)}
+        live, gone = _parted(rows, _is_gone)
+        theirs = [_ticket(row, aside) for row in live if not _is_ours(row)]
+        yield Page(theirs, cursor={"after": cursor} if cursor else None, deleted=gone, last=end)
+
+
+def _is_ours(row: Mapping[str, Any]) -> bool:
+    tags = row.get("tags")
+    return isinstance(tags, list) and OUR_TAG in tags
 
 
 def _is_gone(row: Mapping[str, Any]) -> bool:
@@ -172,8 +174,10 @@ def _is_gone(row: Mapping[str, Any]) -> bool:
 
 def _ticket(row: Mapping[str, Any], aside: Mapping[Any, Mapping[str, Any]]) -> Record:
     """Join the metrics (inside the ticket, or beside the tickets) and key custom fields by id."""
-    custom = {str(each.get("id")): plain(each.get("value")) for each in row.get("custom_fields") or ()}
-    metrics = row.get("metric_set") or aside.get(row.get("id"))
+    listed = row.get("custom_fields")
+    each = (e for e in listed if isinstance(e, Mapping)) if isinstance(listed, list) else ()
+    custom = {str(e.get("id")): plain(e.get("value")) for e in each}
+    metrics = row.get("metric_set") or aside.get(str(row.get("id")))
     joined = {**row, "custom_fields": custom}
     if metrics:
         joined["metric_set"] = metrics
@@ -221,7 +225,8 @@ def _good(score: Any) -> int:
 
 def _rated(record: Record) -> bool:
     """Only an answer is a response: `unoffered` was not asked, `offered` did not answer."""
-    score = str((record.get("satisfaction_rating") or {}).get("score"))
+    rating = record.get("satisfaction_rating")
+    score = str(rating.get("score")) if isinstance(rating, Mapping) else ""
     return score.startswith(("good", "bad"))
 
 

@@ -242,6 +242,13 @@ def test_fields_go_out_come_back_as_echo_and_are_not_written_again(desk: Desk, a
     assert ZENDESK.read(session, "organizations", [ids[0]], [*values])[ids[0]] == dict.fromkeys(values)
 
 
+def test_a_field_whose_answer_was_lost_is_not_created_twice(live: Open, server: SandboxServer) -> None:
+    server.faults.append(Fault("POST /api/v2/organization_fields", drop=True))
+    found = list(ZENDESK.provision(live(), "organizations", OWN[:1], False))
+    assert [f.level for f in found] == ["created"]
+    assert len(server.requests("POST /api/v2/organization_fields")) == 2
+
+
 # --- set-up -----------------------------------------------------------------------------------------------------------
 
 

@@ -172,6 +172,23 @@ def test_custom_fields_are_found_by_id(api: respx.MockRouter, session: Open) -> 
     assert page.records[0]["custom_fields"] == {"46406130043793": "area_api", "2": None}
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"tags": 5, "custom_fields": {"id": 1}, "satisfaction_rating": "good", "metric_set": [1]},
+        {"tags": None, "custom_fields": [None, 3], "satisfaction_rating": None},
+        {"id": None, "status": "deleted"},
+    ],
+)
+def test_an_odd_ticket_does_not_stop_the_stream(api: respx.MockRouter, session: Open, odd: dict[str, Any]) -> None:
+    api.get(TICKETS_AT).side_effect = [cursor_page("tickets", ticket(1, **odd), ticket(2), after="c", end=True)]
+    (page,) = tickets(session(), request())
+    assert len(page.records) == 2
+    for record in page.records:
+        for feed in TICKETS.feeds:
+            assert feed.when is None or feed.when(record) in (True, False)
+
+
 # --- organizations ----------------------------------------------------------------------------------------------------
 
 
