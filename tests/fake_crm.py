@@ -128,10 +128,9 @@ def workspace(
     connector: Mapping[str, Any] | None = None, **back: Any,
 ) -> Workspace:  # fmt: skip
     """A workspace that writes `fields` and tasks to each CRM."""
-    connections = {
-        name: Connection(name, built := crm.connector(**(connector or {})), ConnectionSettings(connector="fake"), built.streams)
-        for name, crm in crms.items()
-    }  # fmt: skip
+    built = {name: crm.connector(**(connector or {})) for name, crm in crms.items()}
+    settings = ConnectionSettings(connector="fake")
+    connections = {name: Connection(name, found, settings, found.streams) for name, found in built.items()}
     return Workspace(
         name="test",
         path=tmp_path / "cssync.yaml",

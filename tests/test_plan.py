@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_crm import AS_OF, TYPES, Crm, account, pulled, result, sessions, task, user, workspace
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from cssync.writeback.apply import apply_plan
 from cssync.writeback.canonical import altered, canonical, same
 from cssync.writeback.desired import decide
 from cssync.writeback.plan import Plan, approve_plan, load_plan
+from fake_crm import AS_OF, TYPES, Crm, account, pulled, result, sessions, task, user, workspace
 
 
 @pytest.fixture
@@ -301,7 +301,8 @@ def test_mass_clearing_and_vanished_accounts_hold_the_plan(tmp_path: Path, store
     result(store, "a-1", "health.score", 20)
     with store.transaction() as conn:
         conn.execute(
-            "UPDATE account_source SET deleted_at = '2099-01-01T00:00:00Z' WHERE source_id IN ('30','31','32','33','34')"
+            "UPDATE account_source SET deleted_at = '2099-01-01T00:00:00Z' "
+            "WHERE source_id IN ('30', '31', '32', '33', '34')"
         )
     (why,) = make(store, space, "r2").held_by
     assert why.startswith("crm: 5 of 40 account records vanished")

@@ -1,0 +1,401 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cssync.config import Limits, Workspace
+from cssync.connectors import Outcome
+from cssync.errors import ApprovalNeeded, ConfigError, ConnectionFault, LeaseLost, TransientFault, UnknownOutcome
+from cssync.store import Store
+from cssync.writeback import plan as planning
+from cssync.writeback.apply import ApplyReport, apply_plan, settle, unfinished
+from cssync.writeback.failures import drop, failing, retry, written_for
+from cssync.writeback.outbox import MAX_ATTEMPTS
+from cssync.writeback.plan import Plan, approve_plan, load_plan
+from fake_crm import AS_OF, TYPES, Crm, account, pulled, result, sessions, task, workspace
+
+BAND = {"cs_health_band": "health.band"}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "store.db") as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def _types(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "written_types", lambda rules: TYPES)
+
+
+def make(store: Store, space: Workspace, run: str = "r1") -> Plan:
+    rules: Any = None
+    return planning.make_plan(store, space, rules, AS_OF, run_id=run)
+
+
+def apply(store: Store, space: Workspace, plan: Plan, run: str = "r1", **options: Any) -> ApplyReport:
+    return apply_plan(store, space, plan.id, options.pop("sessions", None) or sessions(space), run_id=run, **options)
+
+
+def one(store: Store, tmp_path: Path, crm: Crm, **options: Any) -> Workspace:
+    """One account, one field."""
+    crm.companies.setdefault("1", {})
+    account(store, "a-1")
+    result(store, "a-1", "health.band", "red")
+    pulled(store, crm)
+    return workspace(tmp_path, {"crm": crm}, fields=BAND, **options)
+
+
+def many(store: Store, tmp_path: Path, crm: Crm, count: int, **options: Any) -> Workspace:
+    for n in range(count):
+        crm.companies[str(n)] = {}
+        account(store, f"a-{n}")
+        result(store, f"a-{n}", "health.band", "red")
+    pulled(store, crm)
+    return workspace(tmp_path, {"crm": crm}, fields=BAND, **options)
+
+
+def states(store: Store) -> list[str]:
+    return [row["state"] for row in store.query("SELECT state FROM outbox ORDER BY run_id, seq")]
+
+
+# --- the good way -----------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_is_sent_as_shown_and_the_world_stands_still_afterwards(tmp_path: Path, store: Store) -> None:
+    crm = Crm()
+    space = many(store, tmp_path, crm, 450)
+    task(store, "a-1")
+    report = apply(store, space, plan := make(store, space))
+    assert (dict(report.outcomes), report.exit_code) == ({"verified": 451}, 0)
+    assert load_plan(store, plan.id).status == "applied"
+    assert {c["cs_health_band"] for c in crm.companies.values()} == {"red"}
+    assert make(store, space, "r2").changes == ()
+    pulled(store, crm)
+    assert make(store, space, "r3").changes == ()
+    written = len(crm.journal)
+    again = apply(store, space, plan, "r4")
+    assert (len(crm.journal), again.exit_code, dict(again.outcomes)) == (written, 0, {"verified": 451})
+
+
+def test_all_fields_of_a_record_go_in_one_change_and_one_read_serves_200_records(tmp_path: Path, store: Store) -> None:
+    crm = Crm()
+    space = many(store, tmp_path, crm, 200)
+    space = workspace(tmp_path, {"crm": crm})
+    for n in range(200):
+        result(store, f"a-{n}", "health.score", 40)
+    report = apply(store, space, make(store, space))
+    assert (len(crm.journal), report.requests) == (200, {"crm": 2})
+    assert crm.journal[0][2].keys() == {"cs_health_band", "cs_health_score"}
+
+
+def test_a_value_that_moved_between_plan_and_apply_is_left_alone(tmp_path: Path, store: Store) -> None:
+    crm = Crm()
+    space = many(store, tmp_path, crm, 3)
+    plan = make(store, space)
+    crm.companies["0"]["cs_health_band"] = "green"
+    del crm.companies["1"]
+    report = apply(store, space, plan)
+    assert (dict(report.outcomes), report.exit_code) == ({"refused": 2, "verified": 1}, 3)
+    assert [e.error for e in report.open] == [
+        "the CRM holds 'green' now, the plan saw nothing",
+        "the record is gone: deleted or merged",
+    ]
+    assert crm.companies["0"]["cs_health_band"] == "green"
+    assert make(store, space, "r2").totals["conflict"] == 1
+
+
+def test_what_the_crm_holds_already_is_verified_without_a_write(tmp_path: Path, store: Store) -> None:
+    crm = Crm()
+    space = one(store, tmp_path, crm)
+    plan = make(store, space)
+    crm.companies["1"]["cs_health_band"] = " red "
+    assert (dict(apply(store, space, plan).outcomes), crm.journal) == ({"verified": 1}, [])
+
+
+def test_a_value_the_vendor_cuts_is_reported_once_and_never_written_again(tmp_path: Path, store: Store) -> None:
+    crm = Crm(keep=lambda value: value[:30])
+    crm.companies["1"] = {}
+    account(store, "a-1")
+    result(store, "a-1", "health.reasons", "usage down 13 % (88 vs 101 weekly users); tickets 24 in 30 d")
+    space = workspace(tmp_path, {"crm": crm}, fields={"cs_reasons": "health.reasons"})
+    pulled(store, crm)
+    report = apply(store, space, make(store, space))
+    assert report.exit_code == 0
+    assert "the CRM keeps it as 'usage down 13 % (88 vs 101 wee'" in report.altered[0].error
+    pulled(store, crm)
+    assert make(store, space, "r2").changes == ()
+    result(store, "a-1", "health.reasons", "all is well")
+    assert [c.new for c in make(store, space, "r3").changes] == ["all is well"]
+
+
+def test_a_held_plan_is_refused_until_it_is_approved(tmp_path: Path, store: Store) -> None:
+    crm = Crm()
+    space = many(store, tmp_path, crm, 10)
+    apply(store, space, make(store, space))
+    for n in range(10):
+        result(store, f"a-{n}", "health.band", "green")
+    held = make(store, space, "r2")
+    before = len(crm.journal)
+    with pytest.raises(ApprovalNeeded, match="10 of 10") as stopped:
+        apply(store, space, held, "r2")
+    assert (stopped.value.exit_code, len(crm.journal)) == (4, before)
+    approve_plan(store, held.id)
+    assert apply(store, space, held, "r2").exit_code == 0
+    make(store, space, "r3")
+    with pytest.raises(ConfigError):
+        approve_plan(store, held.id)
+
+
+# --- outcomes ---------------------------------------------------------------------------------------------------------
+
+
+def test_one_refused_record_blocks_no_other_and_is_not_tried_again_until_its_value_changes(
+    tmp_path: Path, store: Store
+) -> None:
+    def refuse(change: Any, outcome: Outcome) -> Outcome:
+        return Outcome(change.key, "failed-permanent", error="INVALID_OPTION red", correlation_id="c-1")
+
+    crm = Crm(answer=lambda c, o: refuse(c, o) if c.source_id == "1" else o)
+    space = many(store, tmp_path, crm, 3)
+    report = apply(store, space, make(store, space))
+    assert (dict(report.outcomes), report.exit_code) == ({"failed-permanent": 1, "verified": 2}, 3)
+    assert (report.open[0].error, report.open[0].correlation_id) == ("INVALID_OPTION red", "c-1")
+    crm.companies["1"] = {}
+    blocked = make(store, space, "r2")
+    assert (blocked.changes, blocked.totals["blocked"]) == ((), 1)
+    retry(store, [failing(store)[0].key])
+    assert [c.source_id for c in make(store, space, "r3").changes] == ["1"]
+    apply(store, space, make(store, space, "r3"), "r3")
+    crm.companies["1"] = {}
+    drop(store, [], "they left us")
+    assert (make(store, space, "r4").changes, failing(store)) == ((), [])
+    result(store, "a-1", "health.band", "green")
+    assert [c.new for c in make(store, space, "r5").changes] == ["green"]
+    assert [e.state for e in written_for(store, "a-1")] == ["failed-retry", "dropped"]
+
+
+def test_a_passing_fault_is_tried_again_by_later_runs_but_not_for_ever(tmp_path: Path, store: Store) -> None:
+    sent: list[str] = []
+
+    def locked(change: Any, outcome: Outcome) -> Outcome:
+        crm.companies["1"] = {}
+        sent.append(change.key)
+        return Outcome(change.key, "failed-retry", error="UNABLE_TO_LOCK_ROW")
+
+    crm = Crm(answer=locked)
+    space = one(store, tmp_path, crm)
+    for run in range(MAX_ATTEMPTS + 3):
+        apply(store, space, make(store, space, f"r{run}"), f"r{run}")
+    assert len(sent) == MAX_ATTEMPTS
+    assert make(store, space, "r99").totals["blocked"] == 1
+
+
+def test_an_outcome_nobody_told_is_looked_up_at_once(tmp_path: Path, store: Store) -> None:
+    crm = Crm(answer=lambda change, outcome: None if change.source_id == "1" else outcome)
+    space = many(store, tmp_path, crm, 2)
+    task(store, "a-0")
+    assert apply(store, space, make(store, space)).exit_code == 0
+    assert len(crm.journal) == 3
+
+
+def test_accepted_is_not_verified(tmp_path: Path, store: Store) -> None:
+    crm = Crm(answer=lambda change, outcome: Outcome(change.key, "sent"))
+    crm.keep = lambda value: None  # it says yes and does nothing
+    space = one(store, tmp_path, crm)
+    report = apply(store, space, make(store, space))
+    assert (dict(report.outcomes), report.exit_code) == ({"sent": 1}, 3)
+    assert store.query("SELECT * FROM written") == []
+
+
+@pytest.mark.parametrize("lost", [UnknownOutcome("no answer"), TransientFault("busy"), RuntimeError("a bug")])
+def test_a_lost_answer_never_creates_a_task_twice(tmp_path: Path, store: Store, lost: Exception) -> None:
+    def fail(change: Any, outcome: Outcome) -> Outcome:
+        crm.answer = lambda change, outcome: outcome
+        raise lost
+
+    crm = Crm({"1": {}}, answer=fail)
+    account(store, "a-1")
+    task(store, "a-1")
+    space = workspace(tmp_path, {"crm": crm}, fields={})
+    first = apply(store, space, make(store, space))
+    if first.exit_code:
+        assert make(store, space, "r2").totals["unsettled"] == 1
+        assert settle(store, space, sessions(space)) == (1, {})
+    assert make(store, space, "r3").changes == ()
+    assert (len(crm.tasks), states(store)) == (1, ["verified"])
+
+
+def test_a_task_that_cannot_be_looked_for_stays_unknown_rather_than_doubled(tmp_path: Path, store: Store) -> None:
+    crm = Crm({"1": {}}, answer=lambda change, outcome: None)
+    account(store, "a-1")
+    task(store, "a-1")
+    space = workspace(tmp_path, {"crm": crm}, fields={}, connector={"find_tasks": None})
+    apply(store, space, make(store, space))
+    settle(store, space, sessions(space))
+    assert (make(store, space, "r2").changes, states(store)) == ((), ["unknown"])
+    pulled(store, crm)
+    settle(store, space, sessions(space))
+    assert states(store) == ["verified"]
+
+
+def test_a_task_that_a_person_closed_after_the_plan_is_left_closed(tmp_path: Path, store: Store) -> None:
+    crm = Crm({"1": {}})
+    account(store, "a-1")
+    task(store, "a-1")
+    space = workspace(tmp_path, {"crm": crm}, fields={})
+    apply(store, space, make(store, space))
+    task(store, "a-1", due_on="2027-01-15")
+    plan = make(store, space, "r2")
+    crm.tasks["T1"]["status"] = "done"
+    assert [e.error for e in apply(store, space, plan, "r2").open] == ["a person closed the task meanwhile"]
+    assert (crm.tasks["T1"]["due_on"], len(crm.journal)) == ("2026-12-28", 1)
+
+
+# --- faults -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_connection_that_fails_stops_alone_and_is_resumed(tmp_path: Path, store: Store) -> None:
+    down = ConnectionFault("403 on write")
+
+    def refuse(changes: Any) -> None:
+        raise down
+
+    crms = {"crm": Crm({"1": {}}), "desk": Crm({"7": {}}, before_push=refuse)}
+    for name, source_id in (("crm", "1"), ("desk", "7")):
+        account(store, "a-1", crm=name, source_id=source_id)
+        pulled(store, crms[name], name)
+    result(store, "a-1", "health.band", "red")
+    space = workspace(tmp_path, crms, fields=BAND)
+    plan = make(store, space)
+    report = apply(store, space, plan)
+    assert (report.exit_code, report.faults) == (3, {"desk": down})
+    assert (crms["crm"].companies["1"], crms["desk"].journal) == ({"cs_health_band": "red"}, [])
+    assert unfinished(store) == plan.id
+    crms["desk"].before_push = lambda changes: None
+    assert apply(store, space, plan, "r2").exit_code == 0
+    assert crms["desk"].companies["7"] == {"cs_health_band": "red"}
+    assert unfinished(store) is None
+
+
+def test_a_connection_that_is_down_waits_and_a_newer_plan_takes_over(tmp_path: Path, store: Store) -> None:
+    crm = Crm()
+    space = one(store, tmp_path, crm)
+    plan = make(store, space)
+    report = apply(store, space, plan, sessions={"crm": ConnectionFault("unreachable")})
+    assert (dict(report.outcomes), report.open[0].error) == ({"waiting": 1}, "unreachable")
+    result(store, "a-1", "health.band", "green")
+    newer = make(store, space, "r2")
+    apply(store, space, newer, "r2")
+    assert crm.journal == [("update", "1", {"cs_health_band": "green"})]
+    assert states(store) == ["refused", "verified"]
+
+
+class Lost:
+    """A fence that gives way after some transactions."""
+
+    def __init__(self, good: int) -> None:
+        self.good = good
+
+    def check(self, conn: Any) -> None:
+        self.good -= 1
+        if self.good < 0:
+            raise LeaseLost("overtaken")
+
+
+def test_no_batch_leaves_without_the_lease(tmp_path: Path, store: Store) -> None:
+    crm = Crm()
+    space = many(store, tmp_path, crm, 450)
+    plan = make(store, space)
+    with pytest.raises(LeaseLost):
+        apply(store, space, plan, fence=Lost(3))  # enter, first batch marked, first batch recorded
+    assert len(crm.journal) == 200
+    assert states(store).count("verified") == 200
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing after it runs, and no handler catches it."""
+
+
+POINTS = ("read", "push", "effect", "record")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kills=st.lists(st.tuples(st.sampled_from(POINTS), st.integers(1, 6)), max_size=4),
+    records=st.integers(1, 7),
+    tasks=st.integers(0, 4),
+)
+def test_killed_anywhere_any_number_of_times_the_world_is_that_of_an_undisturbed_run(
+    tmp_path_factory: pytest.TempPathFactory, kills: list[tuple[str, int]], records: int, tasks: int
+) -> None:
+    tmp_path = tmp_path_factory.mktemp("kill")
+    crm = Crm()
+    with Store.open(tmp_path / "store.db") as store:
+        space = many(store, tmp_path, crm, records)
+        for n in range(min(tasks, records)):
+            task(store, f"a-{n}", f"k{n}")
+        plan = make(store, space)
+        for run, (point, nth) in enumerate((*kills, ("never", 0))):
+            left = nth
+
+            def die(at: str, now: str = point) -> None:
+                nonlocal left
+                if at == now:
+                    left -= 1
+                    if left == 0:
+                        raise Killed
+
+            def answered(change: Any, outcome: Outcome) -> Outcome:
+                die("effect")
+                return outcome
+
+            crm.before_read = lambda: die("read")
+            crm.before_push = lambda changes: die("push")
+            crm.answer = answered
+            fence = type("Fence", (), {"check": lambda self, conn: die("record")})()
+            try:
+                apply(store, space, plan, f"r{run}", fence=fence)
+            except Killed:
+                continue
+        assert {c.get("cs_health_band") for c in crm.companies.values()} == {"red"}
+        assert sorted(t["key"] for t in crm.tasks.values()) == [f"k{n}" for n in range(min(tasks, records))]
+        writes = [w[:2] for w in crm.journal]
+        assert len(writes) == len(set(writes)) == records + min(tasks, records)
+        assert make(store, space, "last").changes == ()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["red", "green", "unknown", None]), st.sampled_from(["ok", "unknown", "stale"]),
+                  st.sampled_from([None, "red", "Green", "green "])),
+        min_size=1, max_size=8,
+    ),
+    st.sampled_from(["ours", "theirs", "unless-edited"]),
+)  # fmt: skip
+def test_applying_twice_writes_nothing_the_second_time(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[Any, str, Any]], policy: str
+) -> None:
+    tmp_path = tmp_path_factory.mktemp("twice")
+    crm = Crm()
+    with Store.open(tmp_path / "store.db") as store:
+        for n, (value, state, held) in enumerate(rows):
+            crm.companies[str(n)] = {"cs_health_band": held}
+            account(store, f"a-{n}")
+            result(store, f"a-{n}", "health.band", value, state=state)
+        pulled(store, crm)
+        space = workspace(tmp_path, {"crm": crm}, fields=BAND, policy=policy, limits=Limits(changes_count=99))
+        plan = make(store, space)
+        approve_plan(store, plan.id)
+        assert apply(store, space, plan).exit_code == 0
+        before = len(crm.journal)
+        pulled(store, crm)
+        assert make(store, space, "r2").changes == ()
+        assert apply(store, space, load_plan(store, plan.id), "r2") if plan.changes else True
+        assert len(crm.journal) == before == len(plan.changes)
