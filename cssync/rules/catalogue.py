@@ -1,0 +1,154 @@
+"""What a rule may name: sources and their columns, account columns, built-in facts, functions.
+
+Sources are the entity tables under friendly names. Facts are what plain aggregates cannot say: contract terms, ARR,
+renewal events, weekly usage. `cssync.rules.facts` computes them in SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cssync.model import BANDS, ENTITY, TABLE, Column
+from cssync.rules.tree import Type
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTable:
+    """A friendly name for an entity. at: the column windows look at. never_seen: an account without any row ever is
+    missing rather than 0. live: a further condition that rows must meet, in SQL over alias `t`."""
+
+    entity: str
+    at: str
+    never_seen: bool = False
+    skip_incomplete: bool = False
+
+
+SOURCES: Mapping[str, SourceTable] = {
+    "tickets": SourceTable("ticket", "opened_at"),
+    "ticket_metrics": SourceTable("ticket_metric", "created_at"),
+    "surveys": SourceTable("survey_response", "responded_at"),
+    "usage": SourceTable("usage_metric", "period_start", never_seen=True, skip_incomplete=True),
+    "contracts": SourceTable("contract", "start_date", never_seen=True),
+    "lines": SourceTable("contract_line", "start_date", never_seen=True),
+    "opportunities": SourceTable("opportunity", "close_date"),
+    "contacts": SourceTable("contact", "created_at"),
+    "invoices": SourceTable("invoice", "due_date"),
+    "interactions": SourceTable("interaction", "at"),
+}
+ALIASES = {("usage", "day"): "period_start"}
+"""Column names that read better than the model's."""
+
+MAX_AGE: Mapping[str, int] = {
+    "usage_metric": 3,
+    "ticket": 2,
+    "ticket_metric": 2,
+    "survey_response": 2,
+    "invoice": 3,
+    "contract": 2,
+    "contract_line": 2,
+    "opportunity": 2,
+    "contact": 2,
+    "interaction": 2,
+}
+"""Days after which a source is stale (domain.md section 7, column "source / max age"); a pack's `max_age` overrides."""
+
+_TYPES: Mapping[str, Type] = {
+    "text": "text",
+    "integer": "integer",
+    "real": "number",
+    "bool": "bool",
+    "date": "date",
+    "instant": "date",
+    "money": "money",
+}
+_HIDDEN = {"domains", "deleted_at", "override_band", "override_reason", "override_until", "master_connection"}
+
+
+def column_type(column: Column) -> Type | None:
+    """Return the rule type of a column; None for JSON, which rules cannot read. Instants are read as local dates."""
+    return _TYPES.get(column.type)
+
+
+def source_column(source: str, name: str) -> Column | None:
+    """Return a column of a source by its model or friendly name; None if it has none of that name."""
+    found = ENTITY[SOURCES[source].entity].column(ALIASES.get((source, name), name))
+    return None if found is None or found.personal or column_type(found) is None else found
+
+
+def source_columns(source: str) -> list[str]:
+    """Names a `where` over this source may use."""
+    entity = ENTITY[SOURCES[source].entity]
+    friendly = [alias for (of, alias) in ALIASES if of == source]
+    return [c.name for c in entity.columns if source_column(source, c.name)] + ["created_at", "updated_at", *friendly]
+
+
+ACCOUNT: Mapping[str, Column] = {
+    c.name: c for c in TABLE["account"].columns if column_type(c) is not None and c.name not in _HIDDEN
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A built-in feature: type, what it means, the group that computes it, the entities it rests on."""
+
+    type: Type
+    doc: str
+    group: str
+    entities: tuple[str, ...]
+
+
+_TERMS = ("contract",)
+_LINES = ("contract", "contract_line")
+_USAGE = ("usage_metric",)
+
+FACTS: Mapping[str, Fact] = {
+    "renews_on": Fact("date", "day after the last day of the current term; the latest passed one when lapsed", "terms", _TERMS),
+    "term_end": Fact("date", "last day of the current term", "terms", _TERMS),
+    "notice_deadline": Fact("date", "last day on which notice can be served", "terms", _TERMS),
+    "anchor": Fact("date", "notice deadline when the term renews by itself, else the renewal date", "terms", _TERMS),
+    "auto_renew": Fact("bool", "the current term renews by itself", "terms", _TERMS),
+    "term_days": Fact("integer", "length of the current term in days", "terms", _TERMS),
+    "renewal_assumed": Fact("bool", "auto-renewed without a new contract record", "terms", _TERMS),
+    "notice_received_on": Fact("date", "when the customer gave notice", "terms", _TERMS),
+    "notice_given": Fact("bool", "notice was received for the current term", "terms", _TERMS),
+    "lapsed_on": Fact("date", "renewal date that passed without a successor or another term", "terms", _TERMS),
+    "has_contract": Fact("bool", "a contract that is not a draft is known", "terms", _TERMS),
+    "end_date_missing": Fact("bool", "a live contract has no end date", "terms", _TERMS),
+    "renewal_contracts": Fact("text", "contracts of the current renewal event", "terms", _TERMS),
+    "seats": Fact("integer", "seats of the contract lines active today", "lines", _LINES),
+    "arr": Fact("money", "annual recurring revenue of the lines active today, one currency", "lines", _LINES),
+    "renewal_arr": Fact("money", "ARR of the lines of the current renewal event", "lines", _LINES),
+    "seat_price": Fact("money", "ARR per seat of the seat lines", "lines", _LINES),
+    "active_users_28d": Fact("number", "active users in the last 28 complete days: metric active_users_28d, else the "
+                             "peak of daily active_users", "usage", _USAGE),
+    "last_active_on": Fact("date", "last day with any active user", "usage", _USAGE),
+    "usage_recent": Fact("number", "median weekly usage of the last 4 complete weeks", "weeks", _USAGE),
+    "usage_before": Fact("number", "median weekly usage of the 8 weeks before", "weeks", _USAGE),
+    "usage_growth": Fact("number", "usage_recent / usage_before - 1; missing when the base is under 5", "weeks", _USAGE),
+    "weeks_left_out": Fact("integer", "weeks of the twelve that were not complete or full of holidays", "weeks", _USAGE),
+    "has_open_renewal_opportunity": Fact("bool", "a renewal opportunity is open", "deals", ("opportunity",)),
+}  # fmt: skip
+
+FUNCTIONS: Mapping[str, str] = {
+    "days_since": "days from a date to today",
+    "days_until": "days from today to a date",
+    "min": "smallest of its arguments; unknown when one is",
+    "max": "largest of its arguments; unknown when one is",
+    "abs": "size without sign",
+    "round": "nearest whole number, halves up",
+    "starts_with": "text begins with the given letters",
+    "contains": "text contains the given letters",
+}
+
+OUTPUTS: Mapping[str, tuple[Type, tuple[str, ...]]] = {
+    "score": ("integer", ()),
+    "band": ("text", BANDS),
+    "coverage": ("integer", ()),
+    "reasons": ("text", ()),
+    "as_of": ("date", ()),
+    "data_status": ("text", ("ok", "partial", "stale")),
+}
+"""What every pack with a `score` puts out, with its known values."""
+READABLE = ("score", "band", "coverage")
+"""Score outputs that expressions may read."""

@@ -1,0 +1,261 @@
+"""A checked pack -> one SELECT: a row per account with features, measures, score, results, signals and tasks.
+
+Columns: `uid`; `a_<column>` of account; `f_<feature>` and `c_<feature>` (currency of money); `r_<pack>_<output>` of
+other packs; `m_<measure>` 0..100 and `x_<measure>` 1 where it applies; `covered`, `applicable`, `raw_score`, `score`,
+`coverage`, `band`, `k_<n>` the caps; `o_<result>` and `oc_<result>`; `s_<n>` the signals; `t_<n>`, `t_<n>_done`,
+`t_<n>_due`, `t_<n>_priority` the tasks. Conditions are 1, 0 or NULL for unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from cssync.rules.catalogue import FACTS, OUTPUTS, SOURCES
+from cssync.rules.dialect import SQLITE, Dialect, quote
+from cssync.rules.emitter import Emitter
+from cssync.rules.facts import GROUPS, NEEDS, PRESENT
+from cssync.rules.freshness import Context
+from cssync.rules.sources import SourcePass
+from cssync.rules.tree import (
+    Aggregate,
+    Expr,
+    Feature,
+    Lines,
+    Measure,
+    Pack,
+    Place,
+    Score,
+    Type,
+    closure,
+    used_features,
+    used_names,
+)
+
+ALWAYS = ("name", "locale", "owner_uid", "csm_uid")
+"""Columns of account that every statement carries, for texts and task owners."""
+EVENT_FACTS = ("renewal_contracts", "term_end", "term_days")
+"""Facts that identify a renewal event; carried by packs with a task `once_per: renewal_event`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One SELECT and what its feature columns are: name -> type, declared features first, then facts."""
+
+    sql: str
+    features: Mapping[str, Type]
+    accounts: tuple[str, ...]
+
+
+def entities_of(names: Iterable[str], features: Mapping[str, Feature]) -> set[str]:
+    """Entities that the named features and facts rest on."""
+    found: set[str] = set()
+    for name in closure(names, features):
+        if name in FACTS:
+            found.update(FACTS[name].entities)
+        elif name in features:
+            definition = features[name].definition
+            if isinstance(definition, Aggregate):
+                found.add(SOURCES[definition.source].entity)
+    return found
+
+
+def compile_pack(pack: Pack, features: Mapping[str, Feature], context: Context, dialect: Dialect = SQLITE) -> Statement:
+    """Return the pack's statement for a day. Same arguments, same bytes."""
+    return _Compiler(pack, features, context, dialect).statement()
+
+
+class _Compiler:
+    def __init__(self, pack: Pack, features: Mapping[str, Feature], context: Context, dialect: Dialect) -> None:
+        self.pack = pack
+        self.all = features
+        self.c = context
+        self.d = dialect
+        self.names = used_features(pack, features)
+        wanted = set(used_names(pack))
+        if any(t.once_per == "renewal_event" for t in pack.tasks):
+            wanted.update(EVENT_FACTS)
+        self.facts = tuple(n for n in FACTS if n in closure(wanted, features))
+        self.ctes: dict[str, str] = {}
+        self.emitter = Emitter(
+            dialect, context.today, self.ref, currency=lambda e: f"c_{e.value}", sure=self.is_sure
+        )
+        self.accounts = tuple(sorted({*ALWAYS, *self.account_columns()}))
+
+    # --- references ---
+
+    def ref(self, e: Expr) -> str:
+        if e.op == "result":
+            pack, _, output = str(e.value).partition(".")
+            return output if pack == self.pack.name else f"r_{pack}_{output}"
+        return f"{'a' if e.op == 'account' else 'f'}_{e.value}"
+
+    def is_sure(self, e: Expr) -> bool:
+        return all(self.c.ok(entity) for entity in entities_of(e.names("feature"), self.all))
+
+    def account_columns(self) -> set[str]:
+        found = {name for e in self.exprs() for name in e.names("account")}
+        return found | {p.name for t in self.pack.texts for p in t.parts if isinstance(p, Place) and p.kind == "account"}
+
+    def exprs(self) -> Iterable[Expr]:
+        yield from self.pack.exprs
+        for name in self.names:
+            definition = self.all[name].definition
+            if isinstance(definition, Expr):
+                yield definition
+
+    def foreign_results(self) -> list[str]:
+        found = {name for e in self.exprs() for name in e.names("result")}
+        found |= {p.name for t in self.pack.texts for p in t.parts if isinstance(p, Place) and p.kind == "result"}
+        return sorted(n for n in found if n.partition(".")[0] != self.pack.name)
+
+    # --- the chain ---
+
+    def statement(self) -> Statement:
+        last = self.derived(self.base())
+        last = self.scored(last, self.pack.score) if self.pack.score else last
+        extra = [*self.results(), *self.signals(), *self.tasks()]
+        select = f"SELECT {', '.join(['b.*', *extra])} FROM {last} b ORDER BY b.uid"
+        chain = ",\n".join(f"{name} AS ({sql})" for name, sql in self.ctes.items())
+        types: dict[str, Type] = {n: self.all[n].type for n in self.names}
+        types.update((n, FACTS[n].type) for n in self.facts)
+        return Statement(f"WITH {chain}\n{select}", types, self.accounts)
+
+    def base(self) -> str:
+        columns = ["a.uid AS uid", *(f"a.{quote(n)} AS a_{n}" for n in self.accounts)]
+        joins: list[str] = []
+        self.add_facts(columns, joins)
+        self.add_sources(columns, joins)
+        for n, name in enumerate(self.foreign_results()):
+            pack, _, output = name.partition(".")
+            value = f"r{n}.value"
+            kind = OUTPUTS[output][0]
+            raw = self.d.whole(value) if kind == "integer" else f"substr({value}, 2, length({value}) - 2)"
+            columns.append(f"CASE WHEN {value} <> 'null' AND r{n}.state = 'ok' THEN {raw} END AS r_{pack}_{output}")
+            joins.append(f"LEFT JOIN result r{n} ON r{n}.account_uid = a.uid AND r{n}.name = {self.d.text(name)}")
+        where = ["a.deleted_at IS NULL", "coalesce(a.is_test, 0) = 0"]
+        if self.c.only is not None:
+            where.append(f"a.uid = {self.d.text(self.c.only)}")
+        if self.pack.accounts is not None:
+            of_account = Emitter(self.d, self.c.today, lambda e: f"a.{quote(e.value)}")
+            where.append(of_account.sql(self.pack.accounts))
+        self.ctes["base"] = f"SELECT {', '.join(columns)} FROM account a {' '.join(joins)} WHERE {' AND '.join(where)}"
+        return "base"
+
+    def add_facts(self, columns: list[str], joins: list[str]) -> None:
+        for group in GROUPS:
+            facts = [n for n in self.facts if FACTS[n].group == group]
+            if not facts:
+                continue
+            known = all(self.c.ok(entity) for entity in FACTS[facts[0]].entities)
+            if known:
+                for part in (*NEEDS.get(group, ()), group):
+                    self.ctes.update(GROUPS[part](self.c, self.d))
+                joins.append(f"LEFT JOIN fact_{group} ON fact_{group}.account_uid = a.uid")
+            for name in facts:
+                value = f"fact_{group}.{name}" if known else "NULL"
+                if known and name in PRESENT:
+                    value = f"coalesce({value}, {PRESENT[name]})"
+                columns.append(f"{value} AS f_{name}")
+                if FACTS[name].type == "money":
+                    default = self.d.text(self.c.currency)
+                    columns.append(f"{f'coalesce(fact_{group}.currency, {default})' if known else default} AS c_{name}")
+
+    def add_sources(self, columns: list[str], joins: list[str]) -> None:
+        aggregates = [self.all[n] for n in self.names if isinstance(self.all[n].definition, Aggregate)]
+        for source, table in SOURCES.items():
+            here = [f for f in aggregates if isinstance(f.definition, Aggregate) and f.definition.source == source]
+            if not here:
+                continue
+            if not self.c.ok(table.entity):
+                columns.extend(f"NULL AS f_{f.name}" for f in here)
+                columns.extend(f"{self.d.text(self.c.currency)} AS c_{f.name}" for f in here if f.type == "money")
+                continue
+            one = SourcePass(source, here, self.c, self.d)
+            self.ctes[one.name] = one.sql()
+            joins.append(f"LEFT JOIN {one.name} ON {one.name}.account_uid = a.uid")
+            columns.extend(f"{one.result(f)} AS f_{f.name}" for f in here)
+            columns.extend(f"{one.currency(f)} AS c_{f.name}" for f in here if f.type == "money")
+
+    def derived(self, last: str) -> str:
+        """Formulas, one common table expression per depth of dependency."""
+        formulas = {n: d for n in self.names if isinstance(d := self.all[n].definition, Expr)}
+        done: set[str] = set()
+        level = 0
+        while len(done) < len(formulas):
+            level += 1
+            ready = [n for n, d in formulas.items() if n not in done
+                     and all(r in done or r not in formulas for r in d.names("feature"))]  # fmt: skip
+            columns: list[str] = []
+            for name in ready:
+                expr = formulas[name]
+                columns.append(f"{self.emitter.sql(expr)} AS f_{name}")
+                if expr.type == "money":
+                    columns.append(f"{self.emitter.currency_of(expr) or self.d.text(self.c.currency)} AS c_{name}")
+            last = self.add(f"formula_{level}", last, columns)
+            done.update(ready)
+        return last
+
+    def add(self, name: str, last: str, columns: list[str]) -> str:
+        """Add a link to the chain: everything so far and these columns."""
+        self.ctes[name] = f"SELECT b.*, {', '.join(columns)} FROM {last} b"
+        return name
+
+    # --- score ---
+
+    def scored(self, last: str, score: Score) -> str:
+        last = self.add("measured", last, [c for m in score.measures for c in self.measure(m)])
+        known = [(m.weight, f"m_{m.name}", self.applicable(m)) for m in score.measures]
+        covered = " + ".join(f"CASE WHEN {m} IS NULL THEN 0 ELSE {w} END" for w, m, _ in known)
+        total = " + ".join(f"CASE WHEN {m} IS NULL THEN 0 ELSE {w} * {m} END" for w, m, _ in known)
+        applicable = " + ".join(f"CASE WHEN {x} THEN {w} ELSE 0 END" for w, _, x in known)
+        sums = [f"{covered} AS covered", f"{total} AS total", f"{applicable} AS applicable"]
+        last = self.add("weighed", last, sums)
+        caps = [f"{self.emitter.sql(cap.when)} AS k_{n}" for n, cap in enumerate(score.caps)]
+        enough = f"covered > 0 AND covered * 100 >= {score.coverage} * applicable"
+        raw = f"CASE WHEN {enough} THEN (2 * total + covered) / (2 * covered) END AS raw_score"
+        percent = "CASE WHEN applicable > 0 THEN (200 * covered + applicable) / (2 * applicable) END AS coverage"
+        last = self.add("raw", last, [raw, percent, *caps])
+        order = sorted(enumerate(score.caps), key=lambda c: (c[1].at_most, c[0]))
+        capped = " ".join(f"WHEN k_{n} AND raw_score > {cap.at_most} THEN {cap.at_most}" for n, cap in order)
+        value = f"CASE WHEN raw_score IS NULL THEN NULL {capped} ELSE raw_score END" if order else "raw_score"
+        last = self.add("capped", last, [f"{value} AS score"])
+        bands = " ".join(f"WHEN score >= {bound} THEN {self.d.text(name)}" for name, bound in score.bands)
+        return self.add("banded", last, [f"CASE WHEN score IS NULL THEN 'unknown' {bands} END AS band"])
+
+    def measure(self, m: Measure) -> list[str]:
+        if isinstance(m.rule, Lines):
+            value = self.emitter.lines(m.rule, tuple(f"f_{n}" for n in m.rule.needs))
+        else:
+            value = self.emitter.curve(m.rule)
+        if m.applies is None:
+            return [f"{value} AS m_{m.name}", f"1 AS x_{m.name}"]
+        applies = self.emitter.sql(m.applies)
+        return [
+            f"CASE WHEN NOT {applies} THEN NULL ELSE {value} END AS m_{m.name}",
+            f"CASE WHEN NOT {applies} THEN 0 ELSE 1 END AS x_{m.name}",
+        ]
+
+    def applicable(self, m: Measure) -> str:
+        """Condition that the measure's weight counts: it applies, and if its absence is to be ignored it is known."""
+        return f"m_{m.name} IS NOT NULL" if m.missing == "ignore" else f"x_{m.name} = 1"
+
+    # --- outputs ---
+
+    def results(self) -> Iterable[str]:
+        for r in self.pack.results:
+            first = r.rule.lines[0][0] if isinstance(r.rule, Lines) else r.rule
+            value = self.emitter.lines(r.rule) if isinstance(r.rule, Lines) else self.emitter.sql(r.rule)
+            yield f"{self.d.nearest(value) if r.type == 'money' else value} AS o_{r.name}"
+            if r.type == "money":
+                yield f"{self.emitter.currency_of(first) or self.d.text(self.c.currency)} AS oc_{r.name}"
+
+    def signals(self) -> Iterable[str]:
+        return (f"{self.emitter.sql(s.when)} AS s_{n}" for n, s in enumerate(self.pack.signals))
+
+    def tasks(self) -> Iterable[str]:
+        for n, task in enumerate(self.pack.tasks):
+            yield f"{self.emitter.sql(task.when)} AS t_{n}"
+            yield f"{self.emitter.sql(task.done_when) if task.done_when is not None else 'NULL'} AS t_{n}_done"
+            yield f"{self.emitter.sql(task.due)} AS t_{n}_due"
+            yield f"{self.emitter.lines(task.priority)} AS t_{n}_priority"

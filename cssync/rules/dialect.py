@@ -1,0 +1,145 @@
+"""How each SQL engine says what the compiler needs. One object per engine; the compiler knows none of them.
+
+Traps and the reason for each form: rules.md section 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+
+def quote(name: str) -> str:
+    """Return an identifier in double quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class Dialect:
+    """What is the same on SQLite and PostgreSQL."""
+
+    name = ""
+
+    def text(self, value: str) -> str:
+        """Return a text literal."""
+        return "'" + value.replace("\0", "").replace("'", "''") + "'"
+
+    def day(self, value: date) -> str:
+        """Return a date literal."""
+        return self.text(value.isoformat())
+
+    def number(self, value: int | float) -> str:
+        """Return a number literal; negative ones in parentheses, so that `- -1` never opens a comment."""
+        return f"({value!r})" if value < 0 else repr(value)
+
+    def divide(self, left: str, right: str) -> str:
+        """Real division; by zero gives NULL."""
+        return f"({self.real(left)} / NULLIF({right}, 0))"
+
+    def multiply(self, left: str, right: str) -> str:
+        """Product as a double: whole numbers would overflow."""
+        return f"({self.real(left)} * {right})"
+
+    def real(self, value: str) -> str:
+        raise NotImplementedError
+
+    def whole(self, value: str) -> str:
+        """A double that holds a whole number, as an integer."""
+        raise NotImplementedError
+
+    def nearest(self, value: str) -> str:
+        """floor(x + 0.5) as an integer."""
+        raise NotImplementedError
+
+    def days_between(self, later: str, earlier: str) -> str:
+        raise NotImplementedError
+
+    def add_days(self, day: str, days: str) -> str:
+        raise NotImplementedError
+
+    def add_months(self, day: str, months: str) -> str:
+        raise NotImplementedError
+
+    def local_day(self, instant: str, spans: Sequence[tuple[str, int]]) -> str:
+        raise NotImplementedError
+
+    def starts_with(self, text: str, letters: str) -> str:
+        return f"(substr({text}, 1, {len(letters)}) = {self.text(letters)})"
+
+    def contains(self, text: str, letters: str) -> str:
+        raise NotImplementedError
+
+    def smallest(self, values: Iterable[str]) -> str:
+        raise NotImplementedError
+
+    def largest(self, values: Iterable[str]) -> str:
+        raise NotImplementedError
+
+    def joined_in_order(self, value: str, partition: str) -> str:
+        """All values of a partition in ascending order, joined by a blank; a window function."""
+        raise NotImplementedError
+
+    def json_object(self, pairs: Iterable[tuple[str, str]]) -> str:
+        """A JSON object as text, keys in the given order."""
+        raise NotImplementedError
+
+    def json_bool(self, value: str) -> str:
+        """0, 1 or NULL as a JSON value."""
+        raise NotImplementedError
+
+
+class SQLite(Dialect):
+    """SQLite 3.40 and later; needs none of its optional functions."""
+
+    name = "sqlite"
+
+    def real(self, value: str) -> str:
+        return f"CAST({value} AS REAL)"
+
+    def whole(self, value: str) -> str:
+        return f"CAST({value} AS INTEGER)"
+
+    def nearest(self, value: str) -> str:
+        x = f"({value} + 0.5)"
+        return f"(CAST({x} AS INTEGER) - ({x} < CAST({x} AS INTEGER)))"
+
+    def days_between(self, later: str, earlier: str) -> str:
+        return f"CAST(julianday({later}) - julianday({earlier}) AS INTEGER)"
+
+    def add_days(self, day: str, days: str) -> str:
+        return f"date({day}, CAST({days} AS TEXT) || ' days')"
+
+    def add_months(self, day: str, months: str) -> str:
+        # SQLite carries 31 February into March; the last day of the wanted month is then the smaller one.
+        end = f"date({day}, 'start of month', CAST({months} + 1 AS TEXT) || ' months', '-1 day')"
+        return f"min(date({day}, CAST({months} AS TEXT) || ' months'), {end})"
+
+    def local_day(self, instant: str, spans: Sequence[tuple[str, int]]) -> str:
+        if len(spans) == 1:
+            return f"date({instant}, '{spans[0][1]:+d} minutes')"
+        cases = " ".join(f"WHEN {instant} >= '{start}' THEN date({instant}, '{m:+d} minutes')" for start, m in spans)
+        return f"(CASE {cases} END)"
+
+    def contains(self, text: str, letters: str) -> str:
+        return f"(instr({text}, {self.text(letters)}) > 0)"
+
+    def smallest(self, values: Iterable[str]) -> str:
+        return f"min({', '.join(values)})"
+
+    def largest(self, values: Iterable[str]) -> str:
+        return f"max({', '.join(values)})"
+
+    def joined_in_order(self, value: str, partition: str) -> str:
+        return (
+            f"group_concat({value}, ' ') OVER (PARTITION BY {partition} ORDER BY {value} "
+            "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"
+        )
+
+    def json_object(self, pairs: Iterable[tuple[str, str]]) -> str:
+        return "json_object(" + ", ".join(f"{self.text(k)}, {v}" for k, v in pairs) + ")"
+
+    def json_bool(self, value: str) -> str:
+        return f"CASE WHEN {value} = 1 THEN json('true') WHEN {value} = 0 THEN json('false') END"
+
+
+SQLITE = SQLite()
+DIALECTS: dict[str, Dialect] = {d.name: d for d in (SQLITE,)}

@@ -1,0 +1,246 @@
+"""Built-in facts in set-based SQL: contract terms and renewal events, seats and ARR, weekly usage.
+
+Definitions: domain.md sections 3, 4 and 6. Each group is a chain of common table expressions, the last of which has
+one row per account that the source knows; what a column means is in `catalogue.FACTS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from cssync.rules.calendar import monday
+from cssync.rules.dialect import Dialect
+from cssync.rules.freshness import Context
+
+GRACE_DAYS = 30
+"""Days after the renewal date in which a late signature still counts as renewed."""
+CO_TERM_DAYS = 14
+"""Contracts of one account that end within so many days are one renewal event."""
+EARLY_DAYS = 31
+"""A contract that starts so many days before another one's renewal date is its successor."""
+SCALE = 27_720
+"""Smallest unit for sums of ARR: every billing period of 1 to 12, 18, 24 and 36 months divides 12 x SCALE."""
+MIN_BASE = 5
+"""Base median under which growth is not applicable."""
+
+
+def live(alias: str, context: Context, dialect: Dialect) -> str:
+    """Condition for rows that count: not deleted, assigned, and of the one account looked at, if any."""
+    only = f" AND {alias}.account_uid = {dialect.text(context.only)}" if context.only is not None else ""
+    return f"{alias}.deleted_at IS NULL AND {alias}.account_uid IS NOT NULL{only}"
+
+
+def _month(day: str) -> str:
+    return f"(CAST(substr({day}, 1, 4) AS INTEGER) * 12 + CAST(substr({day}, 6, 2) AS INTEGER))"
+
+
+def terms(c: Context, d: Dialect) -> dict[str, str]:
+    """Contracts, their successors and roll-overs, and the renewal event of each account."""
+    today, grace = d.day(c.today), d.day(c.today - timedelta(days=GRACE_DAYS))
+    months = "nullif(term_months, 0)"
+    length = d.days_between("renewal", "start_date")
+    guessed = f"CASE WHEN {length} > 0 THEN {d.largest(['1', d.nearest(f'{length} / 30.4375')])} END"
+    behind = f"({_month(today)} - {_month('renewal')})"
+    turns = f"({behind} / months)"
+    rolled = d.add_months("renewal", f"({turns} * months)")
+    return {
+        "term_row": f"""SELECT t.account_uid, t.connection, t.source_id, t.start_date, t.end_date, t.auto_renew,
+            coalesce(t.status, 'active') AS status, t.term_months, t.notice_days, t.notice_months, t.notice_received_on,
+            t.renewed_by_source_id, t.billing_currency, {d.add_days("t.end_date", "1")} AS renewal
+            FROM contract t WHERE {live("t", c, d)} AND coalesce(t.status, 'active') <> 'draft'""",
+        "term_next": f"""SELECT k.*, coalesce({months}, {guessed}, 12) AS months,
+            (SELECT min(coalesce(s.start_date, k.renewal)) FROM contract s
+             WHERE s.account_uid = k.account_uid AND NOT (s.connection = k.connection AND s.source_id = k.source_id)
+             AND s.deleted_at IS NULL AND coalesce(s.status, 'active') NOT IN ('draft', 'terminated')
+             AND ((s.connection = k.connection AND s.source_id = k.renewed_by_source_id)
+             OR (s.start_date > k.start_date AND (s.end_date IS NULL OR s.end_date > k.end_date)
+                 AND s.start_date BETWEEN {d.add_days("k.renewal", str(-EARLY_DAYS))}
+                 AND {d.add_days("k.renewal", str(GRACE_DAYS))}))) AS successor_on,
+            CASE WHEN k.status = 'notice' OR k.notice_received_on <= {today} THEN 1 ELSE 0 END AS noticed
+            FROM term_row k""",
+        "term_rolled": f"""SELECT n.*,
+            CASE WHEN n.status IN ('renewed', 'terminated') OR n.renewed_by_source_id IS NOT NULL
+                 OR n.successor_on IS NOT NULL THEN 1 ELSE 0 END AS replaced,
+            CASE WHEN n.auto_renew = 1 AND n.noticed = 0 AND n.status = 'active' AND n.renewal <= {today}
+                 THEN 1 ELSE 0 END AS assumed FROM term_next n""",
+        "term_end": f"""SELECT r.*, CASE WHEN assumed = 1 AND replaced = 0 THEN
+            CASE WHEN {rolled} > {today} THEN {rolled} ELSE {d.add_months("renewal", f"(({turns} + 1) * months)")} END
+            ELSE renewal END AS renews FROM term_rolled r""",
+        "term": f"""SELECT e.*, CASE WHEN notice_months IS NOT NULL
+            THEN {d.add_days(d.add_months("renews", "(- notice_months)"), "-1")}
+            ELSE {d.add_days("renews", "(- notice_days - 1)")} END AS deadline,
+            CASE WHEN status = 'terminated' THEN '0000-01-01'
+                 WHEN successor_on < renews THEN {d.add_days("successor_on", "-1")}
+                 WHEN replaced = 0 AND noticed = 0 THEN {d.add_days("renews", str(GRACE_DAYS - 1))}
+                 ELSE {d.add_days("renews", "-1")} END AS covered_to FROM term_end e""",
+        "event": f"""SELECT account_uid,
+            min(CASE WHEN replaced = 0 AND renews > {today} THEN renews END) AS coming,
+            max(CASE WHEN replaced = 0 AND renews <= {today} THEN renews END) AS passed,
+            max(CASE WHEN replaced = 0 AND (renews > {grace} OR renews IS NULL) THEN noticed ELSE 0 END) AS noticed,
+            max(CASE WHEN replaced = 0 AND noticed = 1 THEN notice_received_on END) AS noticed_on,
+            max(CASE WHEN end_date IS NULL AND replaced = 0 THEN 1 ELSE 0 END) AS open_ended
+            FROM term GROUP BY account_uid""",
+        "event_term": f"""SELECT t.*, coalesce(e.coming, e.passed) AS event_on,
+            {d.joined_in_order("t.connection || ':' || t.source_id", "t.account_uid")} AS members
+            FROM term t JOIN event e ON e.account_uid = t.account_uid WHERE t.replaced = 0 AND t.renews BETWEEN
+            CASE WHEN e.coming IS NULL THEN {d.add_days("e.passed", str(-CO_TERM_DAYS))} ELSE e.coming END AND
+            CASE WHEN e.coming IS NULL THEN e.passed ELSE {d.add_days("e.coming", str(CO_TERM_DAYS))} END""",
+        "event_one": f"""SELECT account_uid, max(auto_renew) AS auto_renew, min(deadline) AS deadline,
+            min(CASE WHEN auto_renew = 1 AND deadline IS NOT NULL THEN deadline ELSE renews END) AS anchor,
+            min(coalesce({d.days_between("renewal", "start_date")}, months * 30)) AS term_days,
+            max(assumed) AS assumed, max(members) AS members FROM event_term GROUP BY account_uid""",
+        "fact_terms": f"""SELECT e.account_uid, coalesce(e.coming, e.passed) AS renews_on,
+            {d.add_days("coalesce(e.coming, e.passed)", "-1")} AS term_end, o.deadline AS notice_deadline,
+            o.anchor, coalesce(o.auto_renew, 0) AS auto_renew, o.term_days, coalesce(o.assumed, 0) AS renewal_assumed,
+            e.noticed AS notice_given, e.noticed_on AS notice_received_on, e.passed AS lapsed_on, 1 AS has_contract,
+            e.open_ended AS end_date_missing, o.members AS renewal_contracts
+            FROM event e LEFT JOIN event_one o ON o.account_uid = e.account_uid""",
+    }
+
+
+def lines(c: Context, d: Dialect) -> dict[str, str]:
+    """Seats and annual recurring revenue of the lines active today; needs `terms`."""
+    today = d.day(c.today)
+    start, end = "coalesce(t.start_date, k.start_date)", "coalesce(t.end_date, k.end_date)"
+    days = f"({d.days_between(end, start)} + 1)"
+    whole_term = f"CASE WHEN {days} > 0 THEN {d.nearest(f'(t.price * {365.0 * SCALE!r}) / {days}')} END"
+    per_period = f"t.price * {12 * SCALE}.0 / coalesce(t.billing_period_months, 12)"
+    arr = "CASE WHEN counted = 1 THEN scaled END"
+    event = "CASE WHEN counted = 1 AND in_event = 1 THEN scaled END"
+    seats_of = "CASE WHEN counted = 1 AND unit = 'seat' THEN {} END"
+
+    def money(scaled: str) -> str:
+        total = d.nearest(f"sum({scaled}) / {SCALE}.0")
+        return f"CASE WHEN sum(counted) = 0 THEN 0 WHEN min(money) = max(money) THEN {total} END"
+
+    explicit = f"sum({seats_of.format('quantity')})"
+    implied = "sum(CASE WHEN counted = 1 AND unit IS NULL THEN quantity END)"
+    return {
+        "line_priced": f"""SELECT l.*, coalesce(l.amount, l.quantity * l.unit_price) AS price
+            FROM contract_line l WHERE {live("l", c, d)} AND coalesce(l.is_recurring, 1) = 1""",
+        "line_dated": f"""SELECT t.account_uid, t.quantity, t.unit,
+            coalesce(t.currency, k.billing_currency, {d.text(c.currency)}) AS currency,
+            CASE WHEN t.billing_period_months = 0 THEN {whole_term} ELSE {per_period} END AS scaled,
+            CASE WHEN (t.contract_source_id IS NULL OR k.source_id IS NOT NULL)
+                 AND ({start} IS NULL OR {start} <= {today})
+                 AND {today} <= CASE WHEN t.end_date IS NOT NULL AND (k.end_date IS NULL OR t.end_date < k.end_date)
+                     THEN t.end_date ELSE coalesce(k.covered_to, '9999-12-31') END THEN 1 ELSE 0 END AS counted,
+            CASE WHEN k.source_id IS NULL OR k.event_on IS NOT NULL THEN 1 ELSE 0 END AS in_event
+            FROM line_priced t LEFT JOIN (SELECT m.*, g.event_on FROM term m LEFT JOIN event_term g
+                ON g.connection = m.connection AND g.source_id = m.source_id) k
+            ON k.connection = t.connection AND k.source_id = t.contract_source_id""",
+        "line_now": """SELECT l.*, CASE WHEN counted = 1 AND scaled IS NOT NULL THEN currency END AS money
+            FROM line_dated l""",
+        "fact_lines": f"""SELECT account_uid, {money(arr)} AS arr, {money(event)} AS renewal_arr, min(money) AS currency,
+            CASE WHEN {explicit} > 0 THEN CASE WHEN min(money) = max(money) THEN
+            {d.nearest(f"sum({seats_of.format('scaled')}) / {SCALE}.0 / {explicit}")} END END AS seat_price,
+            coalesce({explicit}, {implied}, 0) AS seats FROM line_now GROUP BY account_uid""",
+    }
+
+
+def usage(c: Context, d: Dialect) -> dict[str, str]:
+    """Active users of the last 28 complete days and the last day of use.
+
+    The peak of daily `active_users` stands for distinct users in the period, unless a metric `active_users_28d` was
+    measured in the last 7 days: it is never more than the true number. Values of several products are not added up.
+    """
+
+    def ago(days: int) -> str:
+        return d.day(c.today - timedelta(days=days))
+
+    day = "t.period_start"
+    people = "t.metric IN ('active_users', 'active_users_28d')"
+    exact = f"max(CASE WHEN t.metric = 'active_users_28d' AND {day} BETWEEN {ago(7)} AND {ago(0)} THEN t.value END)"
+    peak = f"max(CASE WHEN t.metric = 'active_users' AND {day} BETWEEN {ago(28)} AND {ago(1)} THEN t.value END)"
+    last = f"CASE WHEN t.grain = 'week' THEN {d.smallest([d.add_days(day, '6'), ago(0)])} ELSE {day} END"
+    used = f"t.metric IN ('active_users', 'logins', 'events') AND t.value > 0 AND {day} <= {ago(0)}"
+    return {
+        "fact_usage": f"""SELECT t.account_uid, max(CASE WHEN {used} THEN {last} END) AS last_active_on,
+            CASE WHEN count(CASE WHEN {people} THEN 1 END) > 0 THEN coalesce({exact}, {peak}, 0) END AS active_users_28d
+            FROM usage_metric t WHERE {live("t", c, d)} AND coalesce(t.is_complete, 1) = 1 GROUP BY t.account_uid"""
+    }
+
+
+def weeks(c: Context, d: Dialect) -> dict[str, str]:
+    """Medians of weekly usage: the last 4 complete ISO weeks against the 8 before.
+
+    A week's value is the mean of its measured days of `active_users` (or its weekly value). Left out: weeks before
+    the first record, weeks with an incomplete record, weeks full of holidays. A week without any record after the
+    first one is a real zero. At least 3 of 4 and 5 of 8 weeks must remain.
+    """
+    start = monday(c.today)
+    first, number = d.day(start - timedelta(weeks=12)), f"(({d.days_between(d.day(start), 't.period_start')} + 6) / 7)"
+    out = c.dropped_weeks
+    begins = {n: d.day(start - timedelta(weeks=n)) for n in range(1, 13)}
+
+    def known(numbers: range) -> str:
+        counted = [f"(CASE WHEN f.first_on <= {begins[n]} THEN 1 ELSE 0 END)" for n in numbers if n not in out]
+        return " + ".join(counted) or "0"
+
+    week_begin = " ".join(f"WHEN {n} THEN {day}" for n, day in begins.items())
+    not_out = f" AND w.week NOT IN ({', '.join(map(str, out))})" if out else ""
+    thousandths = d.real(d.nearest("t.value * 1000"))
+
+    def part(which: int, column: str) -> str:
+        return f"coalesce(sum(CASE WHEN w.part = {which} THEN {column} ELSE 0 END), 0)"
+
+    def median(which: int) -> str:
+        n, zeros = f"n.weeks{which}", f"(n.weeks{which} - n.rows{which})"
+        hit = f"r.place IN (({n} + 1) / 2 - {zeros}, ({n} + 2) / 2 - {zeros})"
+        twice = f"CASE WHEN ({n} + 1) / 2 = ({n} + 2) / 2 THEN 2 ELSE 1 END"
+        return (
+            f"CASE WHEN {n} >= {3 if which == 0 else 5} THEN "
+            f"coalesce(sum(CASE WHEN r.part = {which} AND {hit} THEN r.value * {twice} ELSE 0 END), 0) / 2.0 END"
+        )
+
+    numbers = {0: range(1, 5), 1: range(5, 13)}
+    return {
+        "week_first": f"""SELECT t.account_uid, min(t.period_start) AS first_on FROM usage_metric t
+            WHERE {live("t", c, d)} AND t.metric = 'active_users' GROUP BY t.account_uid""",
+        "week_value": f"""SELECT t.account_uid, {number} AS week,
+            max(CASE WHEN t.is_complete = 0 OR t.value IS NULL THEN 1 ELSE 0 END) AS incomplete,
+            sum({thousandths}) / 1000.0 / count(t.value) AS value FROM usage_metric t
+            WHERE {live("t", c, d)} AND t.metric = 'active_users' AND t.period_start >= {first}
+            AND t.period_start < {d.day(start)} GROUP BY t.account_uid, {number}""",
+        "week_valid": f"""SELECT w.account_uid, w.week, w.incomplete, w.value,
+            CASE WHEN w.week <= 4 THEN 0 ELSE 1 END AS part FROM week_value w
+            JOIN week_first f ON f.account_uid = w.account_uid
+            WHERE f.first_on <= CASE w.week {week_begin} END{not_out}""",
+        "week_ranked": """SELECT w.account_uid, w.part, w.value,
+            row_number() OVER (PARTITION BY w.account_uid, w.part ORDER BY w.value, w.week) AS place
+            FROM week_valid w WHERE w.incomplete = 0""",
+        "week_count": f"""SELECT f.account_uid,
+            {known(numbers[0])} - {part(0, "w.incomplete")} AS weeks0, {part(0, "1 - w.incomplete")} AS rows0,
+            {known(numbers[1])} - {part(1, "w.incomplete")} AS weeks1, {part(1, "1 - w.incomplete")} AS rows1,
+            {len(out)} + coalesce(sum(w.incomplete), 0) AS weeks_left_out
+            FROM week_first f LEFT JOIN week_valid w ON w.account_uid = f.account_uid
+            GROUP BY f.account_uid, f.first_on""",
+        "week_median": f"""SELECT n.account_uid, {median(0)} AS usage_recent, {median(1)} AS usage_before,
+            n.weeks_left_out FROM week_count n LEFT JOIN week_ranked r ON r.account_uid = n.account_uid
+            GROUP BY n.account_uid, n.weeks0, n.rows0, n.weeks1, n.rows1, n.weeks_left_out""",
+        "fact_weeks": f"""SELECT m.*, CASE WHEN usage_before >= {MIN_BASE} THEN usage_recent / usage_before - 1
+            END AS usage_growth FROM week_median m""",
+    }
+
+
+def deals(c: Context, d: Dialect) -> dict[str, str]:
+    """Open renewal opportunities."""
+    return {
+        "fact_deals": f"""SELECT t.account_uid,
+            max(CASE WHEN t.type = 'renewal' AND coalesce(t.is_closed, 0) = 0 THEN 1 ELSE 0 END)
+            AS has_open_renewal_opportunity FROM opportunity t WHERE {live("t", c, d)} GROUP BY t.account_uid"""
+    }
+
+
+GROUPS: Mapping[str, Callable[[Context, Dialect], dict[str, str]]] = {
+    "terms": terms,
+    "lines": lines,
+    "usage": usage,
+    "weeks": weeks,
+    "deals": deals,
+}
+NEEDS = {"lines": ("terms",)}
+"""Groups whose expressions another group builds on."""
+PRESENT = {"has_contract": "0", "has_open_renewal_opportunity": "0"}
+"""Facts that say whether something exists: without any row in a fresh source the answer is no."""

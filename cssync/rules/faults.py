@@ -1,0 +1,106 @@
+"""Faults of rule files: where, what, and what was probably meant. All of them are shown at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from cssync.errors import ConfigError
+
+SHOWN = 50
+"""Faults printed at most; the rest is only counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A rule file as read: `name` is what messages call it."""
+
+    name: str
+    text: str = field(repr=False)
+
+    def line(self, number: int) -> str:
+        """Return line `number` (from 1), without its end, "" beyond the file."""
+        lines = self.text.split("\n", number)
+        return lines[number - 1].rstrip("\r") if number <= len(lines) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in a file; line and column count from 1."""
+
+    source: Source
+    line: int
+    column: int
+
+    def right(self, characters: int) -> Mark:
+        """Return the place so many characters further on the line."""
+        return Mark(self.source, self.line, self.column + characters)
+
+    def __str__(self) -> str:
+        return f"{self.source.name}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong."""
+
+    mark: Mark
+    message: str
+
+    def __str__(self) -> str:
+        column = self.mark.column
+        line = self.mark.source.line(self.mark.line).expandtabs(1)
+        shift = max(0, column - 90)  # a very long line is shown around its caret
+        number = f"{self.mark.line:5} | "
+        caret = " " * (len(number) - 2) + "| " + " " * (column - 1 - shift) + "^"
+        return f"{self.mark}: {self.message}\n{number}{line[shift : shift + 110]}\n{caret}"
+
+
+class Stop(Exception):  # noqa: N818 - control flow inside the reader, never seen outside
+    """This part of a file cannot be read any further; the fault is already noted."""
+
+
+class Faults:
+    """Collects faults of several files; `raise_any` ends with all of them."""
+
+    def __init__(self) -> None:
+        self.found: list[Fault] = []
+
+    def add(self, mark: Mark, message: str) -> None:
+        """Note a fault and go on."""
+        fault = Fault(mark, message)
+        if fault not in self.found:
+            self.found.append(fault)
+
+    def stop(self, mark: Mark, message: str) -> Stop:
+        """Note a fault and return the exception that leaves this part of the file."""
+        self.add(mark, message)
+        return Stop(message)
+
+    def raise_any(self) -> None:
+        """Do nothing without faults.
+
+        Raises:
+            ConfigError: every fault, in file order, each with its line and a caret.
+        """
+        if not self.found:
+            return
+        found = sorted(self.found, key=lambda f: (f.mark.source.name, f.mark.line, f.mark.column))
+        shown = "\n".join(str(f) for f in found[:SHOWN])
+        more = f"\n... and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        count = "1 fault" if len(found) == 1 else f"{len(found)} faults"
+        raise ConfigError(
+            f"{count} in the rules\n{shown}{more}",
+            kept="no rule was run and nothing was written",
+            fix="correct the places shown, then run `cssync rules check`",
+        )
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean X?`, or the known words when they are few, or ""."""
+    words = sorted(set(known))
+    close = difflib.get_close_matches(word[:60], words, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f" (known: {', '.join(words)})" if 0 < len(words) <= 12 else ""

@@ -1,0 +1,185 @@
+"""The `features:` blocks of all packs: one namespace, resolved on demand so that order does not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Map
+
+from cssync.rules.catalogue import ACCOUNT, FACTS, SOURCES, column_type, source_column, source_columns
+from cssync.rules.check import NUMBERS, Scope, expression, typed_lines
+from cssync.rules.faults import Mark, Stop, did_you_mean
+from cssync.rules.reader import Mapping, Node, Scalar
+from cssync.rules.shape import Shape
+from cssync.rules.tree import Aggregate, Expr, Feature, Type
+
+AGGREGATES = ("count", "sum", "avg", "min", "max", "last")
+_NEEDS: Map[str, tuple[str, ...]] = {
+    "sum": (*NUMBERS, "money"),
+    "avg": NUMBERS,
+    "min": (*NUMBERS, "date"),
+    "max": (*NUMBERS, "date"),
+}
+
+
+class FeatureReader:
+    """Reads every feature once, those a formula refers to first; a circle is a fault that names its members."""
+
+    def __init__(self, shape: Shape, tops: Map[str, Mapping]) -> None:
+        self.shape = shape
+        self.faults = shape.faults
+        self.tops = tops
+        self.declared: dict[str, tuple[Scalar, Node, str]] = {}
+        self.found: dict[str, Feature] = {}
+        self.failed: set[str] = set()
+        self.open: list[str] = []
+        for pack, top in tops.items():
+            for key, node in shape.named(top.get("features"), "`features`"):
+                self.declare(key, node, pack)
+        for name in sorted(self.declared):
+            self.resolve(name)
+
+    @property
+    def names(self) -> list[str]:
+        """Every declared feature."""
+        return list(self.declared)
+
+    def scored(self, pack: str) -> bool:
+        """Whether a pack puts out a score."""
+        return pack in self.tops and self.tops[pack].get("score") is not None
+
+    def declare(self, key: Scalar, node: Node, pack: str) -> None:
+        kind = "a built-in fact" if key.text in FACTS else "a column of account" if key.text in ACCOUNT else ""
+        if kind:
+            self.faults.add(key.mark, f"{key.text!r} is {kind} already; choose another name")
+        elif key.text in self.declared:
+            first = self.declared[key.text][0].mark
+            self.faults.add(
+                key.mark, f"feature {key.text!r} is declared twice, first in {first}; it is usable in every pack"
+            )
+        else:
+            self.declared[key.text] = (key, node, pack)
+
+    def reference(self, name: str, mark: Mark) -> Expr | None:
+        """Return a reference to a feature or fact, None if there is none. A faulty feature reads as a number."""
+        if name in FACTS:
+            return Expr("feature", FACTS[name].type, value=name)
+        if name not in self.declared:
+            return None
+        if name in self.open:
+            circle = " -> ".join((*self.open[self.open.index(name) :], name))
+            raise self.faults.stop(mark, f"this feature depends on itself: {circle}")
+        found = self.resolve(name)
+        if found is None:
+            raise Stop(name)  # its own fault is noted
+        return Expr("feature", found.type, value=name, values=found.values)
+
+    def resolve(self, name: str) -> Feature | None:
+        if name in self.found or name in self.failed:
+            return self.found.get(name)
+        key, node, pack = self.declared[name]
+        self.open.append(name)
+        before = len(self.faults.found)
+        feature = self.formula(key, node, pack) if isinstance(node, Scalar) else self.aggregate(key, node, pack)
+        self.open.pop()
+        if feature is None or len(self.faults.found) > before:
+            self.failed.add(name)
+            return None
+        self.found[name] = feature
+        return feature
+
+    def formula(self, key: Scalar, node: Scalar, pack: str) -> Feature | None:
+        scope = Scope(self.lookup, lambda: [*self.declared, *FACTS, *ACCOUNT])
+        expr = expression(node, scope, self.faults)
+        return Feature(key.text, expr.type, expr, pack, key.mark, expr.values) if expr else None
+
+    def conditional(self, key: Scalar, node: Mapping, pack: str) -> Feature | None:
+        """`first:` lines as a feature: one expression whose args are what it needs, then value and condition pairs."""
+        what = f"feature {key.text}"
+        block = self.shape.block(node, what, ("first", "needs"))
+        scope = Scope(self.lookup, lambda: [*self.declared, *FACTS, *ACCOUNT])
+        lines = typed_lines(self.shape.items(block.get("first") if block else None, "`first`"), scope, self.faults)
+        words = self.shape.words(block.get("needs") if block else None, "`needs`")
+        needs = [expression(word, scope, self.faults) for word in words]
+        if not lines:
+            return None
+        kinds = {value.type for value, _ in lines}
+        if not (len(kinds) == 1 or kinds == set(NUMBERS)):
+            self.faults.add(node.mark, f"the lines of {what} give values of different types")
+        kind: Type = "number" if kinds == set(NUMBERS) else lines[0][0].type
+        pairs = [e for value, condition in lines for e in (value, condition or Expr("bool", "bool", value=True))]
+        known = [n for n in needs if n is not None]
+        return Feature(key.text, kind, Expr("first", kind, (*known, *pairs), len(known)), pack, key.mark)
+
+    def lookup(self, name: str, mark: Mark) -> Expr | None:
+        from cssync.rules.packs import account_column
+
+        return self.reference(name, mark) or account_column(name)
+
+    def aggregate(self, key: Scalar, node: Node, pack: str) -> Feature | None:
+        what = f"feature {key.text}"
+        if isinstance(node, Mapping) and node.get("first") is not None:
+            return self.conditional(key, node, pack)
+        block = self.shape.block(node, what, (*AGGREGATES, "where", "within", "ending", "older_than", "at_least"))
+        if block is None:
+            return None
+        functions = [(k, v) for k, v in block.entries if k.text in AGGREGATES]
+        if len(functions) != 1:
+            self.faults.add(block.mark, f"{what} needs one of {', '.join(AGGREGATES)}")
+            return None
+        function, target = functions[0][0].text, self.shape.scalar(functions[0][1], f"`{functions[0][0].text}`")
+        if target is None:
+            return None
+        source, dot, column = target.text.partition(".")
+        if source not in SOURCES:
+            self.faults.add(target.mark, f"there is no source {source!r}{did_you_mean(source, SOURCES)}")
+            return None
+        if bool(dot) == (function == "count"):
+            wanted = f"count: {source}" if function == "count" else f"{function}: {source}.COLUMN"
+            self.faults.add(target.mark, f"write `{wanted}`")
+            return None
+        value, metric = self.column(source, column, target) if dot else (None, None)
+        if dot and value is None:
+            return None
+        if value is not None and function in _NEEDS and value.type not in _NEEDS[function]:
+            self.faults.add(target.mark, f"{function} does not work on {target.text}, which is a {value.type}")
+            return None
+        where = self.where(source, block.get("where"), metric)
+        within = self.shape.days(block.get("within"), "`within`")
+        ending = self.shape.days(block.get("ending"), "`ending`")
+        if ending is not None and within is None:
+            self.faults.add(block.mark, "`ending` shifts a window: it needs `within`, too")
+        older = self.shape.hours(block.get("older_than"), "`older_than`")
+        at_least = self.shape.whole(block.get("at_least"), "`at_least`", 1, 1_000_000)
+        definition = Aggregate(function, source, value, where, within, ending or 0, older, at_least or 0)  # type: ignore[arg-type]
+        return Feature(key.text, _type(function, value), definition, pack, key.mark, value.values if value else ())
+
+    def column(self, source: str, name: str, target: Scalar) -> tuple[Expr | None, str | None]:
+        """Return the column to aggregate, and for `usage.<metric>` the metric its rows must have."""
+        column = source_column(source, name)
+        if column is not None:
+            kind = column_type(column)
+            return (Expr("column", kind, value=column.name, values=column.values) if kind else None), None
+        if source == "usage":
+            return Expr("column", "number", value="value"), name
+        hint = did_you_mean(name, source_columns(source))
+        self.faults.add(target.at(len(source) + 1), f"{source} has no column {name!r}{hint}")
+        return None, None
+
+    def where(self, source: str, node: Node | None, metric: str | None) -> Expr | None:
+        def find(name: str, _: Mark) -> Expr | None:
+            column = source_column(source, name)
+            kind = column_type(column) if column else None
+            return Expr("column", kind, value=column.name, values=column.values) if column and kind else None
+
+        scalar = self.shape.scalar(node, "`where`")
+        scope = Scope(find, lambda: source_columns(source))
+        where = expression(scalar, scope, self.faults, "bool") if scalar else None
+        if metric is None:
+            return where
+        only = Expr("=", "bool", (Expr("column", "text", value="metric"), Expr("text", "text", value=metric)))
+        return only if where is None else Expr("and", "bool", (only, where))
+
+
+def _type(function: str, column: Expr | None) -> Type:
+    if function == "count" or column is None:
+        return "integer"
+    return "number" if function == "avg" else column.type

@@ -1,0 +1,295 @@
+"""Text of an expression -> syntax tree. A closed grammar: what is not listed here cannot be said.
+
+    or      := and ("or" and)*                     and   := not ("and" not)*          not := "not" not | test
+    test    := sum (("="|"!="|"<"|"<="|">"|">=") sum | "between" sum "and" sum
+                    | ["not"] "in" "(" literal, ... ")" | "is" ["not"] "missing")?
+    sum     := term (("+"|"-") term)*              term  := sign (("*"|"/") sign)*    sign := "-" sign | atom
+    atom    := number | number% | 'text' | date | true | false | name | name "(" or, ... ")" | "(" or ")"
+
+A name may be dotted once: `health.score`. Dates are written 2026-11-20. Length, depth and the size of numbers are
+bounded; there are no loops, attributes, regular expressions or functions of the user's.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from cssync.rules.faults import Faults, Mark, Stop
+from cssync.rules.reader import Scalar
+
+MAX_LENGTH = 1_000
+MAX_DEPTH = 40
+MAX_LIST = 60
+LARGEST = 10**12
+
+_TOKEN = re.compile(
+    r"""(?P<space>[ \t\n]+)
+      | (?P<date>\d{4}-\d{2}-\d{2}(?![\w.]))
+      | (?P<number>\d{1,40}(?:\.\d{1,40})?)(?P<percent>[ ]?%)?(?![\w.])
+      | (?P<text>'(?:[^'\\\n]|'')*'|"[^"\\\n]*")
+      | (?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)?)(?![\w.])
+      | (?P<sign><=|>=|!=|[-+*/(),=<>])""",
+    re.VERBOSE | re.ASCII,
+)
+_COMPARE = ("=", "!=", "<", "<=", ">", ">=")
+_WORDS = frozenset({"and", "or", "not", "between", "in", "is", "missing", "true", "false", "if", "otherwise"})
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """A node: `op` with its parts; `value` is a literal or a name; `mark` where it stands."""
+
+    op: str
+    args: tuple[Syntax, ...] = ()
+    value: Any = None
+    mark: Mark | None = field(default=None, compare=False, repr=False)
+    depth: int = field(default=1, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: str
+    text: str
+    mark: Mark
+
+
+def _tokens(scalar: Scalar, faults: Faults) -> list[_Token]:
+    text = scalar.text
+    if len(text) > MAX_LENGTH:
+        raise faults.stop(
+            scalar.mark, f"an expression has at most {MAX_LENGTH:,} characters; name parts of it as features"
+        )
+    found: list[_Token] = []
+    at = 0
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise faults.stop(scalar.at(at), _no_token(text[at:]))
+        kind = str(match.lastgroup)
+        if match["percent"] is not None:
+            kind = "percent"
+        if kind != "space":
+            word = match["number"] if kind == "percent" else match[0]
+            found.append(_Token("sign" if word in _WORDS else kind, word, scalar.at(at)))
+        at = match.end()
+    found.append(_Token("end", "the end", scalar.at(len(text))))
+    return found
+
+
+def _no_token(rest: str) -> str:
+    if rest.startswith("=="):
+        return "`==` is not part of the language; write `=`"
+    if rest[0] in "'\"":
+        return "this text is not closed"
+    if rest[0].isdigit():
+        return "this is not a number or a date (2026-11-20)"
+    return f"{rest[0]!r} is not part of the rule language"
+
+
+class _Parser:
+    """Recursive descent over the tokens of one expression."""
+
+    def __init__(self, tokens: list[_Token], faults: Faults) -> None:
+        self.tokens = tokens
+        self.faults = faults
+        self.at = 0
+        self.nesting = 0
+
+    @property
+    def token(self) -> _Token:
+        return self.tokens[self.at]
+
+    def sees(self, *signs: str) -> bool:
+        return self.token.kind == "sign" and self.token.text in signs
+
+    def take(self, *signs: str) -> _Token | None:
+        if not self.sees(*signs):
+            return None
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def want(self, sign: str) -> _Token:
+        return self.take(sign) or self.fail(f"expected `{sign}`, found {self.seen()}")
+
+    def seen(self) -> str:
+        return "the end" if self.token.kind == "end" else f"`{self.token.text[:40]}`"
+
+    def fail(self, message: str, mark: Mark | None = None) -> _Token:
+        raise self.faults.stop(mark or self.token.mark, message)
+
+    def node(self, op: str, args: tuple[Syntax, ...], mark: Mark, value: Any = None) -> Syntax:
+        depth = 1 + max((a.depth for a in args), default=0)
+        if depth > MAX_DEPTH:
+            self.fail(f"nested deeper than {MAX_DEPTH} steps; name a part of it as a feature", mark)
+        return Syntax(op, args, value, mark, depth)
+
+    def deeper(self) -> None:
+        self.nesting += 1
+        if self.nesting > MAX_DEPTH:
+            self.fail(f"nested deeper than {MAX_DEPTH} steps")
+
+    def any_of(self) -> Syntax:
+        return self.chain("or", self.all_of)
+
+    def all_of(self) -> Syntax:
+        return self.chain("and", self.negation)
+
+    def chain(self, word: str, part: Any) -> Syntax:
+        mark = self.token.mark
+        parts = [part()]
+        while self.take(word):
+            parts.append(part())
+        return parts[0] if len(parts) == 1 else self.node(word, tuple(parts), mark)
+
+    def negation(self) -> Syntax:
+        if token := self.take("not"):
+            self.deeper()
+            inner = self.negation()
+            self.nesting -= 1
+            return self.node("not", (inner,), token.mark)
+        return self.test()
+
+    def test(self) -> Syntax:
+        left = self.sum()
+        if token := self.take(*_COMPARE):
+            right = self.sum()
+            if self.sees(*_COMPARE):
+                self.fail("comparisons do not chain; write `a < b and b < c`, or `b between a and c`")
+            return self.node(token.text, (left, right), token.mark)
+        if token := self.take("between"):
+            low = self.sum()
+            self.want("and")
+            return self.node("between", (left, low, self.sum()), token.mark)
+        if token := self.take("is"):
+            absent = "present" if self.take("not") else "missing"
+            self.want("missing")
+            return self.node(absent, (left,), token.mark)
+        negated = self.take("not")
+        if token := self.take("in"):
+            return self.node("not in" if negated else "in", (left, *self.members()), token.mark)
+        if negated:
+            self.fail("expected `in` after `not`")
+        return left
+
+    def members(self) -> list[Syntax]:
+        self.want("(")
+        found = [self.sum()]
+        while self.take(","):
+            found.append(self.sum())
+            if len(found) > MAX_LIST:
+                self.fail(f"a list has at most {MAX_LIST} members")
+        self.want(")")
+        return found
+
+    def sum(self) -> Syntax:
+        return self.left("+-", self.term)
+
+    def term(self) -> Syntax:
+        return self.left("*/", self.sign)
+
+    def left(self, signs: str, part: Any) -> Syntax:
+        left: Syntax = part()
+        while token := self.take(*signs):
+            left = self.node(token.text, (left, part()), token.mark)
+        return left
+
+    def sign(self) -> Syntax:
+        if token := self.take("-"):
+            self.deeper()
+            inner = self.sign()
+            self.nesting -= 1
+            return self.node("negative", (inner,), token.mark)
+        return self.atom()
+
+    def atom(self) -> Syntax:
+        token = self.token
+        if token.kind in ("number", "percent"):
+            self.at += 1
+            return self.node("number", (), token.mark, self.number(token))
+        if token.kind == "text":
+            self.at += 1
+            quote = token.text[0]
+            return self.node("text", (), token.mark, token.text[1:-1].replace(quote * 2, quote))
+        if token.kind == "date":
+            self.at += 1
+            return self.node("date", (), token.mark, self.date(token))
+        if found := self.take("true", "false"):
+            return self.node("bool", (), token.mark, found.text == "true")
+        if token.kind == "name":
+            self.at += 1
+            if not self.sees("("):
+                return self.node("name", (), token.mark, token.text)
+            self.deeper()
+            arguments = self.arguments()
+            self.nesting -= 1
+            return self.node("call", tuple(arguments), token.mark, token.text)
+        if self.take("("):
+            self.deeper()
+            inner = self.any_of()
+            self.want(")")
+            self.nesting -= 1
+            return inner
+        self.fail(f"expected a value, found {self.seen()}")
+        raise AssertionError("unreachable")
+
+    def arguments(self) -> list[Syntax]:
+        self.want("(")
+        found: list[Syntax] = []
+        while not self.sees(")"):
+            found.append(self.any_of())
+            if len(found) > MAX_LIST or not self.take(","):
+                break
+        self.want(")")
+        return found
+
+    def number(self, token: _Token) -> int | float:
+        value = Decimal(token.text)
+        if value > LARGEST or len(token.text) > 20:
+            self.fail(f"a number is at most {LARGEST:,}, with at most 20 characters", token.mark)
+        if token.kind == "percent":
+            return float(value / 100)
+        return int(value) if "." not in token.text else float(value)
+
+    def date(self, token: _Token) -> date:
+        try:
+            return date.fromisoformat(token.text)
+        except ValueError:
+            self.fail(f"{token.text} is not a date of the calendar", token.mark)
+            raise AssertionError("unreachable") from None
+
+
+def parse(scalar: Scalar, faults: Faults) -> Syntax | None:
+    """Return the tree of an expression, None when it has a fault (noted)."""
+    return _whole(scalar, faults, lambda parser: parser.any_of())
+
+
+def _whole(scalar: Scalar, faults: Faults, rule: Any) -> Any:
+    try:
+        parser = _Parser(_tokens(scalar, faults), faults)
+        if parser.token.kind == "end":
+            parser.fail("an expression is expected here")
+        found = rule(parser)
+        if parser.token.kind != "end":
+            parser.fail(f"expected an operator or the end, found {parser.seen()}")
+    except Stop:
+        return None
+    return found
+
+
+def parse_line(scalar: Scalar, faults: Faults) -> tuple[Syntax, Syntax | None] | None:
+    """Return (value, condition) of a line `VALUE if CONDITION`; condition None for `VALUE otherwise`."""
+
+    def line(parser: _Parser) -> tuple[Syntax, Syntax | None]:
+        value = parser.sum()
+        if parser.take("otherwise"):
+            return value, None
+        if not parser.take("if"):
+            parser.fail(f"expected `if` or `otherwise`, found {parser.seen()}")
+        return value, parser.any_of()
+
+    found: tuple[Syntax, Syntax | None] | None = _whole(scalar, faults, line)
+    return found

@@ -1,0 +1,402 @@
+"""The reference: what a pack means, one account at a time, in plain Python.
+
+It walks the same typed tree as the compiler and must give the same answers as the SQL; tests hold the two together.
+It serves pack tests and explanations. Values are int, float, str, bool or date; None is unknown. Money is in minor
+units, its currency beside it under `currency.<feature>`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from cssync.model import ENTITY, TABLE
+from cssync.rules.calendar import offsets
+from cssync.rules.catalogue import FACTS, SOURCES, column_type
+from cssync.rules.compiler import entities_of
+from cssync.rules.facts import PRESENT
+from cssync.rules.freshness import Context
+from cssync.rules.sources import instant_bounds, latest, window
+from cssync.rules.tree import Aggregate, Curve, Expr, Feature, Lines, Measure, Pack, Score, used_features, used_names
+
+Row = Mapping[str, Any]
+
+
+def nearest(value: float) -> int:
+    """floor(x + 0.5)."""
+    return math.floor(value + 0.5)
+
+
+def curve_value(points: Iterable[tuple[float, int]], x: float) -> float:
+    """Return the height of a curve at x, not yet rounded; flat outside its points."""
+    (low_x, low_y), *rest = points
+    if x <= low_x:
+        return float(low_y)
+    for high_x, high_y in rest:
+        if x < high_x:
+            return float(low_y) + (x - low_x) * float(high_y - low_y) / (high_x - low_x)
+        low_x, low_y = high_x, high_y
+    return float(low_y)
+
+
+@dataclass
+class Outcome:
+    """Everything a pack says about one account, by the names of the compiler's columns."""
+
+    features: dict[str, Any] = field(default_factory=dict)
+    measures: dict[str, int | None] = field(default_factory=dict)
+    applies: dict[str, bool] = field(default_factory=dict)
+    raw_score: int | None = None
+    score: int | None = None
+    coverage: int | None = None
+    band: str | None = None
+    caps: list[bool | None] = field(default_factory=list)
+    results: dict[str, Any] = field(default_factory=dict)
+    signals: dict[str, bool | None] = field(default_factory=dict)
+    tasks: dict[str, bool | None] = field(default_factory=dict)
+    done: dict[str, bool | None] = field(default_factory=dict)
+    due: dict[str, date | None] = field(default_factory=dict)
+    priority: dict[str, str | None] = field(default_factory=dict)
+
+
+class Interpreter:
+    """Evaluates expressions over one account. ref: the value of a reference. sure: see the emitter."""
+
+    def __init__(
+        self,
+        today: date,
+        ref: Callable[[Expr], Any],
+        *,
+        currency: Callable[[Expr], str | None] = lambda _: None,
+        sure: Callable[[Expr], bool] = lambda _: True,
+    ) -> None:
+        self.today = today
+        self.ref = ref
+        self.currency = currency
+        self.sure = sure
+
+    def value(self, e: Expr) -> Any:
+        """Return the value of an expression, None when unknown."""
+        if e.op in ("number", "text", "date", "bool"):
+            return e.value
+        if e.op in ("feature", "account", "column", "result"):
+            return self.ref(e)
+        if e.op in ("and", "or"):
+            return self.logic(e)
+        if e.op in ("missing", "present"):
+            known = self.value(e.args[0]) is not None
+            return (known == (e.op == "present")) if self.sure(e.args[0]) else None
+        if e.op in ("in", "not in"):
+            left, *others = (self.value(a) for a in e.args)
+            return None if left is None else (left in others) == (e.op == "in")
+        if e.op == "first":
+            return self.first(e)
+        values = [self.value(a) for a in e.args]
+        if any(v is None for v in values) or self.two_currencies(e):
+            return None
+        if e.op == "business_days":
+            return None
+        return _OPERATORS[e.op](self, values)
+
+    def logic(self, e: Expr) -> bool | None:
+        values = [self.value(a) for a in e.args]
+        decisive = e.op == "or"
+        if any(v is not None and bool(v) is decisive for v in values):
+            return decisive
+        return None if any(v is None for v in values) else not decisive
+
+    def first(self, e: Expr) -> Any:
+        needs, pairs = e.args[: e.value], e.args[e.value :]
+        if any(self.value(n) is None for n in needs):
+            return None
+        return next((self.value(v) for v, c in zip(pairs[::2], pairs[1::2], strict=True) if self.value(c)), None)
+
+    def two_currencies(self, e: Expr) -> bool:
+        return len({c for a in e.args if a.type == "money" and (c := self.currency_of(a))}) > 1
+
+    def currency_of(self, e: Expr) -> str | None:
+        if e.op in ("feature", "column"):
+            return self.currency(e)
+        return next((c for a in e.args if a.type == "money" and (c := self.currency_of(a))), None)
+
+    def curve(self, rule: Curve) -> int | None:
+        """Return a measure's score on a curve."""
+        x = self.value(rule.of)
+        return None if x is None else nearest(curve_value(rule.points, x))
+
+    def lines(self, rule: Lines) -> Any:
+        """Return the value of the first line that is true."""
+        if any(self.ref(Expr("feature", "number", value=n)) is None for n in rule.needs):
+            return None
+        for value, condition in rule.lines:
+            if condition is None or self.value(condition):
+                return self.value(value)
+        return None
+
+
+def _divide(_: Interpreter, v: list[Any]) -> float | None:
+    return None if v[1] == 0 else _finite(float(v[0]) / v[1])
+
+
+def _finite(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _shift(_: Interpreter, v: list[Any], sign: int) -> Any:
+    if isinstance(v[1], date):
+        return (v[0] - v[1]).days
+    try:
+        return v[0] + timedelta(days=sign * v[1])
+    except OverflowError:
+        return None
+
+
+_OPERATORS: Mapping[str, Callable[[Interpreter, list[Any]], Any]] = {
+    "not": lambda _, v: not v[0],
+    "=": lambda _, v: v[0] == v[1],
+    "!=": lambda _, v: v[0] != v[1],
+    "<": lambda _, v: v[0] < v[1],
+    "<=": lambda _, v: v[0] <= v[1],
+    ">": lambda _, v: v[0] > v[1],
+    ">=": lambda _, v: v[0] >= v[1],
+    "between": lambda _, v: v[1] <= v[0] <= v[2],
+    "+": lambda _, v: v[0] + v[1],
+    "-": lambda _, v: v[0] - v[1],
+    "*": lambda _, v: _finite(float(v[0]) * v[1]),
+    "/": _divide,
+    "date+": lambda i, v: _shift(i, v, 1),
+    "date-": lambda i, v: _shift(i, v, -1),
+    "negative": lambda _, v: -v[0],
+    "days_since": lambda i, v: (i.today - v[0]).days,
+    "days_until": lambda i, v: (v[0] - i.today).days,
+    "min": lambda _, v: min(v),
+    "max": lambda _, v: max(v),
+    "abs": lambda _, v: abs(v[0]),
+    "round": lambda _, v: nearest(v[0]),
+    "starts_with": lambda _, v: v[0].startswith(v[1]),
+    "contains": lambda _, v: v[1] in v[0],
+}
+
+
+# --- one account ------------------------------------------------------------------------------------------------------
+
+
+def judge(
+    pack: Pack,
+    features: Mapping[str, Feature],
+    context: Context,
+    account: Row,
+    *,
+    rows: Mapping[str, Iterable[Row]] | None = None,
+    given: Mapping[str, Any] | None = None,
+    results: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Return what a pack says about one account.
+
+    rows: source -> its rows of this account (columns of the model, instants and dates as stored); given: values of
+    features and facts that are known already; both may be mixed, `given` wins. results: `<pack>.<output>` of others.
+    """
+    return _Judge(pack, features, context, account, rows or {}, given or {}, results or {}).outcome()
+
+
+class _Judge:
+    def __init__(
+        self,
+        pack: Pack,
+        features: Mapping[str, Feature],
+        context: Context,
+        account: Row,
+        rows: Mapping[str, Iterable[Row]],
+        given: Mapping[str, Any],
+        results: Mapping[str, Any],
+    ) -> None:
+        self.pack = pack
+        self.all = features
+        self.c = context
+        self.account = account
+        self.rows = {source: list(found) for source, found in rows.items()}
+        self.known: dict[str, Any] = dict(given)
+        self.results = results
+        self.own: dict[str, Any] = {}
+        self.i = Interpreter(context.today, self.ref, currency=self.currency, sure=self.is_sure)
+
+    def is_sure(self, e: Expr) -> bool:
+        return all(n in self.known or self.fresh(n) for n in e.names("feature"))
+
+    def fresh(self, name: str) -> bool:
+        return all(self.c.ok(entity) for entity in entities_of([name], self.all))
+
+    def currency(self, e: Expr) -> str | None:
+        self.feature(e.value)
+        return str(self.known.get(f"currency.{e.value}", self.c.currency))
+
+    def ref(self, e: Expr) -> Any:
+        if e.op == "account":
+            column = next((c for c in _ACCOUNT if c.name == e.value), None)
+            return stored_value(column.type if column else "text", self.account.get(e.value), self.c)
+        if e.op == "result":
+            pack, _, output = str(e.value).partition(".")
+            return self.own.get(output) if pack == self.pack.name else self.results.get(e.value)
+        return self.feature(e.value)
+
+    def feature(self, name: str) -> Any:
+        if name in self.known:
+            return self.known[name]
+        value: Any = None
+        if name in self.all:
+            definition = self.all[name].definition
+            if isinstance(definition, Aggregate):
+                value, money = aggregate(definition, self.rows, self.c)
+                self.known[f"currency.{name}"] = money or self.c.currency
+            else:
+                value = self.i.value(definition)
+                if definition.type == "money":
+                    self.known[f"currency.{name}"] = self.i.currency_of(definition) or self.c.currency
+        elif name in PRESENT and self.fresh(name):
+            value = False
+        self.known[name] = value
+        return value
+
+    def outcome(self) -> Outcome:
+        pack, found = self.pack, Outcome()
+        names = (*used_features(pack, self.all), *(n for n in FACTS if n in used_names(pack)))
+        found.features = {n: self.feature(n) for n in names}
+        if pack.score:
+            self.score(pack.score, found)
+        for result in pack.results:
+            value = self.i.lines(result.rule) if isinstance(result.rule, Lines) else self.i.value(result.rule)
+            found.results[result.name] = nearest(value) if result.type == "money" and value is not None else value
+        for signal in pack.signals:
+            found.signals[signal.name] = self.i.value(signal.when)
+        for task in pack.tasks:
+            found.tasks[task.name] = self.i.value(task.when)
+            found.done[task.name] = self.i.value(task.done_when) if task.done_when else None
+            found.due[task.name] = self.i.value(task.due)
+            found.priority[task.name] = self.i.lines(task.priority)
+        return found
+
+    def measure(self, m: Measure) -> tuple[int | None, bool]:
+        if m.applies is not None and self.i.value(m.applies) is False:
+            return None, False
+        value = self.i.curve(m.rule) if isinstance(m.rule, Curve) else self.i.lines(m.rule)
+        return value, value is not None or m.missing == "unknown"
+
+    def score(self, score: Score, found: Outcome) -> None:
+        covered = total = applicable = 0
+        for m in score.measures:
+            value, counts = self.measure(m)
+            found.measures[m.name], found.applies[m.name] = value, counts
+            applicable += m.weight if counts else 0
+            if value is not None:
+                covered, total = covered + m.weight, total + m.weight * value
+        if covered and covered * 100 >= score.coverage * applicable:
+            found.raw_score = (2 * total + covered) // (2 * covered)
+        if applicable:
+            found.coverage = (200 * covered + applicable) // (2 * applicable)
+        found.caps = [self.i.value(c.when) for c in score.caps]
+        limits = [c.at_most for c, true in zip(score.caps, found.caps, strict=True) if true]
+        found.score = None if found.raw_score is None else min([found.raw_score, *limits])
+        found.band = band_of(found.score, score)
+        self.own = {"score": found.score, "coverage": found.coverage, "band": found.band}
+
+
+def band_of(score: int | None, rules: Score) -> str:
+    """Return the band of an integer score; lower bounds are inclusive, no score is `unknown`."""
+    if score is None:
+        return "unknown"
+    return next(name for name, bound in rules.bands if score >= bound)
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def stored_value(kind: str, raw: Any, context: Context) -> Any:
+    """Return a stored value as rules see it: dates as date, instants as local date, bool as bool."""
+    if raw is None:
+        return None
+    if kind == "instant":
+        return _local_day(str(raw), context)
+    if kind == "date":
+        return date.fromisoformat(raw)
+    return bool(raw) if kind == "bool" else raw
+
+
+def _local_day(instant: str, context: Context) -> date:
+    minutes = next(m for start, m in offsets(context.zone, context.as_of.year + 1) if instant >= start)
+    at = datetime.fromisoformat(instant.replace("Z", "+00:00")).astimezone(UTC)
+    return (at + timedelta(minutes=minutes)).date()
+
+
+_ACCOUNT = TABLE["account"].columns
+
+
+def aggregate(a: Aggregate, rows: Mapping[str, list[Row]], context: Context) -> tuple[Any, str | None]:
+    """Return an aggregate's value over one account's rows, and the currency of money."""
+    table = SOURCES[a.source]
+    entity = ENTITY[table.entity]
+    if not context.ok(table.entity):
+        return None, None
+    present = rows.get(a.source, [])
+    column = entity.column(a.column.value) if a.column else None
+    counted = [r for r in present if _in_time(a, r, context) and (a.where is None or _holds(a.where, r, a.source, context))]
+    if table.skip_incomplete:
+        counted = [r for r in counted if r.get("is_complete") is None or r["is_complete"]]
+    if table.never_seen and not present and a.function in ("count", "sum"):
+        return None, None
+    if column is None:
+        return (len(counted) if len(counted) >= a.at_least else None), None
+    kind = column_type(column)
+    values = [(r, v) for r in counted if (v := stored_value(column.type, r.get(column.name), context)) is not None]
+    if len(values) < a.at_least:
+        return None, None
+    currencies = {str(r.get("currency") or context.currency) for r, _ in values} if kind == "money" else set()
+    if len(currencies) > 1:
+        return None, None
+    return _fold(a, kind or "text", values, bool(counted), table.at), next(iter(currencies), None)
+
+
+def _fold(a: Aggregate, kind: str, values: list[tuple[Row, Any]], any_row: bool, at: str) -> Any:
+    if a.function == "sum" and not any_row:
+        return 0
+    if not values:
+        return None
+    if a.function in ("min", "max"):
+        return (min if a.function == "min" else max)(v for _, v in values)
+    if a.function == "last":
+        dated = [(r, v) for r, v in values if r.get(at) is not None]
+        order = sorted(dated, key=lambda p: (str(p[0].get("connection", "")), str(p[0].get("source_id", ""))))
+        return max(order, key=lambda p: str(p[0][at]))[1] if order else None
+    scale = 1000 if kind == "number" else 1
+    total = float(sum(nearest(v * scale) if scale == 1000 else v for _, v in values))
+    if a.function == "avg":
+        return total / float(scale) / len(values)
+    return total / 1000.0 if scale == 1000 else int(total)
+
+
+def _in_time(a: Aggregate, row: Row, context: Context) -> bool:
+    table = SOURCES[a.source]
+    days, newest = window(a, context.today), latest(a, context)
+    if days is None and newest is None:
+        return True
+    at = row.get(table.at)
+    if at is None:
+        return False
+    column = ENTITY[table.entity].column(table.at)
+    if column is not None and column.type == "instant":
+        low, high = instant_bounds(days, context) if days else ("", "~")
+        return low <= str(at) < high and (newest is None or str(at) <= newest[0])
+    day = date.fromisoformat(str(at))
+    return (days is None or days[0] <= day <= days[1]) and (newest is None or day <= newest[1])
+
+
+def _holds(where: Expr, row: Row, source: str, context: Context) -> bool:
+    entity = ENTITY[SOURCES[source].entity]
+
+    def ref(e: Expr) -> Any:
+        column = entity.column(e.value)
+        return stored_value(column.type if column else "text", row.get(e.value), context)
+
+    return bool(Interpreter(context.today, ref).value(where))

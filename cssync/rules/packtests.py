@@ -1,0 +1,304 @@
+"""The `tests:` block of a pack: read it, run it.
+
+`given:` states features, facts, account columns and other packs' results; what is not given is missing. `rows:` states
+small tables per source instead; they are stored, and both the compiled SQL and the interpreter must give what `then:`
+expects. A source named in `stale:` is stale; with `rows:`, one without a table is not connected.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from cssync.model import ENTITY, TABLE, Column
+from cssync.rules.catalogue import ALIASES, FACTS, OUTPUTS, SOURCES
+from cssync.rules.faults import Mark, did_you_mean
+from cssync.rules.freshness import Context, Freshness
+from cssync.rules.grammar import parse
+from cssync.rules.reader import Mapping as Block
+from cssync.rules.reader import Node, Scalar
+from cssync.rules.shape import Shape
+from cssync.rules.tree import Expr, Pack, PackTest, RuleSet, Type
+
+Find = Callable[[str, Mark], Expr | None]
+
+
+@dataclass(frozen=True, slots=True)
+class TestReport:
+    """How one test went; `differences` are (what, expected, found by whom)."""
+
+    pack: str
+    name: str
+    place: str
+    differences: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything was as expected."""
+        return not self.differences
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_tests(node: Node | None, pack: Pack, shape: Shape, find: Find) -> tuple[PackTest, ...]:
+    """Read a pack's tests; faults are noted and the test is left out."""
+    reader = _Reader(pack, shape, find)
+    return tuple(t for n in shape.items(node, "`tests`") if (t := reader.test(n)))
+
+
+class _Reader:
+    def __init__(self, pack: Pack, shape: Shape, find: Find) -> None:
+        self.pack = pack
+        self.shape = shape
+        self.faults = shape.faults
+        self.find = find
+
+    def test(self, node: Node) -> PackTest | None:
+        known = ("name", "as_of", "given", "rows", "stale", "then")
+        block = self.shape.block(node, "a test", known, ("name", "as_of", "then"))
+        if block is None:
+            return None
+        name = self.shape.scalar(block.get("name"), "`name`")
+        as_of = self.shape.scalar(block.get("as_of"), "`as_of`")
+        stale = tuple(s.text for s in self.shape.words(block.get("stale"), "`stale`") if self.source(s))
+        then = self.then(block.get("then"))
+        if name is None or as_of is None or then is None or self.value(as_of, "date") is None:
+            return None
+        rows = self.rows(block.get("rows")) if block.get("rows") is not None else None
+        return PackTest(name.text, as_of.text, self.given(block.get("given")), rows, stale, then, block.mark)
+
+    def source(self, word: Scalar) -> bool:
+        if word.text in SOURCES:
+            return True
+        self.faults.add(word.mark, f"there is no source {word.text!r}{did_you_mean(word.text, SOURCES)}")
+        return False
+
+    def given(self, node: Node | None) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        block = self.shape.mapping(node, "`given`")
+        for key, value in block.entries if block else ():
+            scalar = self.shape.scalar(value, f"the value of {key.text}")
+            ref = self.find(key.text, key.mark)
+            if ref is None:
+                self.faults.add(key.mark, f"there is no feature or column {key.text!r}")
+            elif scalar is not None:
+                found[key.text] = self.value(scalar, ref.type)
+        return found
+
+    def rows(self, node: Node | None) -> dict[str, tuple[Mapping[str, Any], ...]]:
+        found: dict[str, tuple[Mapping[str, Any], ...]] = {}
+        block = self.shape.mapping(node, "`rows`")
+        for key, value in block.entries if block else ():
+            if self.source(key):
+                items = self.shape.items(value, f"the rows of {key.text}")
+                found[key.text] = tuple(self.row(key.text, item) for item in items)
+        return found
+
+    def row(self, source: str, node: Node) -> dict[str, Any]:
+        entity = ENTITY[SOURCES[source].entity]
+        found: dict[str, Any] = {}
+        block = self.shape.mapping(node, "a row")
+        for key, value in block.entries if block else ():
+            column = entity.column(ALIASES.get((source, key.text), key.text))
+            scalar = self.shape.scalar(value, f"the value of {key.text}")
+            if column is None:
+                hint = did_you_mean(key.text, [c.name for c in entity.columns])
+                self.faults.add(key.mark, f"{source} has no column {key.text!r}{hint}")
+            elif scalar is not None:
+                found[column.name] = self.stored(scalar, column)
+        return found
+
+    def stored(self, scalar: Scalar, column: Column) -> Any:
+        if column.type == "instant":
+            text = scalar.text if "T" in scalar.text else f"{scalar.text}T12:00:00Z"
+            try:
+                datetime.fromisoformat(text.replace("Z", "+00:00"))
+            except ValueError:
+                self.faults.add(scalar.mark, "an instant is a date, or 2026-11-20T09:30:00Z")
+            return text
+        kinds: dict[str, Type] = {"integer": "integer", "money": "integer", "real": "number", "bool": "bool", "date": "date"}
+        value = self.value(scalar, kinds.get(column.type, "text"))
+        if column.values and value not in (None, *column.values):
+            self.faults.add(scalar.mark, f"{column.name} is never {value!r}{did_you_mean(str(value), column.values)}")
+        if isinstance(value, date):
+            return value.isoformat()
+        return int(value) if isinstance(value, bool) else value
+
+    def then(self, node: Node | None) -> dict[str, Any] | None:
+        block = self.shape.mapping(node, "`then`")
+        if block is None:
+            return None
+        types: dict[str, Type] = {}
+        lists = {"signals": {s.name for s in self.pack.signals}, "tasks": {t.name for t in self.pack.tasks}}
+        if self.pack.score:
+            types |= {n: OUTPUTS[n][0] for n in ("score", "band", "coverage")} | {"raw_score": "integer"}
+            types |= {m.name: "integer" for m in self.pack.score.measures}
+        types |= {f"due {t.name}": "date" for t in self.pack.tasks} | {f"priority {t.name}": "text" for t in self.pack.tasks}
+        types |= {r.name: r.type for r in self.pack.results}
+        found: dict[str, Any] = {}
+        for key, value in block.entries:
+            if key.text in lists:
+                words = self.shape.words(value, f"`{key.text}`")
+                for word in words:
+                    if word.text not in lists[key.text]:
+                        hint = did_you_mean(word.text, lists[key.text])
+                        self.faults.add(word.mark, f"pack {self.pack.name} has no {key.text[:-1]} {word.text!r}{hint}")
+                found[key.text] = sorted(w.text for w in words)
+                continue
+            kind = types.get(key.text)
+            ref = None if kind else self.find(key.text, key.mark)
+            scalar = self.shape.scalar(value, f"`{key.text}`")
+            if kind is None and (ref is None or ref.op != "feature"):
+                hint = did_you_mean(key.text, [*types, *lists])
+                self.faults.add(key.mark, f"pack {self.pack.name} has no output {key.text!r}{hint}")
+            elif scalar is not None:
+                found[key.text] = self.value(scalar, kind or (ref.type if ref else "text"))
+        return found
+
+    def value(self, scalar: Scalar, kind: Type) -> Any:
+        """Return a scalar as a value of a type; `null` is missing."""
+        if scalar.text in ("null", "") and not scalar.inset:
+            return None
+        if kind == "text":
+            return scalar.text
+        syntax = parse(scalar, self.faults)
+        if syntax is None:
+            return None
+        sign = -1 if syntax.op == "negative" else 1
+        literal = syntax.args[0] if syntax.op == "negative" else syntax
+        op = {"integer": "number", "money": "number"}.get(kind, kind)
+        if literal.op != op or (kind in ("integer", "money") and not isinstance(literal.value, int)):
+            self.faults.add(scalar.mark, f"{scalar.text[:40]!r} is not a value of type {kind}")
+            return None
+        return sign * literal.value if op == "number" else literal.value
+
+
+# --- running ----------------------------------------------------------------------------------------------------------
+
+
+def run_tests(rules: RuleSet) -> Iterator[TestReport]:
+    """Run every test of every pack, in order."""
+    for pack in rules.packs:
+        for test in pack.tests:
+            yield TestReport(pack.name, test.name, str(test.mark), tuple(_differences(pack, rules, test)))
+
+
+def context_of(test: PackTest) -> Context:
+    """Noon UTC of the test's day; every source is fresh but the stale ones, with rows only those that have a table."""
+    as_of = datetime.combine(date.fromisoformat(test.as_of), datetime.min.time(), UTC) + timedelta(hours=12)
+    named = SOURCES if test.rows is None else {s: SOURCES[s] for s in (*test.rows, *test.stale)}
+    old = as_of - timedelta(days=10)
+    return Context(
+        as_of,
+        fresh={t.entity: Freshness("stale", old) if s in test.stale else Freshness("ok", as_of) for s, t in named.items()},
+    )
+
+
+def _differences(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
+    from cssync.rules.interpreter import judge
+
+    context = context_of(test)
+    columns = {c.name for c in TABLE["account"].columns}
+    account = {"uid": "A", "name": "A", **{k: v for k, v in test.given.items() if k in columns}}
+    results = {k: v for k, v in test.given.items() if "." in k}
+    given = {k: v for k, v in test.given.items() if k not in columns and "." not in k}
+    if test.rows is None:
+        stale = {SOURCES[s].entity for s in test.stale}
+        absent = {n: None for n in (*rules.features, *FACTS) if n not in given and not _formula(rules, n)}
+        kept = {n: v for n, v in given.items() if not (_entities(n, rules) & stale)}
+        known = {**{n: v for n, v in absent.items() if not (_entities(n, rules) & stale)}, **kept}
+        yield from _compare(test, _found(judge(pack, rules.features, context, account, given=known, results=results)), "")
+        return
+    stored = _in_sqlite(pack, rules, context, test, account, results)
+    yield from _compare(test, stored, " (SQL)")
+    facts = {n: stored["features"][n] for n in stored["features"] if n in FACTS}
+    outcome = judge(pack, rules.features, context, account, rows=test.rows, given={**facts, **given}, results=results)
+    yield from _compare(test, _found(outcome), " (interpreter)")
+
+
+def _formula(rules: RuleSet, name: str) -> bool:
+    return name in rules.features and isinstance(rules.features[name].definition, Expr)
+
+
+def _entities(name: str, rules: RuleSet) -> set[str]:
+    from cssync.rules.compiler import entities_of
+
+    return entities_of([name], rules.features)
+
+
+def _found(outcome: Any) -> dict[str, Any]:
+    return {
+        **outcome.results,
+        **outcome.measures,
+        "features": outcome.features,
+        "score": outcome.score,
+        "raw_score": outcome.raw_score,
+        "band": outcome.band,
+        "coverage": outcome.coverage,
+        "signals": sorted(n for n, true in outcome.signals.items() if true),
+        "tasks": sorted(n for n, true in outcome.tasks.items() if true),
+        **{f"due {n}": due for n, due in outcome.due.items()},
+        **{f"priority {n}": p for n, p in outcome.priority.items()},
+    }
+
+
+def _in_sqlite(
+    pack: Pack, rules: RuleSet, context: Context, test: PackTest, account: dict[str, Any], results: dict[str, Any]
+) -> dict[str, Any]:
+    import json
+
+    from cssync.rules.compiler import compile_pack
+    from cssync.rules.statement import outcome_of
+    from cssync.store.schema import entity_ddl, table_ddl
+
+    conn = sqlite3.connect(":memory:")
+    conn.row_factory = sqlite3.Row
+    try:
+        for statement in table_ddl(TABLE["account"]) + table_ddl(TABLE["result"]) + table_ddl(TABLE["history"]):
+            conn.execute(statement)
+        for table in SOURCES.values():
+            for statement in entity_ddl(ENTITY[table.entity]):
+                conn.execute(statement)
+        _insert(conn, "account", account)
+        for name, value in results.items():
+            row = {"account_uid": "A", "name": name, "value": json.dumps(value), "state": "ok"}
+            _insert(conn, "result", row)
+        for source, found in (test.rows or {}).items():
+            for n, row in enumerate(found):
+                known = {"connection": "test", "source_id": f"{n:04}", "synced_at": "2026-01-01T00:00:00Z", "account_uid": "A"}
+                _insert(conn, SOURCES[source].entity, {**known, **row})
+        statement = compile_pack(pack, rules.features, context)
+        found_rows = conn.execute(statement.sql).fetchall()
+        if not found_rows:
+            return {"features": {}}
+        return _found(outcome_of(pack, statement, found_rows[0]))
+    finally:
+        conn.close()
+
+
+def _insert(conn: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
+    values = [v.isoformat() if isinstance(v, date) else v for v in row.values()]
+    columns = ", ".join(f'"{c}"' for c in row)
+    conn.execute(f'INSERT INTO "{table}" ({columns}) VALUES ({", ".join("?" * len(row))})', values)
+
+
+def _compare(test: PackTest, found: Mapping[str, Any], by: str) -> Iterator[str]:
+    features = found.get("features", {})
+    for name, wanted in test.then.items():
+        value = found[name] if name in found else features.get(name)
+        same = abs(value - wanted) < 5e-4 if isinstance(value, float) and isinstance(wanted, int | float) else value == wanted
+        if not same:
+            yield f"{name}: expected {_shown(wanted)}, found {_shown(value)}{by}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(value) + "]"
+    return "null" if value is None else str(value)
+
+
+__all__ = ["Block", "TestReport", "context_of", "read_tests", "run_tests"]

@@ -1,0 +1,46 @@
+"""A row of a compiled statement -> the Outcome it stands for."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import date
+from typing import Any
+
+from cssync.rules.compiler import Statement
+from cssync.rules.interpreter import Outcome
+from cssync.rules.tree import Pack, Type
+
+
+def typed_value(raw: Any, kind: Type) -> Any:
+    """Return a value of the statement as the interpreter would: dates as date, conditions as bool."""
+    if raw is None:
+        return None
+    if kind == "date":
+        return date.fromisoformat(raw)
+    return bool(raw) if kind == "bool" else raw
+
+
+def _condition(raw: Any) -> bool | None:
+    return None if raw is None else bool(raw)
+
+
+def outcome_of(pack: Pack, statement: Statement, row: sqlite3.Row) -> Outcome:
+    """Read one row of the statement."""
+    found = Outcome(features={n: typed_value(row[f"f_{n}"], kind) for n, kind in statement.features.items()})
+    if pack.score:
+        found.measures = {m.name: row[f"m_{m.name}"] for m in pack.score.measures}
+        found.applies = {
+            m.name: bool(row[f"x_{m.name}"]) and not (m.missing == "ignore" and row[f"m_{m.name}"] is None)
+            for m in pack.score.measures
+        }
+        found.raw_score, found.score = row["raw_score"], row["score"]
+        found.coverage, found.band = row["coverage"], row["band"]
+        found.caps = [_condition(row[f"k_{n}"]) for n in range(len(pack.score.caps))]
+    found.results = {r.name: typed_value(row[f"o_{r.name}"], r.type) for r in pack.results}
+    found.signals = {s.name: _condition(row[f"s_{n}"]) for n, s in enumerate(pack.signals)}
+    for n, task in enumerate(pack.tasks):
+        found.tasks[task.name] = _condition(row[f"t_{n}"])
+        found.done[task.name] = _condition(row[f"t_{n}_done"])
+        found.due[task.name] = typed_value(row[f"t_{n}_due"], "date")
+        found.priority[task.name] = row[f"t_{n}_priority"]
+    return found

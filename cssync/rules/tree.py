@@ -1,0 +1,314 @@
+"""The typed tree: what packs become once every name, type and known value has been checked.
+
+Compiler, interpreter, explanation and tests all walk these values; nothing else is known about a pack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cssync.rules.faults import Mark
+
+Type = Literal["bool", "integer", "number", "money", "date", "text"]
+Texts = Mapping[str, "Template"]
+"""Locale -> template. Every text has `en`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expr:
+    """A typed expression.
+
+    op: an operator, a function, a literal (number, text, date, bool) or a reference: `feature` (an aggregate, a formula
+    or a built-in fact), `account` (a column of account), `column` (of the row a `where` looks at), `result` (of
+    another pack, or score, band and coverage of the own one). value: the literal or the name. values: the known
+    values of an enumeration.
+    """
+
+    op: str
+    type: Type
+    args: tuple[Expr, ...] = ()
+    value: Any = None
+    values: tuple[str, ...] = field(default=(), compare=False)
+
+    def walk(self) -> Iterator[Expr]:
+        """Yield this node and all below it."""
+        yield self
+        for arg in self.args:
+            yield from arg.walk()
+
+    def names(self, op: str) -> set[str]:
+        """Names referred to by nodes of that op."""
+        return {e.value for e in self.walk() if e.op == op}
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text with places: str parts and (name, type, format) places; `format` is "" or `percent`."""
+
+    parts: tuple[str | Place, ...]
+
+    @property
+    def names(self) -> set[str]:
+        """Names of the features and account columns it shows."""
+        return {p.name for p in self.parts if isinstance(p, Place)}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value goes in a text."""
+
+    name: str
+    type: Type
+    format: str = ""
+    kind: Literal["feature", "account", "result"] = "feature"
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """A feature over the rows of a source.
+
+    column: what is aggregated, None for count. where: condition on a row. within, ending: days; the window is the
+    `within` calendar days (business time zone) that end `ending` days before today, today included when 0.
+    older_hours: only rows whose time lies at least so many hours before as_of. at_least: fewer rows give missing.
+    """
+
+    function: Literal["count", "sum", "avg", "min", "max", "last"]
+    source: str
+    column: Expr | None = None
+    where: Expr | None = None
+    within: int | None = None
+    ending: int = 0
+    older_hours: int | None = None
+    at_least: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A named fact: an aggregate, or a formula over other features."""
+
+    name: str
+    type: Type
+    definition: Aggregate | Expr
+    pack: str
+    mark: Mark = field(compare=False, repr=False)
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Straight lines between (x, score) points, flat outside them; x ascending."""
+
+    of: Expr
+    points: tuple[tuple[float, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The first line whose condition is true gives its value; a last line without condition always does."""
+
+    lines: tuple[tuple[Expr, Expr | None], ...]
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A judgement of 0..100. applies: where it is false the measure counts on neither side. missing: `unknown` lowers
+    the coverage, `ignore` leaves both sides."""
+
+    name: str
+    weight: int
+    rule: Curve | Lines
+    missing: Literal["unknown", "ignore"]
+    applies: Expr | None
+    label: Texts
+    because: Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """An upper limit of the score while a condition is true."""
+
+    at_most: int
+    when: Expr
+    because: Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """coverage: percent of the applicable weight that must be known. bands: (name, lower bound), highest first."""
+
+    measures: tuple[Measure, ...]
+    coverage: int
+    caps: tuple[Cap, ...]
+    bands: tuple[tuple[str, int], ...]
+
+    @property
+    def exprs(self) -> Iterator[Expr]:
+        """Every expression the score rests on."""
+        for measure in self.measures:
+            yield from measure_exprs(measure)
+        yield from (c.when for c in self.caps)
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something true of an account while `when` is."""
+
+    name: str
+    when: Expr
+    because: Texts
+    label: Texts
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRule:
+    """Something to do. once_per: what makes an occurrence. due: the wanted day, moved to a business day before it."""
+
+    name: str
+    when: Expr
+    once_per: Literal["renewal_event", "month", "quarter", "year", "episode"]
+    title: Texts
+    body: Texts
+    due: Expr
+    owner: Literal["csm", "owner"]
+    priority: Lines
+    done_when: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A further named output of a pack."""
+
+    name: str
+    type: Type
+    rule: Expr | Lines
+    options: tuple[str, ...]
+    label: str
+    describe: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackTest:
+    """A case that must hold. given: feature -> value. rows: source -> rows. then: what is expected, by name."""
+
+    name: str
+    as_of: str
+    given: Mapping[str, Any]
+    rows: Mapping[str, tuple[Mapping[str, Any], ...]] | None
+    stale: tuple[str, ...]
+    then: Mapping[str, Any]
+    mark: Mark = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """One rule file, checked. `hash` identifies what it computes: it changes with any feature it uses, too."""
+
+    name: str
+    version: int
+    file: str
+    accounts: Expr | None
+    max_age: Mapping[str, int]
+    features: Mapping[str, Feature]
+    score: Score | None
+    results: tuple[Result, ...]
+    signals: tuple[Signal, ...]
+    signal_list: str
+    tasks: tuple[TaskRule, ...]
+    tests: tuple[PackTest, ...]
+    hash: str = ""
+
+    @property
+    def exprs(self) -> Iterator[Expr]:
+        """Every expression outside the features, those of the accounts filter included."""
+        if self.accounts is not None:
+            yield self.accounts
+        if self.score is not None:
+            yield from self.score.exprs
+        for result in self.results:
+            yield from rule_exprs(result.rule)
+        for signal in self.signals:
+            yield signal.when
+        for task in self.tasks:
+            yield from (task.when, task.due)
+            yield from rule_exprs(task.priority)
+            if task.done_when is not None:
+                yield task.done_when
+
+    @property
+    def texts(self) -> Iterator[Template]:
+        """Every text."""
+        measures = self.score.measures if self.score else ()
+        caps = self.score.caps if self.score else ()
+        for texts in (
+            *(m.because for m in measures),
+            *(c.because for c in caps),
+            *(s.because for s in self.signals),
+            *(t.title for t in self.tasks),
+            *(t.body for t in self.tasks),
+        ):
+            yield from texts.values()
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """Packs in the order they run: one that reads another's results comes after it."""
+
+    packs: tuple[Pack, ...]
+    features: Mapping[str, Feature] = field(default_factory=dict)
+
+    def pack(self, name: str) -> Pack | None:
+        """Return the pack of that name."""
+        return next((p for p in self.packs if p.name == name), None)
+
+
+def rule_exprs(rule: Expr | Lines | Curve) -> Iterator[Expr]:
+    """Expressions of a rule, whatever its form."""
+    if isinstance(rule, Expr):
+        yield rule
+    elif isinstance(rule, Curve):
+        yield rule.of
+    else:
+        for value, condition in rule.lines:
+            yield value
+            if condition is not None:
+                yield condition
+
+
+def measure_exprs(measure: Measure) -> Iterator[Expr]:
+    """Expressions a measure rests on, those it needs to apply included."""
+    yield from rule_exprs(measure.rule)
+    if measure.applies is not None:
+        yield measure.applies
+
+
+def used_names(pack: Pack) -> set[str]:
+    """Features and facts a pack's rules and texts refer to, directly."""
+    found = {name for e in pack.exprs for name in e.names("feature")} | set(pack.features)
+    for measure in pack.score.measures if pack.score else ():
+        if isinstance(measure.rule, Lines):
+            found |= set(measure.rule.needs)
+    places = (p for t in pack.texts for p in t.parts if isinstance(p, Place))
+    return found | {p.name for p in places if p.kind == "feature"}
+
+
+def closure(names: Iterable[str], features: Mapping[str, Feature]) -> set[str]:
+    """Those names and every feature or fact they rest on."""
+    found: set[str] = set()
+    todo = list(names)
+    while todo:
+        name = todo.pop()
+        if name in found:
+            continue
+        found.add(name)
+        feature = features.get(name)
+        if feature is not None and isinstance(feature.definition, Expr):
+            todo.extend(feature.definition.names("feature"))
+    return found
+
+
+def used_features(pack: Pack, features: Mapping[str, Feature]) -> tuple[str, ...]:
+    """Names of the declared features a pack computes, sorted: its own and all that its rules rest on."""
+    return tuple(sorted(n for n in closure(used_names(pack), features) if n in features))
