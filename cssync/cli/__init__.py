@@ -78,6 +78,7 @@ class Root(Group):
 
 
 @click.command(
+    "cssync",
     cls=Root,
     table={name: (where, short) for entries in COMMANDS.values() for name, where, short in entries},
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -63,7 +63,14 @@ def _trace(error: Exception) -> str:
     return "".join(traceback.format_exception(error)).rstrip()
 
 
-def _write(text: str) -> None:
-    """Write to stderr with every secret known to this process blotted out."""
+def redacted(text: str) -> str:
+    """Return the text with every secret known to this process blotted out.
+
+    Where nobody has loaded the module that knows them, there are none.
+    """
     redaction = sys.modules.get("cssync.http.redaction")
-    click.echo(redaction.redact(text) if redaction else text, err=True)
+    return str(redaction.redact(text)) if redaction else text
+
+
+def _write(text: str) -> None:
+    click.echo(redacted(text), err=True)

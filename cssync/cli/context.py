@@ -95,7 +95,9 @@ def shared(function: Function) -> Function:
     def command(*args: Any, config: Path | None, json: bool, verbose: int, **kwargs: Any) -> Any:
         outer = click.get_current_context().find_root().obj or Call()
         call = Call(config or outer.config, json or outer.json, max(verbose, outer.verbose))
-        _log(call.verbose)
+        from cssync.cli.logs import start
+
+        start(call.verbose)
         return function(call, *args, **kwargs)
 
     return _options(command)  # type: ignore[return-value]
@@ -183,12 +185,3 @@ def plain(text: str) -> str:
     from cssync.views.terminal import plain as cleaned
 
     return cleaned(text)
-
-
-def _log(verbose: int) -> None:
-    import logging
-
-    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s", force=True)
-    for noisy in ("httpx", "httpcore"):  # they log whole URLs
-        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,321 @@
+"""Commands at work: over HTTP against the installed connectors' sandbox vendors."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cssync.cli import main
+from cssync.cli.init import TEMPLATE
+from cssync.config.load import load_workspace
+from cssync.plugins import plugins
+from cssync.runs import hold_lease
+from cssync.sandbox.make_world import make
+from cssync.sandbox.vendors import Vendor, vendors
+from cssync.sandbox.workspace import CONNECTIONS, write_workspace
+from cssync.store import Store
+
+NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
+
+
+def invoke(*args: str) -> Result:
+    result = CliRunner().invoke(main, list(args))
+    assert "Traceback" not in result.stderr, result.stderr
+    return result
+
+
+def answer(*args: str, code: int = 0) -> Any:
+    """Run with --json and return the document."""
+    result = invoke(*args, "--json")
+    assert result.exit_code == code, result.stderr
+    document = json.loads(result.stdout)
+    assert document.pop("version") == 1
+    return document
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[Vendor, ...]]:
+    connectors = {name: plugins().connector(vendor) for name, vendor in CONNECTIONS.items()}
+    with vendors(make(12, now=NOW), connectors) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def synced(running: tuple[Vendor, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace that was pulled once; tests copy it."""
+    folder = tmp_path_factory.mktemp("synced")
+    write_workspace(folder, {v.connection: v.connector for v in running}, {v.connection: v.server.url for v in running})
+    result = CliRunner().invoke(main, ["-c", str(folder / "cssync.yaml"), "sync"])
+    assert result.exit_code == 0, result.stderr
+    return folder
+
+
+@pytest.fixture
+def here(synced: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "here"
+    shutil.copytree(synced, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def store(here: Path) -> Iterator[Store]:
+    with Store.open(here / "cssync.db") as opened:
+        yield opened
+
+
+def test_sync_tells_each_stream_and_a_second_one_reads_nothing_new(here: Path) -> None:
+    document = answer("sync")
+    names = {f"{s['connection']}.{s['stream']}" for s in document["streams"]}
+    assert {"crm.companies", "sales.accounts", "desk.tickets", "sales.Product_Usage__c"} <= names
+    assert all(s["outcome"] in ("ok", "empty") for s in document["streams"])
+    assert sum(s["new"] + s["changed"] for s in document["streams"]) == 0
+    assert document["link"]["accounts"] > 10
+    text = invoke("sync", "crm", "--stream", "companies")
+    assert text.stdout.splitlines()[0].split()[:3] == ["STREAM", "OUTCOME", "READ"]
+    assert text.stdout.count("crm.") == 1
+
+
+def test_a_sync_of_what_does_not_exist_suggests_what_does(here: Path) -> None:
+    for args, words in (
+        (("crn",), "did you mean 'crm'?"),
+        (("crm", "--stream", "companys"), "did you mean 'companies'?"),
+        (("--stream", "companies"), "--stream needs a connection"),
+    ):
+        result = invoke("sync", *args)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert words in result.stderr
+
+
+def test_a_vendor_that_is_down_stops_alone_and_the_rest_is_partial(here: Path) -> None:
+    path = here / "cssync.yaml"
+    lines = path.read_text().splitlines()
+    at = next(i for i, line in enumerate(lines) if line == "  desk:")
+    lines[at + 2] = "    base_url: http://127.0.0.1:9\n    patience: 0"
+    path.write_text("\n".join(lines))
+    result = invoke("sync")
+    assert result.exit_code == 3
+    assert ["desk.organizations", "failed"] in [line.split()[:2] for line in result.stdout.splitlines()]
+    assert result.stderr.count("desk.organizations: ") == 1
+    assert "kept: " in result.stderr
+    assert "fix: check that the host can be reached" in result.stderr
+    only = invoke("sync", "desk")
+    assert only.exit_code == 1
+
+
+def test_refused_credentials_fail_the_connection_and_appear_nowhere(here: Path) -> None:
+    canary = "canary-2f6a8d11"
+    secret = here / "secrets" / "crm-token"
+    secret.write_text(canary)
+    for args in (("sync", "crm"), ("sync", "crm", "-vv"), ("check", "crm"), ("sync", "crm", "--json")):
+        result = invoke(*args)
+        assert result.exit_code in (1, 2)
+        assert canary not in result.stdout + result.stderr
+        assert "401" in result.stdout + result.stderr
+    assert canary.encode() not in (here / "cssync.db").read_bytes()
+
+
+def test_while_another_run_is_at_work_writers_leave_with_5_and_readers_read(here: Path, store: Store) -> None:
+    with hold_lease(store, owner="other"):
+        result = invoke("sync")
+        assert result.exit_code == 5
+        assert "another run" in result.stderr
+        assert "other" in answer("status")["lease"]
+        assert answer("accounts")["total"] > 10
+    assert answer("status")["lease"] is None
+
+
+def test_status_shows_runs_streams_and_counts(here: Path) -> None:
+    document = answer("status")
+    assert document["workspace"] == "demo"
+    assert [r["command"] for r in document["runs"]] == ["sync"]
+    assert document["runs"][0]["outcome"] == "ok"
+    companies = next(s for s in document["streams"] if s["stream"] == "companies")
+    assert companies["outcome"] == "ok"
+    assert companies["has_cursor"]
+    assert document["quarantine"] == 0
+    assert "crm.companies" in invoke("status").stdout
+
+
+def test_status_before_the_first_sync_says_what_to_do(here: Path) -> None:
+    for file in here.glob("cssync.db*"):
+        file.unlink()
+    result = invoke("status")
+    assert result.exit_code == 2
+    assert "there is no store" in result.stderr
+    assert "cssync sync" in result.stderr
+    assert not (here / "cssync.db").exists()
+
+
+@pytest.mark.parametrize("command", [("status",), ("accounts",), ("sync",), ("link", "list"), ("quarantine", "retry")])
+def test_the_store_of_another_workspace_is_refused_and_left_alone(here: Path, command: tuple[str, ...]) -> None:
+    path = here / "cssync.yaml"
+    path.write_text(path.read_text().replace("workspace: demo", "workspace: other"))
+    before = (here / "cssync.db").read_bytes()
+    result = invoke(*command)
+    assert result.exit_code == 2
+    assert "belongs to workspace 'demo', not to 'other'" in result.stderr
+    assert (here / "cssync.db").read_bytes() == before
+
+
+def test_a_store_of_a_newer_schema_is_refused(here: Path, store: Store) -> None:
+    store.db.conn.execute(
+        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) SELECT migration_set, 'm9999', applied_at "
+        "FROM _sqlite_migrations LIMIT 1"
+    )
+    result = invoke("status")
+    assert result.exit_code == 2
+    assert "made by a newer cssync" in result.stderr
+
+
+def test_a_file_that_is_no_store_is_refused(here: Path) -> None:
+    for file in here.glob("cssync.db*"):
+        file.unlink()
+    (here / "cssync.db").write_text("not a database, " * 100)
+    result = invoke("status")
+    assert result.exit_code == 2
+    assert "is not a cssync store" in result.stderr
+
+
+def test_check_asks_everybody_and_says_what_is_missing(here: Path) -> None:
+    result = invoke("check", "--json")
+    parts = {part["part"]: part for part in json.loads(result.stdout)["parts"]}
+    assert list(parts) == ["crm", "sales", "desk", "store", "rules", "limits"]
+    assert parts["crm"]["organisation"]["kind"] in ("production", "sandbox")
+    wrong = [f for f in parts["crm"]["findings"] if f["level"] == "error"]
+    assert result.exit_code == 1
+    assert any("cs_health_score" in f["subject"] for f in wrong)
+    assert all(f["fix"] for f in wrong)
+    assert any(f["subject"] == "start" and "everything" in f["message"] for f in parts["limits"]["findings"])
+
+
+def test_check_is_content_once_the_fields_exist(here: Path, running: tuple[Vendor, ...]) -> None:
+    assert invoke("provision").exit_code == 0
+    result = invoke("check")
+    assert result.exit_code == 0, result.stdout
+    assert result.stdout.splitlines()[-1] == "ready"
+
+
+def test_check_names_results_that_no_rule_gives(here: Path) -> None:
+    path = here / "cssync.yaml"
+    path.write_text(path.read_text().replace("health.score", "health.scor", 1))
+    rules = next(p for p in answer("check", code=1)["parts"] if p["part"] == "rules")
+    (wrong,) = [f for f in rules["findings"] if f["level"] == "error"]
+    assert "did you mean 'health.score'?" in wrong["message"]
+
+
+def test_check_changes_nothing_and_creates_no_store(here: Path) -> None:
+    for file in here.glob("cssync.db*"):
+        file.unlink()
+    store = next(p for p in json.loads(invoke("check", "--json").stdout)["parts"] if p["part"] == "store")
+    assert store["findings"][0]["message"] == "will be created by the first run"
+    assert not (here / "cssync.db").exists()
+
+
+def test_check_sees_another_organisation_behind_the_credentials(here: Path, store: Store) -> None:
+    with store.transaction() as conn:
+        conn.execute("UPDATE binding SET org_id = 'elsewhere' WHERE connection = 'crm'")
+    crm = next(p for p in answer("check", "crm", code=1)["parts"])
+    assert any(f["subject"] == "organisation" and "elsewhere" in f["message"] for f in crm["findings"])
+    assert invoke("sync").exit_code == 2
+
+
+def test_fields_lists_what_the_vendor_has_and_what_is_mapped(here: Path) -> None:
+    fields = {f["name"]: f for f in answer("fields", "sales", "contracts")["fields"]}
+    assert fields["Seats__c"]["mapped_to"] == "contract_line.quantity"
+    assert fields["Seats__c"]["custom"]
+    assert answer("fields", "crm")["stream"] == "companies"
+    assert "did you mean 'contracts'?" in invoke("fields", "sales", "contrats").stderr
+
+
+def test_accounts_lists_every_account_and_narrows_down(here: Path) -> None:
+    document = answer("accounts", "--limit", "3")
+    assert len(document["accounts"]) == 3
+    assert document["total"] > 10
+    assert invoke("accounts", "--band", "green").stdout.endswith(f"0 of {document['total']} accounts\n")
+
+
+def test_a_person_parts_and_joins_records(here: Path) -> None:
+    links = answer("link", "list")["links"]
+    desk = next(
+        x for x in links
+        if x["connection"] == "desk" and sum(y["account"] == x["account"] for y in links) > 1
+    )  # fmt: skip
+    record = f"desk:{desk['source_id']}"
+    parted = answer("link", "reject", record, desk["account"])
+    assert parted["changed"]
+    assert parted["links"][0]["account"] != desk["account"]
+    assert not answer("link", "reject", record, desk["account"])["changed"]
+    invoke("sync")
+    assert record not in invoke("link", "list", desk["account"]).stdout
+    joined = answer("link", "accept", record, desk["account"])
+    assert [(x["account"], x["method"]) for x in joined["links"]] == [(desk["account"], "manual")]
+    invoke("sync")
+    assert record in invoke("link", "list", desk["account"]).stdout
+
+
+def test_a_decision_about_an_unknown_record_is_refused(here: Path) -> None:
+    result = invoke("link", "accept", "desk:0", "acc-0")
+    assert result.exit_code == 2
+    assert "there is no company record 'desk:0'" in result.stderr
+
+
+def test_quarantined_records_are_listed_retried_and_dropped(here: Path, store: Store) -> None:
+    good = {"id": "77", "properties": {"name": "Mended", "hs_lastmodifieddate": "2026-11-01T00:00:00Z"}}
+    with store.transaction() as conn:
+        for source_id, raw in (("77", good), ("78", {"properties": {}}), ("79", good)):
+            conn.execute(
+                "INSERT INTO quarantine VALUES ('crm', 'companies', ?, 'domain', 'not text', ?, ?, ?)",
+                (source_id, json.dumps(raw), *["2026-11-20T00:00:00Z"] * 2),
+            )
+    listed = answer("quarantine", "list", "crm", "--stream", "companies")["quarantine"]
+    assert {r["source_id"] for r in listed} == {"77", "78", "79"}
+    assert next(r for r in listed if r["source_id"] == "77")["raw"] == good
+    assert "crm.companies:77" in invoke("quarantine", "list").stdout
+    done = answer("quarantine", "retry", "crm", "--id", "77")
+    assert (done["stored"], done["kept"]) == (1, 0)
+    assert store.query("SELECT name FROM account_source WHERE source_id = '77'")[0]["name"] == "Mended"
+    assert answer("quarantine", "retry", "crm", "--id", "78", code=3)["kept"] == 1
+    assert invoke("quarantine", "drop").exit_code == 2
+    assert answer("quarantine", "drop", "--all") == {"dropped": 2}
+    assert answer("quarantine", "list") == {"quarantine": []}
+
+
+def test_init_writes_a_file_that_loads_and_never_overwrites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert invoke("init").exit_code == 0
+    assert (tmp_path / "cssync.yaml").read_text() == TEMPLATE
+    workspace = load_workspace(Path("cssync.yaml"), secrets=False)
+    assert list(workspace.connections) == ["crm"]
+    again = invoke("init")
+    assert again.exit_code == 2
+    assert "exists already" in again.stderr
+    other = [line.replace("  # ", "  ", 1).replace("# ", "", 1) if line.startswith(("  # ", "# f", "# m", "#   "))
+             else line for line in TEMPLATE.splitlines()]  # fmt: skip
+    Path("all.yaml").write_text("\n".join(other))
+    everything = load_workspace(Path("all.yaml"), secrets=False)
+    assert list(everything.connections) == ["crm", "sales", "desk"]
+    assert everything.masters == {"account.name": "crm", "contract": "crm"}
+
+
+def test_plugins_lists_ours(here: Path) -> None:
+    found = {p["name"]: p for p in answer("plugins")["plugins"]}
+    assert {"hubspot", "salesforce", "zendesk", "rules"} <= set(found)
+    assert not any(p["error"] for p in found.values())
+
+
+def test_missing_credentials_do_not_stop_commands_that_call_nobody(here: Path) -> None:
+    shutil.rmtree(here / "secrets")
+    for command in (("status",), ("accounts",), ("link", "list"), ("quarantine", "list")):
+        assert invoke(*command).exit_code == 0
+    result = invoke("sync")
+    assert result.exit_code == 2
+    assert result.stderr.count("No such file or directory") == 4
+    assert "cssync.yaml:" in result.stderr
