@@ -360,7 +360,7 @@ class SandboxHubSpot:
         wrong = next((w for given in inputs if (w := self._bad_definition(kind, given))), None)
         if wrong:
             return refusal(*wrong)
-        return self._batch([self._define(kind, given) for given in inputs], status=201)
+        return self._batch([self._define(kind, given) for given in inputs])
 
     @_route("PATCH /crm/properties/{v}/{kind}/{name}")
     def change_property(self, request: SandboxRequest, kind: str, name: str) -> SandboxAnswer:

@@ -7,10 +7,10 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from cssync.sandbox.world import Company, World, record_id
+from cssync.sandbox.world import Company, Request, World, record_id
 from cssync_hubspot.sandbox.definitions import (
     DEFAULT_TYPE,
     KIND_OF,
@@ -245,8 +245,8 @@ class Portal:
             self._tickets(company, own_id, people)
 
     def _tickets(self, company: Company, own_id: str, people: Mapping[str, str]) -> None:
-        """Only companies that the help desk does not know have their requests here."""
-        for request in company.requests:
+        """Companies that the help desk does not know have their requests here: a few each."""
+        for request in company.requests or _few_requests(company, self.world.now):
             ticket_id = record_id("hubspot", "ticket", request.key)
             replied = request.first_reply_minutes
             opened = request.opened.timestamp()
@@ -287,6 +287,16 @@ class Portal:
             if "hubspot" in company.names:
                 for day, value in company.usage:
                     yield company, day, value
+
+
+def _few_requests(company: Company, now: datetime) -> Iterator[Request]:
+    """Two requests of a company's first contact: an old one, answered, and a new one."""
+    for n, person in enumerate((*company.people[:1], *company.people[:1])):
+        opened = (now - timedelta(days=40 - 38 * n, hours=3)).replace(microsecond=0)
+        solved = None if n else opened + timedelta(hours=20)
+        subject = "契約内容の確認" if company.locale == "ja-JP" else "Question about our contract"
+        status = "open" if n else "closed"
+        yield Request(f"{company.key}/h{n}", person.key, subject, "normal", status, opened, solved, 45 + 30 * n)
 
 
 def link_name(start: str, end: str, number: int) -> str:
