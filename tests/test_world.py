@@ -116,6 +116,13 @@ def test_usage_is_one_value_a_day_up_to_yesterday_and_never_above_the_seats(worl
             assert all(0 <= users <= company.terms[-1].seats for _, users in company.usage)
 
 
+def test_the_full_use_nearly_all_seats_for_two_months(world: World) -> None:
+    for company in told(world, "full"):
+        seats = company.terms[-1].seats
+        for weeks in (company.usage[-28:], company.usage[-56:-28]):
+            assert max(users for _, users in weeks) >= 0.9 * seats
+
+
 def test_growers_grow_decliners_decline_and_the_steady_do_neither(world: World) -> None:
     assert all(growth(c) >= 0.20 for c in told(world, "growing") if c.terms[-1].seats >= 20)
     assert all(utilisation(c) >= 0.85 for c in told(world, "growing") if c.terms[-1].seats >= 20)

@@ -33,7 +33,8 @@ class Story:
     months: tuple[int, int] = (8, 40)
 
 
-STEADY = Story("steady", (0.72, 0.86))
+STEADY = Story("steady", (0.70, 0.81))
+FULL = Story("full", (0.96, 0.99), tickets=0.7, happy=0.95)
 GROWING = Story("growing", (0.68, 0.73), ((80, 1.0), (35, 1.05), (20, 1.32)), tickets=0.6, happy=0.96)
 SOFTENING = Story("softening", (0.56, 0.64), ((50, 1.0), (15, 0.85)), tickets=2.4, happy=0.74)
 DECLINING = Story("declining", (0.60, 0.70), ((40, 1.0), (18, 0.55)), tickets=3.0, happy=0.62)
@@ -45,8 +46,8 @@ SELF_SERVE = Story("self_serve", (0.6, 0.7), measured=False, contract=False)
 PROSPECT = Story("prospect", (0, 0), tickets=0.0, measured=False, contract=False, paying=False)
 
 DECK = (
-    *(15 * [STEADY]), *(5 * [GROWING]), *(6 * [SOFTENING]), *(3 * [DECLINING]), SILENT, TROUBLED, NEW, UNMEASURED,
-    *(3 * [SELF_SERVE]), *(4 * [PROSPECT]),
+    *(15 * [STEADY]), *(3 * [FULL]), *(3 * [GROWING]), *(6 * [SOFTENING]), *(3 * [DECLINING]), SILENT, TROUBLED, NEW, UNMEASURED,
+    *(3 * [SELF_SERVE]), *(3 * [PROSPECT]),
 )  # fmt: skip
 """Dealt out in shuffled decks: any forty companies in a row hold every story in these proportions."""
 
