@@ -11,7 +11,7 @@ from cssync.connectors import Finding, Identity, RemoteField, Session
 from cssync.errors import ConfigError, ConnectionFault, TransientFault
 from cssync_salesforce import soql
 from cssync_salesforce.settings import API_VERSION, SalesforceSettings
-from cssync_salesforce.shape import Shape, remote_field, shape
+from cssync_salesforce.shape import OPTIONAL, Shape, remote_field, shape
 from cssync_salesforce.streams import STREAMS, object_of
 from cssync_salesforce.tasks import TASK_KEY, has_key
 
@@ -99,9 +99,8 @@ def _stream(session: Session, stream: str, mapped: Sequence[str]) -> Iterator[Fi
         return
     yield Finding(stream, "ok", f"{seen.object} can be read ({len(seen.fields)} fields)")
     declared = next((s.fields_of for s in STREAMS if s.name == stream), ())
-    optional = {"CurrencyIsoCode", "ContractId", TASK_KEY.name}
     for name in declared:
-        if seen.field(name) is None and name not in optional:
+        if seen.field(name) is None and name not in OPTIONAL:
             yield Finding(f"{stream}.{name}", "warning", "not visible: it is left out", _grant(seen, name))
     for name in mapped:
         yield _field(stream, seen, name)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cssync.connectors import Answer, Token, Vendor, Verdict
+from cssync.connectors.judging import retry_after
 from cssync.errors import ConfigError, ConnectionFault, TransientFault
 from cssync_salesforce.settings import SalesforceSettings
 
@@ -89,9 +90,9 @@ def judge(answer: Answer) -> Verdict:
             "Setup > Company Information shows who used it",
         )
     if code in RETRYABLE or status in (420, 500, 502, 503, 504):
-        return Verdict("retry", message=said)
+        return Verdict("retry", retry_after(answer), said)
     if status == 429:
-        return Verdict("wait", message=said)
+        return Verdict("wait", retry_after(answer), said)
     if status == 410:
         return Verdict("fail", message=f"the API version is retired ({said})", fix=FIXES["UNSUPPORTED_API_VERSION"])
     if status in (414, 431):

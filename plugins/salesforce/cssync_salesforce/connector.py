@@ -17,14 +17,15 @@ HOSTS = (
     r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.(?:sandbox|develop|scratch|trailblaze|patch|demo|free))?\.my\.salesforce\.com"
 )
 """My Domain hosts: production, sandboxes (`acme--uat.sandbox`), developer editions, scratch and trial orgs."""
-SANDBOX = {"client_id": "sandbox-salesforce-id", "client_secret": "sandbox-salesforce-secret"}
+CLIENT = {"client_id": "sandbox-salesforce-id", "client_secret": "sandbox-salesforce-secret"}
+SANDBOX = {"instance_url": "https://cssync-demo.my.salesforce.com", **CLIENT}
 
 
 def sandbox(world: World) -> SandboxApp:
     """Return an org in memory that holds what Salesforce would know of the world."""
     from cssync_salesforce.sandbox.org import SalesforceSandbox
 
-    return SalesforceSandbox(world, **SANDBOX)
+    return SalesforceSandbox(world, **CLIENT)
 
 
 SALESFORCE = Connector(

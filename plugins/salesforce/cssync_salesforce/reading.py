@@ -15,7 +15,7 @@ from cssync.errors import ConnectionFault
 from cssync_salesforce import soql
 from cssync_salesforce.client import errors, refusal
 from cssync_salesforce.settings import SalesforceSettings
-from cssync_salesforce.shape import Convert, Shape, shape
+from cssync_salesforce.shape import OPTIONAL, Convert, Shape, shape
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,8 @@ class _Reader:
         return found
 
     def _without(self, field: str) -> None:
-        log.warning(
+        log.log(
+            logging.INFO if field in OPTIONAL else logging.WARNING,
             "%s.%s does not exist or is hidden from the execution user (field-level security): it is not read",
             self.shape.object,
             field,
@@ -249,7 +250,7 @@ class _Reader:
                 continue
             record.pop("attributes", None)
             record["id"] = record["Id"] = key
-            record["_url"] = f"{self.settings.origin}/{key}"
+            record["_url"] = f"{self.settings.pages}/{key}"
             for name, convert in self.convert.items():
                 if name in record:
                     record[name] = convert(record[name])

@@ -49,6 +49,11 @@ class SalesforceSettings(ConnectionSettings):
         return self.base_url or self.instance_url or ""
 
     @property
+    def pages(self) -> str:
+        """Where people look at records."""
+        return self.instance_url or self.base_url or ""
+
+    @property
     def data(self) -> str:
         """Path that every data request begins with."""
         return f"/services/data/{self.api_version}"

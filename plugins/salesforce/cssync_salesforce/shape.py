@@ -25,6 +25,8 @@ TYPES = {
 """describe type -> column type of the model; everything else is text."""
 STAMPS = ("SystemModstamp", "LastModifiedDate", "CreatedDate")
 """Change stamps, best first: only the first moves with automated changes too, but some objects lack it."""
+OPTIONAL = frozenset(("CurrencyIsoCode", "ContractId", "CS_Task_Key__c"))
+"""Fields that many orgs do not have (one currency, no contracts on deals, not provisioned): no reason to warn."""
 
 Convert = Callable[[Any], Any]
 

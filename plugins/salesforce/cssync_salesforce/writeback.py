@@ -133,7 +133,9 @@ def _tasks(session: Session, changes: Sequence[Change], groups: _Groups) -> Iter
             key = soql.id18(change.source_id)
             if key is None:
                 raise ValueError("the change names no task")
-            fields = _closing(task, wording, keyed=keyed) if change.action == "close_task" else _edited(task, wording)
+            fields = {"Status": wording.closed} if change.action == "close_task" else _edited(task, wording)
+            if task.note:  # without one a description is left alone: people write into it
+                fields["Description"] = _body(task, keyed=keyed)
             record = {"attributes": {"type": "Task"}, "id": key, **fields}
             _sort(groups, _Route("PATCH", collection), _Write(change, record, key))
         except TransientFault as fault:
@@ -162,10 +164,6 @@ def _edited(task: TaskContent, wording: Wording) -> dict[str, Any]:
         **({"Priority": priority} if priority else {}),
         **({"OwnerId": owner} if owner else {}),
     }
-
-
-def _closing(task: TaskContent, wording: Wording, *, keyed: bool) -> dict[str, Any]:
-    return {"Status": wording.closed, **({"Description": _body(task, keyed=keyed)} if task.note else {})}
 
 
 def _body(task: TaskContent, *, keyed: bool) -> str:

@@ -66,9 +66,14 @@ def rows(world: World) -> Iterator[tuple[str, Row]]:
     yield "User", _user(Person("integration", "cssync Integration", "cssync@vendor-team.example"), RUNNING_USER, old)
     for person in world.staff:
         yield "User", _user(person, _id("user", person.key), old)
-    for number, company in enumerate(world.companies):
-        if "salesforce" in company.names:
-            yield from _company(company, now, now - timedelta(days=1 + number % 60, seconds=number))
+    held = [c for c in world.companies if "salesforce" in c.names]
+    for number, company in enumerate(held):
+        changed = now - timedelta(days=1 + number % 60, seconds=number)
+        yield from _company(company, now, changed)
+        if number % 20 == 6:
+            yield "Case", _case(company, changed)
+    if held:
+        yield "Task", _task(held[0], now - timedelta(days=30))
 
 
 def _user(person: Person, key: str, at: datetime) -> Row:
@@ -123,6 +128,42 @@ def _contract(term: Term, account: str, owner: str, changed: datetime, number: s
         Seat_Price__c=float(term.seat_price), Auto_Renew__c=term.auto_renew, Notice_Days__c=float(term.notice_days),
         CurrencyIsoCode=term.currency,
     )  # fmt: skip
+
+
+def _case(company: Company, changed: datetime) -> Row:
+    """An enquiry that reached the sales team; the support desk has the others."""
+    opened = changed - timedelta(days=3)
+    return {
+        **_row(_id("ticket", f"{company.key}/case"), opened, changed),
+        "CaseNumber": company.key[1:].zfill(8),
+        "AccountId": _id("account", company.key),
+        "ContactId": _id("contact", company.people[0].key) if company.people else None,
+        "Subject": "Copy of the signed order form",
+        "Status": "Closed",
+        "Priority": "Medium",
+        "Type": "Question",
+        "Reason": "Contract",
+        "IsClosed": True,
+        "IsEscalated": False,
+        "ClosedDate": stamp(changed),
+        "OwnerId": _id("user", company.owner),
+    }
+
+
+def _task(company: Company, at: datetime) -> Row:
+    """A task from the days of the trial, done long ago."""
+    return {
+        **_row(_id("task", company.key), at, at),
+        "Subject": "cssync: say hello",
+        "WhatId": _id("account", company.key),
+        "AccountId": _id("account", company.key),
+        "Status": "Completed",
+        "IsClosed": True,
+        "Priority": "Normal",
+        "ActivityDate": at.date().isoformat(),
+        "Description": "The connection works.\n\ncssync:hello",
+        "OwnerId": _id("user", company.owner),
+    }
 
 
 def _deal(deal: Deal, account: str, owner: str, changed: datetime) -> Row:
