@@ -37,16 +37,11 @@ from cssync.plugins import load, plugins
 from cssync.sandbox.make_world import make
 
 OWN_FIELD = {"salesforce": "CSSync_Contract__c"}
-EXEMPT = {
-    "hubspot": {"sandbox of stream tickets": "in the made-up world support works in Zendesk only"},
-}
 
 
 @pytest.mark.parametrize("connector", plugins().connectors.values(), ids=lambda c: c.name)
 def test_keeps_the_contract(connector: Connector) -> None:
-    assert_connector_keeps_contract(
-        connector, own_field=OWN_FIELD.get(connector.name, "cssync_contract"), exempt=EXEMPT.get(connector.name)
-    )
+    assert_connector_keeps_contract(connector, own_field=OWN_FIELD.get(connector.name, "cssync_contract"))
 
 
 def test_the_hooks_of_installed_plugins_need_no_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,22 @@ def test_no_window_holds_more_calls_than_the_vendor_allows(bucket: Bucket, pause
     for first, start in enumerate(sent):
         inside = sum(1 for at in sent[first:] if at < start + window)
         assert inside <= bucket.calls
+
+
+@given(buckets, st.integers(1, 300), gaps)
+def test_a_burst_of_its_own_adds_no_more_than_itself(bucket: Bucket, burst: int, pauses: list[float]) -> None:
+    pace = Pace.of(replace(bucket, burst=burst))
+    level, now, asked, sent = Level(), 0.0, [], []
+    for pause in pauses:
+        now += pause
+        level, wait = reserve(level, pace, now)
+        asked.append(now)
+        sent.append(now + wait)
+    assert sent[:burst] == asked[:burst]
+    window = bucket.seconds * (1 - 1e-6)
+    for first, start in enumerate(sent):
+        inside = sum(1 for at in sent[first:] if at < start + window)
+        assert inside < bucket.calls + burst
 
 
 @given(buckets)

@@ -31,8 +31,8 @@ from cssync.connectors import (
 )
 from cssync.errors import ConfigError, ConnectionFault, TransientFault, UnknownOutcome
 from cssync.http import ProcessLimiter, open_session
-from cssync.http.client import CONNECT_TRIES, TRIES
 from cssync.http.clock import ManualClock
+from cssync.http.retry import CONNECT_TRIES, TRIES
 
 BASE = "https://api.vendor.example"
 
@@ -184,6 +184,23 @@ def test_one_refusal_holds_every_session_on_the_bucket(
     assert clock.slept == []
     second.request("POST", "/search")
     assert sum(clock.slept) == pytest.approx(20)
+
+
+def test_a_refusal_without_a_bucket_of_its_own_holds_the_shared_one(
+    api: respx.MockRouter, session: Open, clock: ManualClock
+) -> None:
+    limiter = ProcessLimiter(clock)
+    opened = session(limiter, buckets=(Bucket("search", 5, 1, r"/search$"), Bucket("account", 400, 60, shared=True)))
+    api.get("/records").mock(
+        side_effect=[httpx.Response(429, headers={"Retry-After": "30"}), httpx.Response(200, json=[])]
+    )
+    opened.get("/records")
+    assert sum(clock.slept) >= 30
+    limiter.hold("crm", "account", 12)
+    api.post("/search").respond(json=[])
+    clock.slept.clear()
+    opened.request("POST", "/search")
+    assert sum(clock.slept) == pytest.approx(12)
 
 
 def test_a_stop_keeps_the_whole_connection_from_calling(

@@ -115,13 +115,18 @@ class Token:
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """A rate limit that we keep by ourselves: `calls` per `seconds` for requests matching `paths` (a regex on
-    `METHOD path`). The first bucket that matches is charged, and so is every one marked `shared`."""
+    `METHOD path`). The first bucket that matches is charged, and so is every one marked `shared`.
+
+    burst: calls that may go at once after a pause. 0 leaves it to cssync, which keeps under `calls` in every window.
+    Where the vendor's headers tell what is left (`Vendor.pause`), `burst=calls` lets short runs go without waiting.
+    """
 
     name: str
     calls: int
     seconds: float
     paths: str = ".*"
     shared: bool = False
+    burst: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,80 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import json as jsonlib
 import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-import tenacity
 from pydantic import SecretStr
 
 from cssync.connectors.contract import Answer, Bucket, Connector, Session, Token, Verdict
 from cssync.connectors.judging import BUSY, http_date, judge_by_status, retry_after
 from cssync.connectors.settings import ConnectionSettings
 from cssync.errors import ConfigError, ConnectionFault, CssyncError, TransientFault, UnknownOutcome
+from cssync.http.call import Call, call
 from cssync.http.clock import SYSTEM, Clock
 from cssync.http.guard import Guard, Origin, split
 from cssync.http.limit import Limiter, ProcessLimiter
 from cssync.http.redaction import install, redact, remember
+from cssync.http.retry import CONNECT_TRIES, TRIES, Again, persist
 from cssync.http.token import TokenSource
 from cssync.http.wire import Interrupted, Received, Wire
 
 log = logging.getLogger("cssync.http")
 
-TRIES = 6
-"""A request is sent at most so often, and one renewal of the token beside it."""
-CONNECT_TRIES = 4
-"""Tries to reach a host at all: a wrong host name should be told within seconds."""
-BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=30)
-"""Full jitter: uniform between 0 and 0.5 s, 1 s, 2 s ... 30 s."""
 ANY = Bucket("any", calls=0, seconds=0.0)
 """Charged by requests that match no bucket of the vendor: no pace of our own, but a hold stops them too."""
 LONGEST = 600
 """Characters of a vendor's words that a message carries."""
 FIX = "check the settings of the connection; if they are right, report this with the vendor's words and request id"
 REQUEST_IDS = ("x-hubspot-correlation-id", "x-zendesk-request-id", "x-request-id", "x-sfdc-request-id", "cf-ray")
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """A request as the connector asked for it."""
-
-    method: str
-    path: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-    content: bytes | None = None
-    form: Mapping[str, str] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    accept: frozenset[int] = frozenset()
-    repeatable: bool = True
-    login: bool = False
-
-    @property
-    def name(self) -> str:
-        """Method and path without host and query, as it may stand in a message."""
-        return f"{self.method} {urlsplit(self.path).path or '/'}"
-
-
-class _Again(Exception):  # noqa: N818 - steers the loop, never reaches a caller
-    """Try once more: not before `seconds` (None: by our own backoff), and nobody else on the bucket `hold` either."""
-
-    def __init__(
-        self, fault: str, *, seconds: float | None = None, hold: str | None = None, fix: str = "", tries: int = TRIES
-    ) -> None:
-        super().__init__(fault)
-        self.fault = fault
-        self.seconds = seconds
-        self.hold = hold
-        self.fix = fix
-        self.tries = tries
 
 
 class HttpSession:
@@ -105,7 +62,7 @@ class HttpSession:
             self._base = self._guard.base(settings.base_url or vendor.base_url, where)
         except ConnectionFault as fault:
             raise ConfigError(fault.message, kept=fault.kept, fix=fault.fix) from None
-        self._buckets = (*vendor.buckets, ANY)
+        self._buckets = vendor.buckets
         self._patterns = tuple(re.compile(b.paths) for b in self._buckets)
         self._wire = Wire(self._guard, vendor.concurrency, clock)
         self._tokens = TokenSource(self._login, clock) if vendor.login else None
@@ -130,20 +87,20 @@ class HttpSession:
         repeatable: bool = True,
     ) -> Answer:
         """Send one request; see `cssync.connectors.Session.request`."""
-        call = _Call(
-            method.upper(),
+        wanted = call(
+            method,
             path,
-            _given(params),
-            _body(json, content),
-            None,
-            _headers(headers, json is not None),
-            frozenset(accept),
-            repeatable,
+            params=params,
+            json=json,
+            content=content,
+            headers=headers,
+            accept=frozenset(accept),
+            repeatable=repeatable,
         )
         self._guard.screen(path)
-        answer = self._try(call)
+        answer = self._try(wanted)
         if not repeatable and answer.content and answer.status < 300:
-            self._readable(call, answer)
+            self._readable(wanted, answer)
         return answer
 
     def get(self, path: str, *, accept: Sequence[int] = (), **params: Any) -> Answer:
@@ -173,34 +130,13 @@ class HttpSession:
 
     # --- one request, several tries -----------------------------------------------------------------------------------
 
-    def _try(self, call: _Call) -> Received:
+    def _try(self, wanted: Call) -> Received:
         """Send until the answer is final, within the limits of tries and patience."""
-        waited = 0.0
         renewed = False
-        patience = float(self.settings.patience)
 
-        def wait(state: tenacity.RetryCallState) -> float:
-            again = _again(state)
-            seconds = max(again.seconds or 0.0, BACKOFF(state))
-            if again.hold:
-                self._limiter.hold(self._connection, again.hold, seconds)
-            return seconds
-
-        def stop(state: tenacity.RetryCallState) -> bool:
-            if state.attempt_number >= _again(state).tries:
-                return True
-            return state.upcoming_sleep > patience or waited + state.upcoming_sleep > 2 * patience
-
-        def sleep(seconds: float) -> None:
-            nonlocal waited
-            waited += seconds
-            self._sleep(call, seconds)
-
-        def give_up(state: tenacity.RetryCallState) -> NoReturn:
-            again = _again(state)
-            tries = f" ({state.attempt_number} tries)" if state.attempt_number > 1 else ""
+        def give_up(again: Again, tries: int) -> NoReturn:
             raise TransientFault(
-                self._say(call, again.fault + tries),
+                self._say(wanted, again.fault + (f" ({tries} tries)" if tries > 1 else "")),
                 kept="what is stored stays; nothing was skipped",
                 fix=redact(again.fix) or "nothing to do if the next run succeeds",
                 resumes_at=None if again.seconds is None else self._in(again.seconds),
@@ -208,61 +144,60 @@ class HttpSession:
 
         def attempt() -> Received:
             nonlocal renewed
-            token = self._ready(call)
-            answer = self._send(call, token)
-            verdict = self._verdict(call, answer)
+            token = self._ready(wanted)
+            answer = self._send(wanted, token)
+            verdict = self._verdict(wanted, answer)
             if verdict.kind == "renew" and self._tokens and token and not renewed:
                 renewed = True
                 self._tokens.renew(token)
                 token = self._tokens.get()
-                answer = self._send(call, token)
-                verdict = self._verdict(call, answer)
-            return self._settle(call, answer, verdict)
+                answer = self._send(wanted, token)
+                verdict = self._verdict(wanted, answer)
+            return self._settle(wanted, answer, verdict)
 
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_Again),
-            stop=stop,
-            wait=wait,
-            sleep=sleep,
-            retry_error_callback=give_up,
+        return persist(
+            attempt,
+            patience=float(self.settings.patience),
+            sleep=lambda seconds: self._sleep(wanted, seconds),
+            hold=lambda bucket, seconds: self._limiter.hold(self._connection, bucket, seconds),
+            give_up=give_up,
         )
-        return retrying(attempt)
 
-    def _ready(self, call: _Call) -> Token | None:
+    def _ready(self, wanted: Call) -> Token | None:
         """Wait for a slot in each bucket that this request is charged to, then return the token to use."""
         if self._stopped:
             raise TransientFault(
-                self._say(call, f"not sent: an earlier request of this run {self._stopped}"),
+                self._say(wanted, f"not sent: an earlier request of this run {self._stopped}"),
                 kept="what is stored stays; nothing was skipped",
                 fix="run again when the vendor's allowance is renewed",
             )
-        if call.login:
+        if wanted.login:
             return None
-        buckets = self._charged(call)
+        buckets = self._charged(wanted)
         seconds = max(self._limiter.acquire(self._connection, bucket) for bucket in buckets)
         while seconds > 0:
             if seconds > self.settings.patience:
                 raise TransientFault(
-                    self._say(call, f"not sent: the vendor's limit is used up for another {seconds:.0f} s"),
+                    self._say(wanted, f"not sent: the vendor's limit is used up for another {seconds:.0f} s"),
                     kept="what is stored stays; nothing was skipped",
                     fix="run again after that time; a longer `patience` of the connection waits instead",
                     resumes_at=self._in(seconds),
                 )
-            self._sleep(call, seconds)
+            self._sleep(wanted, seconds)
             seconds = max(self._limiter.held(self._connection, bucket.name) for bucket in buckets)
         return self._tokens.get() if self._tokens else None
 
-    def _charged(self, call: _Call) -> list[Bucket]:
-        line = call.name
-        matching = [b for b, p in zip(self._buckets, self._patterns, strict=True) if p.search(line)]
-        first = next((b for b in matching if not b.shared), ANY)
-        return [first, *(b for b in matching if b.shared)]
+    def _charged(self, wanted: Call) -> list[Bucket]:
+        """Return the buckets of a request, its own before the shared ones: a 429 holds the first."""
+        matching = [b for b, p in zip(self._buckets, self._patterns, strict=True) if p.search(wanted.name)]
+        own = [b for b in matching if not b.shared][:1]
+        return own + [b for b in matching if b.shared] or [ANY]
 
-    def _send(self, call: _Call, token: Token | None) -> Received:
+    def _send(self, wanted: Call, token: Token | None) -> Received:
         """Send once; what the network did is turned into what to do."""
-        origin, prefix = self._where(call, token)
-        url = self._guard.target(call.path, origin, prefix)
-        headers = dict(call.headers) if call.login else {**self._vendor.headers, **call.headers}
+        origin, prefix = self._where(wanted, token)
+        url = self._guard.target(wanted.path, origin, prefix)
+        headers = dict(wanted.headers) if wanted.login else {**self._vendor.headers, **wanted.headers}
         if token:
             headers["Authorization"] = f"{token.scheme} {token.value}"
         with self._lock:
@@ -271,80 +206,80 @@ class HttpSession:
         started = self._clock.monotonic()
         try:
             answer = self._wire.send(
-                call.method, url, params=call.params, content=call.content, form=call.form, headers=headers
+                wanted.method, url, params=wanted.params, content=wanted.content, form=wanted.form, headers=headers
             )
         except Interrupted as lost:
-            log.debug("%s %s: %s", self._connection, call.name, lost.reason)
+            log.debug("%s %s: %s", self._connection, wanted.name, lost.reason)
             words = f"{lost.reason}, host {origin.host}"
-            if lost.sent and not call.repeatable:
-                raise self._unknown(call, words) from lost
+            if lost.sent and not wanted.repeatable:
+                raise self._unknown(wanted, words) from lost
             if lost.passing:
                 tries = TRIES if lost.sent else CONNECT_TRIES
-                raise _Again(words, fix="check that the host can be reached from this machine", tries=tries) from lost
+                raise Again(words, fix="check that the host can be reached from this machine", tries=tries) from lost
             raise ConnectionFault(
-                self._say(call, words), kept="nothing of this answer was used", fix=redact(lost.fix)
+                self._say(wanted, words), kept="nothing of this answer was used", fix=redact(lost.fix)
             ) from lost
         ended = self._clock.monotonic()
-        log.debug("%s %s %d %.0f ms", self._connection, call.name, answer.status, 1000 * (ended - started))
+        log.debug("%s %s %d %.0f ms", self._connection, wanted.name, answer.status, 1000 * (ended - started))
         date = http_date(answer.headers.get("date", ""))
         if date:
             self._date = (date, ended)
         return answer
 
-    def _where(self, call: _Call, token: Token | None) -> tuple[Origin, str]:
+    def _where(self, wanted: Call, token: Token | None) -> tuple[Origin, str]:
         """Return origin and path prefix: the connection's base_url, else the token's, else the vendor's."""
         if self.settings.base_url:
             return self._base
         if token and token.base_url:
             return self._guard.base(token.base_url, "the address in the vendor's token answer")
-        found = split(call.path) if call.login else None
+        found = split(wanted.path) if wanted.login else None
         return self._guard.base(str(found[0]), "the login address") if found else self._base
 
-    def _verdict(self, call: _Call, answer: Received) -> Verdict:
+    def _verdict(self, wanted: Call, answer: Received) -> Verdict:
         """Ask the vendor's judge, and hold back where its headers say so."""
         paused = self._asked(self._vendor.pause, answer)
         if paused:
             self._limiter.hold(self._connection, *paused)
-        if 300 <= answer.status < 400 and answer.status not in call.accept:
+        if 300 <= answer.status < 400 and answer.status not in wanted.accept:
             target = split(answer.headers.get("location", ""))
             return Verdict(
                 "fail",
                 message=f"it redirects to {target[0].host if target else 'another address'}; not followed",
                 fix="if the vendor renamed this account, put its new address into the configuration",
             )
-        if call.login:
+        if wanted.login:
             busy = answer.status in BUSY or answer.status >= 500
             return Verdict("retry" if busy else "ok", retry_after(answer), "the login is busy")
         verdict = self._asked(self._vendor.judge, answer) or judge_by_status(answer)
-        if verdict.kind == "ok" and not 200 <= answer.status < 300 and answer.status not in call.accept:
+        if verdict.kind == "ok" and not 200 <= answer.status < 300 and answer.status not in wanted.accept:
             return judge_by_status(answer)
         return verdict
 
-    def _settle(self, call: _Call, answer: Received, verdict: Verdict) -> Received:
+    def _settle(self, wanted: Call, answer: Received, verdict: Verdict) -> Received:
         """Return the answer, or raise what its verdict means."""
-        if verdict.kind == "ok" or (verdict.kind in ("fail", "renew") and answer.status in call.accept):
+        if verdict.kind == "ok" or (verdict.kind in ("fail", "renew") and answer.status in wanted.accept):
             return answer
         words = f"answered {answer.status}: {verdict.message or 'no reason given'}{_request_id(answer, verdict)}"
         passing = verdict.kind in ("wait", "retry")
-        hold = self._charged(call)[0].name if verdict.kind == "wait" else None
-        if passing and answer.status >= 500 and not call.repeatable:
+        hold = self._charged(wanted)[0].name if verdict.kind == "wait" else None
+        if passing and answer.status >= 500 and not wanted.repeatable:
             if hold and verdict.seconds:
                 self._limiter.hold(self._connection, hold, verdict.seconds)
-            raise self._unknown(call, words)
+            raise self._unknown(wanted, words)
         if passing:
-            raise _Again(words, seconds=verdict.seconds, hold=hold, fix=verdict.fix)
+            raise Again(words, seconds=verdict.seconds, hold=hold, fix=verdict.fix)
         if verdict.kind == "stop":
             self._stopped = words
             if verdict.seconds:
-                for bucket in self._buckets:
+                for bucket in (*self._buckets, ANY):
                     self._limiter.hold(self._connection, bucket.name, verdict.seconds)
             raise TransientFault(
-                self._say(call, words),
+                self._say(wanted, words),
                 kept="what is stored stays; nothing was skipped",
                 fix=redact(verdict.fix) or "run again when the vendor's allowance is renewed",
                 resumes_at=None if verdict.seconds is None else self._in(verdict.seconds),
             )
-        raise ConnectionFault(self._say(call, words), kept="what is stored stays", fix=redact(verdict.fix) or FIX)
+        raise ConnectionFault(self._say(wanted, words), kept="what is stored stays", fix=redact(verdict.fix) or FIX)
 
     # --- logging in ---------------------------------------------------------------------------------------------------
 
@@ -382,17 +317,9 @@ class HttpSession:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send without a credential and return any answer; only a busy vendor is asked again. `data` is a form."""
-        call = _Call(
-            method.upper(),
-            url,
-            _given(params),
-            _body(json, content),
-            data,
-            _headers(headers, json is not None),
-            login=True,
-        )
+        wanted = call(method, url, params=params, json=json, content=content, form=data, headers=headers, login=True)
         self._guard.screen(url)
-        return self._try(call)
+        return self._try(wanted)
 
     # --- words --------------------------------------------------------------------------------------------------------
 
@@ -404,28 +331,30 @@ class HttpSession:
             log.warning("%s: %s could not read an answer: %s", self._connection, ask, type(error).__name__)
             return None
 
-    def _readable(self, call: _Call, answer: Received) -> None:
+    def _readable(self, wanted: Call, answer: Received) -> None:
         try:
             answer.json()
         except ConnectionFault as fault:
-            raise self._unknown(call, f"the answer {answer.status} cannot be read") from fault
+            raise self._unknown(wanted, f"the answer {answer.status} cannot be read") from fault
 
-    def _unknown(self, call: _Call, words: str) -> UnknownOutcome:
+    def _unknown(self, wanted: Call, words: str) -> UnknownOutcome:
         return UnknownOutcome(
-            self._say(call, f"{words}; whether it took effect is not known"),
+            self._say(wanted, f"{words}; whether it took effect is not known"),
             kept="it was not sent a second time",
             fix="the next run looks it up at the vendor before anything is sent again",
         )
 
-    def _say(self, call: _Call, words: str) -> str:
-        return redact(f"connection {self._connection!r}: {call.name}: {words[:LONGEST]}")
+    def _say(self, wanted: Call, words: str) -> str:
+        return redact(f"connection {self._connection!r}: {wanted.name}: {words[:LONGEST]}")
 
     def _in(self, seconds: float) -> str:
         return (self.now() + timedelta(seconds=seconds)).isoformat(timespec="seconds").replace("+00:00", "Z")
 
-    def _sleep(self, call: _Call, seconds: float) -> None:
+    def _sleep(self, wanted: Call, seconds: float) -> None:
         if seconds >= 1:
-            log.info("%s: waiting %.0f s before %s, until %s", self._connection, seconds, call.name, self._in(seconds))
+            log.info(
+                "%s: waiting %.0f s before %s, until %s", self._connection, seconds, wanted.name, self._in(seconds)
+            )
         self._clock.sleep(seconds)
 
 
@@ -461,37 +390,9 @@ def open_session(
         session.close()
 
 
-def _again(state: tenacity.RetryCallState) -> _Again:
-    assert state.outcome is not None  # noqa: S101 - tenacity asks only after an attempt
-    error = state.outcome.exception()
-    assert isinstance(error, _Again)  # noqa: S101 - the only kind that is retried
-    return error
-
-
 def _request_id(answer: Received, verdict: Verdict) -> str:
     found = next((answer.headers[name] for name in REQUEST_IDS if name in answer.headers), "")
     return f" (request id {found[:80]})" if found and found not in verdict.message else ""
-
-
-def _given(params: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {k: v for k, v in (params or {}).items() if v is not None}
-
-
-def _headers(headers: Mapping[str, str] | None, is_json: bool) -> dict[str, str]:
-    return {**({"Content-Type": "application/json"} if is_json else {}), **(headers or {})}
-
-
-def _body(json: Any, content: bytes | None) -> bytes | None:
-    """Encode a JSON body. A NaN is a bug and raises: it would reach the vendor as null and clear a field."""
-    if json is None:
-        return content
-    return jsonlib.dumps(json, allow_nan=False, separators=(",", ":"), default=_plain).encode()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
 
 
 def _secrets(settings: ConnectionSettings, headers: Mapping[str, str]) -> list[str]:

@@ -43,6 +43,9 @@ class Pace:
     interval is chosen so that this is `bucket.calls`: the vendor's limit is never exceeded, whether it counts fixed or
     sliding windows. The price is the share (burst - 1) / calls of the steady rate; a burst of about sqrt(calls) keeps
     it under 10 % for the large limits and still lets a small bucket answer the first few calls at once.
+
+    A bucket with a `burst` of its own goes at the full steady rate beside it: up to burst - 1 calls above the limit
+    in one window, which is for the vendor's headers to prevent.
     """
 
     interval: float
@@ -53,6 +56,8 @@ class Pace:
         """Return the pace of a bucket; `calls` of 0 means that only holds apply."""
         if bucket.calls <= 0:
             return cls(0.0, 1)
+        if bucket.burst:
+            return cls(bucket.seconds / bucket.calls, bucket.burst)
         burst = max(1, round(math.sqrt(bucket.calls)))
         return cls(bucket.seconds / (bucket.calls - burst + 1), burst)
 
