@@ -241,8 +241,8 @@ def test_version_and_bare_call() -> None:
 
 
 def test_a_table_is_aligned_for_wide_characters_and_free_of_control_characters() -> None:
-    shown = list(columns(("NAME", "N"), [("株式会社星見", 1), ("a\x1b[31mb\u202e", None)]))
-    assert shown == ["NAME          N", "株式会社星見  1", "a[31mb        -"]
+    shown = list(columns(("NAME", "COUNT", "M"), [("株式会社星見", 1, "x"), ("a\x1b[31mb\u202e", None, "y")]))
+    assert shown == ["NAME          COUNT  M", "株式会社星見      1  x", "a[31mb            -  y"]
 
 
 def test_suggestions_need_some_likeness() -> None:

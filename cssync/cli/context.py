@@ -169,13 +169,24 @@ def example(*lines: str) -> str:
 
 
 def columns(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """Yield the lines of a table, aligned on the terminal also for wide characters; None prints as a dash."""
-    from rich.cells import cell_len, set_cell_size
+    """Yield the lines of a table, aligned on the terminal also for wide characters; None prints as a dash.
 
-    cells = [[str(h) for h in headers], *([("-" if v is None else plain(str(v))) for v in row] for row in rows)]
+    Columns of numbers stand to the right.
+    """
+    from rich.cells import cell_len
+
+    listed = [list(row) for row in rows]
+    right = [
+        bool(listed) and all(isinstance(row[i], int | float | None) for row in listed) for i in range(len(headers))
+    ]
+    cells = [list(headers), *([("-" if v is None else plain(str(v))) for v in row] for row in listed)]
     widths = [max(cell_len(row[i]) for row in cells) for i in range(len(headers))]
     for row in cells:
-        yield "  ".join(set_cell_size(text, width) for text, width in zip(row, widths, strict=True)).rstrip()
+        padding = [" " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)]
+        padded = (
+            pad + text if to_right else text + pad for text, pad, to_right in zip(row, padding, right, strict=True)
+        )
+        yield "  ".join(padded).rstrip()
 
 
 def plain(text: str) -> str:
