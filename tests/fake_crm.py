@@ -18,6 +18,8 @@ from cssync.connectors import (
     Feed,
     Identity,
     Outcome,
+    Page,
+    PullRequest,
     RemoteTask,
     Session,
     Stream,
@@ -43,6 +45,10 @@ class FakeSession:
     settings: Any = None
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Tokyo"))
     requests: int = 0
+    requests_here: int = 0
+
+    def now(self) -> datetime:
+        return AS_OF
 
 
 @dataclass
@@ -109,16 +115,23 @@ class Crm:
             if held["key"] in wanted
         }
 
+    def pages(self, session: Any, request: PullRequest) -> Iterator[Page]:
+        session.requests += 1
+        session.requests_here += 1
+        self.before_read()
+        records = [{"id": i, "name": f"Company {i}", **fields} for i, fields in self.companies.items()]
+        yield Page(records, {"at": "now"}, last=True)
+
     def connector(self, **options: Any) -> Connector:
-        told: dict[str, Any] = {"read": self.read, "push": self.push, "find_tasks": self.find_tasks, "tasks": True}
+        told: dict[str, Any] = {"read": self.read, "push": self.push, "find_tasks": self.find_tasks, "tasks": True,
+                                "identity": lambda session: Identity("1", "Fake", "sandbox")}  # fmt: skip
         return Connector(
             name="fake",
             title="Fake",
             config=ConnectionSettings,
-            streams=(Stream("companies", (Feed("account_source", {"name": "name"}),), pages=lambda s, r: iter(())),),
+            streams=(Stream("companies", (Feed("account_source", {"name": "name"}),), pages=self.pages),),
             hosts=r"crm\.example",
             vendor=lambda settings: Vendor("https://crm.example", lambda answer: Verdict("ok")),
-            identity=lambda session: Identity("1", "Fake", "sandbox"),
             **{**told, **options},
         )
 
