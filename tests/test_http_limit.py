@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cssync.connectors import Bucket
+from cssync.errors import TransientFault
 from cssync.http import UNLIMITED, Limiter, ProcessLimiter
 from cssync.http.clock import ManualClock
 from cssync.http.limit import QUEUE, Level, Pace, block, reserve
@@ -177,6 +178,14 @@ def test_the_state_outlives_the_process(tmp_path: Path) -> None:
         (row,) = store.query("SELECT * FROM rate_limit")
         assert row["bucket"] == "crm/daily"
         assert row["updated_at"].endswith("Z")
+
+
+def test_a_store_that_stays_locked_is_told_and_counts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cssync.store.limiter.BUSY", 0.05)
+    with Store.open(tmp_path / "s.db") as store, StoreLimiter(tmp_path / "s.db") as limiter:
+        with store.transaction(), pytest.raises(TransientFault, match="stayed locked"):
+            limiter.acquire("crm", Bucket("all", 1, 60))
+        assert limiter.acquire("crm", Bucket("all", 1, 60)) == 0
 
 
 @pytest.mark.parametrize("kind", ["process", "store"])

@@ -165,6 +165,21 @@ def test_a_wait_beyond_patience_ends_with_the_time_it_resumes(
     assert route.call_count == 1
 
 
+def test_our_own_pace_needs_no_patience_and_the_vendors_does(
+    api: respx.MockRouter, session: Open, clock: ManualClock
+) -> None:
+    limiter = ProcessLimiter(clock)
+    opened = session(limiter, {"patience": 0}, buckets=(Bucket("exports", 10, 60),))
+    route = api.get("/export").respond(json=[])
+    for _ in range(6):
+        opened.get("/export")
+    assert sum(clock.slept) == pytest.approx(3 * 60 / 8)
+    limiter.hold("crm", "exports", 1)
+    with pytest.raises(TransientFault, match="not sent"):
+        opened.get("/export")
+    assert route.call_count == 6
+
+
 def test_one_refusal_holds_every_session_on_the_bucket(
     api: respx.MockRouter, session: Open, clock: ManualClock
 ) -> None:

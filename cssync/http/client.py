@@ -164,7 +164,10 @@ class HttpSession:
         )
 
     def _ready(self, wanted: Call) -> Token | None:
-        """Wait for a slot in each bucket that this request is charged to, then return the token to use."""
+        """Wait for a slot in each bucket that this request is charged to, then return the token to use.
+
+        Patience is for what the vendor asks; our own pace is waited for anyway, up to the length of a bucket.
+        """
         if self._stopped:
             raise TransientFault(
                 self._say(wanted, f"not sent: an earlier request of this run {self._stopped}"),
@@ -175,8 +178,10 @@ class HttpSession:
             return None
         buckets = self._charged(wanted)
         seconds = max(self._limiter.acquire(self._connection, bucket) for bucket in buckets)
+        window = max(bucket.seconds for bucket in buckets)
         while seconds > 0:
-            if seconds > self.settings.patience:
+            held = self._held(buckets)
+            if held > self.settings.patience or seconds > max(self.settings.patience, held + window):
                 raise TransientFault(
                     self._say(wanted, f"not sent: the vendor's limit is used up for another {seconds:.0f} s"),
                     kept="what is stored stays; nothing was skipped",
@@ -184,8 +189,11 @@ class HttpSession:
                     resumes_at=self._in(seconds),
                 )
             self._sleep(wanted, seconds)
-            seconds = max(self._limiter.held(self._connection, bucket.name) for bucket in buckets)
+            seconds = self._held(buckets)
         return self._tokens.get() if self._tokens else None
+
+    def _held(self, buckets: Sequence[Bucket]) -> float:
+        return max(self._limiter.held(self._connection, bucket.name) for bucket in buckets)
 
     def _charged(self, wanted: Call) -> list[Bucket]:
         """Return the buckets of a request, its own before the shared ones: a 429 holds the first."""

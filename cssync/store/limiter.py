@@ -11,9 +11,12 @@ from pathlib import Path
 from types import TracebackType
 
 from cssync.connectors.contract import Bucket
+from cssync.errors import TransientFault
 from cssync.http.clock import SYSTEM, Clock
 from cssync.http.limit import Level, Pace, block, reserve
 
+BUSY = 30.0
+"""Seconds to wait for the store's write lock; a page's transaction takes a few milliseconds."""
 _READ = "SELECT tat, blocked_until FROM rate_limit WHERE bucket = ?"
 _WRITE = """
 INSERT INTO rate_limit (bucket, tat, blocked_until, updated_at) VALUES (?, ?, ?, ?)
@@ -33,7 +36,7 @@ class StoreLimiter:
     def __init__(self, path: Path, clock: Clock = SYSTEM) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
+        self._db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA synchronous = NORMAL")
 
     def __enter__(self) -> StoreLimiter:
@@ -81,9 +84,20 @@ class StoreLimiter:
 
     @contextmanager
     def _transaction(self) -> Iterator[float]:
-        """BEGIN IMMEDIATE, so that reading and writing are one step; yields the time read inside it."""
+        """BEGIN IMMEDIATE, so that reading and writing are one step; yields the time read inside it.
+
+        Raises:
+            TransientFault: another process kept the store locked for longer than BUSY seconds.
+        """
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE").close()
+            try:
+                self._db.execute("BEGIN IMMEDIATE").close()
+            except sqlite3.OperationalError as error:
+                raise TransientFault(
+                    f"the store stayed locked for {BUSY:.0f} s: no request could be counted ({error})",
+                    kept="nothing was sent",
+                    fix="look for a program that keeps the store open for writing, and run again",
+                ) from error
             try:
                 yield self._clock.time()
             except BaseException:
