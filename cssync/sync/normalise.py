@@ -121,6 +121,10 @@ class Normaliser:
                 columns["contract_source_id"] = main.key
             elif with_contract:
                 columns["contract_source_id"] = Field(main.key, read=partial(_prefixed, f"{self.stream.name}/"))
+        currency = next((main.fields[c] for c in CURRENCY_COLUMNS if c in main.fields), None)
+        own = next((c for c in CURRENCY_COLUMNS if ENTITY[entity].column(c)), None)
+        if currency and own and own not in columns:
+            columns[own] = currency
         compiled = self._compile(Feed(entity, columns, key=main.key, when=main.when), {})
         return _Compiled(
             **{n: getattr(compiled, n) for n in compiled.__dataclass_fields__ if n not in ("prefix", "needs")},
