@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -28,6 +28,9 @@ LIST_PAGE = 100
 SEARCH_PAGE = 200
 URL_BUDGET = 4000
 """Characters of `properties=` beyond which records are read by POST: long URLs are refused with 414."""
+SLACK = timedelta(seconds=5)
+"""How far a window reaches beyond HubSpot's time as its `Date` header tells it: that is cut to whole seconds, so a
+change made in this very second would seem to lie in the future. The checkpoint stays at the time itself."""
 REMEMBER = 1000
 """Ids kept in the cursor at most, for each of `redo` and `archived`."""
 
@@ -91,7 +94,7 @@ def pages(source: Source) -> Callable[[Session, PullRequest], Iterator[Page]]:
         _readable(cursor, source)
         if not session.requests:
             session.get(Paths(session).account)  # from here on session.now() is HubSpot's clock
-        now = _iso(session.now())
+        now = session.now()
         reader = _Reader(
             session,
             source,
@@ -101,14 +104,15 @@ def pages(source: Source) -> Callable[[Session, PullRequest], Iterator[Page]]:
             list(cursor.get("archived") or ()),
         )
         if not cursor or cursor.get("phase") == "full":
-            until = str(cursor.get("started") or now)
-            yield from _full(reader, cursor.get("after"), until)
+            since = str(cursor.get("started") or _iso(now))
+            yield from _full(reader, cursor.get("after"), since)
         else:
-            until = str(cursor.get("until") or now)
+            until = str(cursor.get("until") or _iso(now + SLACK))
+            since = _iso(datetime.fromisoformat(until) - SLACK)
             yield from _again(reader, cursor)
             yield from _window(reader, str(cursor["since"]), until, str(cursor.get("id") or "0"), request)
         yield from _archive(reader)
-        yield Page((), cursor=reader.cursor(since=until), last=True)
+        yield Page((), cursor=reader.cursor(since=since), last=True)
 
     return read
 

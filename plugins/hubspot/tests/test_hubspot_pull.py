@@ -67,7 +67,7 @@ def test_an_incremental_run_reads_only_what_changed_in_a_window_with_an_upper_bo
     (body,) = sent(rig, "/companies/search")
     assert body["filterGroups"][0]["filters"] == [
         {"propertyName": "hs_lastmodifieddate", "operator": "GTE", "value": "2026-11-20T00:50:00.000Z"},
-        {"propertyName": "hs_lastmodifieddate", "operator": "LTE", "value": "2026-11-20T02:01:00.000Z"},
+        {"propertyName": "hs_lastmodifieddate", "operator": "LTE", "value": "2026-11-20T02:01:05.000Z"},
         {"propertyName": "hs_object_id", "operator": "GT", "value": "0"},
     ]
     assert (body["sorts"], body["limit"], body["after"]) == (["hs_object_id"], 200, "0")
@@ -365,3 +365,56 @@ def test_a_spent_daily_allowance_ends_the_run_with_the_accounts_midnight(rig: An
         rig.pull("owners")
     assert caught.value.resumes_at is not None
     assert caught.value.resumes_at.startswith("2026-11-20T05:00")
+
+
+def test_the_checkpoint_is_the_beginning_of_a_run_however_long_it_takes(rig: Any) -> None:
+    rig.app.list_page = 5
+    seen: set[str] = set()
+
+    def hours_later() -> None:
+        rig.clock.now += 3 * 3600
+        rig.app.portal.edit("companies", min(known(rig)), name="Changed behind the reader")
+        rig.clock.now += 3 * 3600
+
+    rig.faults.append(Fault("GET .*objects/2026-09/companies", nth=3, act=hours_later))
+    got = rig.pull("companies")
+    seen |= set(got.records)
+    assert seen == known(rig)
+    assert got.cursor["since"] == "2026-11-20T01:00:00.000Z"
+    assert rig.pull("companies", got.cursor).records[min(known(rig))]["properties"]["name"].startswith("Changed")
+
+
+def test_an_error_about_one_record_inside_a_good_answer_makes_that_record_incomplete(rig: Any) -> None:
+    cursor = rig.pull("deals").cursor
+    rig.clock.now += 3600
+    deals = rig.fill("deals", 3, dealname="x")
+    for deal in deals:
+        rig.app.portal.link("deals", deal, "companies", min(known(rig)))
+    real = rig.app.handle
+
+    def handle(request: Any) -> Any:
+        answer = real(request)
+        if "/associations/" in request.path:
+            answer.body["results"] = [r for r in answer.body["results"] if r["from"]["id"] != deals[1]]
+            answer.body["errors"] = [{"status": "error", "category": "INTERNAL_ERROR", "message": "try later",
+                                      "context": {"fromObjectId": [deals[1]]}}]  # fmt: skip
+        return answer
+
+    rig.app.handle = handle
+    assert rig.pull("deals", cursor).incomplete == {deals[1]}
+
+
+def test_a_batch_read_that_reports_a_failure_is_not_taken_for_deleted_records(rig: Any) -> None:
+    rig.app.max_url = 4500
+    body = {"status": "COMPLETE", "results": [], "startedAt": "", "completedAt": "",
+            "errors": [{"status": "error", "category": "INTERNAL_ERROR", "message": "shard down"}]}  # fmt: skip
+    rig.faults.append(Fault("companies/batch/read", answer=SandboxAnswer(200, body)))
+    with pytest.raises(ConnectionFault, match="shard down"):
+        rig.pull("companies", None, *[f"custom_property_with_a_long_name_{n:03}" for n in range(200)])
+
+
+def test_a_change_in_the_second_of_the_run_itself_is_not_left_for_the_next(rig: Any) -> None:
+    cursor = rig.pull("companies").cursor
+    rig.clock.now = int(rig.clock.now) + 3600.9
+    rig.app.portal.edit("companies", min(known(rig)), name="Just now")
+    assert list(rig.pull("companies", cursor).records) == [min(known(rig))]

@@ -306,3 +306,19 @@ def test_a_task_without_an_owner_leaves_the_property_alone(ready: Any) -> None:
     change = create(content("1"))
     assert "hubspot_owner_id" not in properties(ready.session, change)
     assert task_body(content("1", body="")).splitlines()[-1] == "cssync:R03-abc"
+
+
+def test_a_task_that_an_answer_leaves_out_is_looked_for_and_not_created_again(ready: Any) -> None:
+    a, b = ready.fill("companies", 2, name="x")
+    real = ready.app.handle
+
+    def handle(request: Any) -> Any:
+        answer = real(request)
+        if request.path.endswith("tasks/batch/create"):
+            answer.body["results"].pop()
+        return answer
+
+    ready.app.handle = handle
+    got = outcomes(ready, [create(content(a, "k1")), create(content(b, "k2"))])
+    assert [got["create/k1"].state, got["create/k2"].state] == ["verified", "unknown"]
+    assert len(ready.app.portal.things["tasks"]) == 2
