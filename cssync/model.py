@@ -104,6 +104,10 @@ ACCOUNT_REF = (
 
 STATUS = ("prospect", "onboarding", "active", "notice", "churned", "free", "trial")
 TIERS = ("high", "low", "tech")
+WRITE_OUTCOMES = (
+    *("planned", "waiting", "sent", "verified", "refused"),
+    *("failed-retry", "failed-permanent", "unknown", "dropped"),
+)
 BANDS = ("green", "yellow", "red", "unknown")
 
 _PROFILE = (
@@ -135,7 +139,9 @@ ENTITIES: tuple[Entity, ...] = (
         (
             *_PROFILE,
             _c("external_id", "text", "explicit key held here: our customer number, or the id in another system"),
-            _c("linked_ids", "json", 'ids in other systems that the vendor itself keeps, e.g. {"salesforce": "001..."}'),
+            _c(
+                "linked_ids", "json", 'ids in other systems that the vendor itself keeps, e.g. {"salesforce": "001..."}'
+            ),
             _c("parent_source_id", "text", "parent company in the same connection"),
             _c("owner_source_id", "text", "owner (user) in the same connection"),
             _c("csm_source_id", "text", "customer success manager (user) in the same connection"),
@@ -450,8 +456,10 @@ TABLES: tuple[Table, ...] = (
             _c("connection", "text", "connection"),
             _c("stream", "text", "stream"),
             _c("outcome", "text", "stream outcome"),
-            *(_c(n, "integer", f"{n} records") for n in
-              ("read", "new", "changed", "same", "echo", "tombstoned", "incomplete", "quarantined")),
+            *(
+                _c(n, "integer", f"{n} records")
+                for n in ("read", "new", "changed", "same", "echo", "tombstoned", "incomplete", "quarantined")
+            ),
             _c("requests", "integer", "API requests used"),
             _c("seconds", "real", "duration"),
             _c("error", "text", "why it failed"),
@@ -490,6 +498,7 @@ TABLES: tuple[Table, ...] = (
             _c("org_id", "text", "portal, org or subdomain id"),
             _c("org_name", "text", "name"),
             _c("org_kind", "text", "production or sandbox"),
+            _c("currency", "text", "the organisation's own currency, for money that names none"),
             _c("bound_at", "instant", "when"),
         ),
         ("connection",),
@@ -638,8 +647,7 @@ TABLES: tuple[Table, ...] = (
             _c("new", "json", "after"),
             _c("result_name", "text", "result or rule"),
             _c("because", "text", "why"),
-            _c("state", "text", "write outcome", "planned", "waiting", "sent", "verified", "refused", "failed-retry",
-               "failed-permanent", "unknown", "dropped"),
+            _c("state", "text", "write outcome", *WRITE_OUTCOMES),
             _c("attempts", "integer", "times sent"),
             _c("error", "text", "the vendor's words"),
             _c("correlation_id", "text", "the vendor's id of the failed call"),
@@ -668,10 +676,11 @@ TABLES: tuple[Table, ...] = (
 )
 TABLE: dict[str, Table] = {t.name: t for t in TABLES}
 
+_WITHOUT_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
+_THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
 CURRENCY_DECIMALS: dict[str, int] = {
-    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV",
-                     "XAF", "XOF", "XPF"), 0),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+    **dict.fromkeys(_WITHOUT_DECIMALS.split(), 0),
+    **dict.fromkeys(_THREE_DECIMALS.split(), 3),
 }
 
 

@@ -87,7 +87,7 @@ def load(points: Iterable[EntryPoint]) -> Plugins:
             taken = [n for n in (c.name for c in offered) if n in connectors] + [n for n, _ in sets if n in packs]
             if taken:
                 raise ValueError(f"offers {', '.join(taken)}, which another plugin already offers")
-        except Exception as error:  # noqa: BLE001 - whatever a plugin raises must stop only that plugin
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises must stop only that plugin
             installed.append(Plugin(*about, error=f"{type(error).__name__}: {error}"))
             continue
         connectors.update((c.name, c) for c in offered)

@@ -257,3 +257,12 @@ def test_kill_9_at_any_page_loses_nothing_and_the_checkpoint_covers_only_what_is
         assert report.new == 90 - stored
         assert store.query("SELECT count(*) FROM account_source")[0][0] == 90
         assert store.query("SELECT count(*) FROM history")[0][0] == 0
+
+
+def test_money_without_a_currency_is_in_the_organisations_own(tmp_path: Path, store: Store) -> None:
+    with store.transaction() as conn:
+        conn.execute("INSERT INTO binding (connection, org_id, currency) VALUES ('crm', '1', 'USD')")
+    space = workspace(tmp_path, crm=World([company(1, custom={"price": "12.50"})]))
+    object.__setattr__(space.connections["crm"], "mapped", {"companies": {"price": "contract_line.unit_price"}})
+    sync(store, space, sessions(space), run_id="r")
+    assert tuple(store.query("SELECT unit_price, currency FROM contract_line")[0]) == (1250, "USD")

@@ -91,9 +91,16 @@ def check_binding(
     if not rows:
         with store.transaction(fence) as conn:
             conn.execute(
-                "INSERT OR IGNORE INTO binding (connection, org_id, org_name, org_kind, bound_at) "
-                "VALUES (?, ?, ?, ?, ?)",
-                (connection.name, identity.org_id, identity.name, identity.kind, instant(clock.time())),
+                "INSERT OR IGNORE INTO binding (connection, org_id, org_name, org_kind, currency, bound_at) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    connection.name,
+                    identity.org_id,
+                    identity.name,
+                    identity.kind,
+                    identity.currency,
+                    instant(clock.time()),
+                ),  # fmt: skip
             )
         return
     bound = rows[0]

@@ -142,6 +142,12 @@ class SandboxServer:
         return answer, fault
 
 
+def _encoded(body: Any) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    return b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
+
+
 def _handler(server: SandboxServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -169,9 +175,7 @@ def _handler(server: SandboxServer) -> type[BaseHTTPRequestHandler]:
             if fault and fault.drop:
                 self._hang_up()
                 return
-            raw = answer.body if isinstance(answer.body, bytes) else b"" if answer.body is None else json.dumps(
-                answer.body, ensure_ascii=False
-            ).encode()
+            raw = _encoded(answer.body)
             self.send_response(answer.status)
             headers = {"Content-Type": "application/json;charset=utf-8", **answer.headers}
             for name, value in headers.items():

@@ -35,7 +35,8 @@ def _table(columns: Iterable[Column]) -> Iterator[str]:
     yield "| --- | --- | --- |"
     for column in columns:
         values = f": {', '.join(f'`{v}`' for v in column.values)}" if column.values else ""
-        kind = column.type if SQL_TYPE[column.type] == column.type.upper() else f"{column.type} ({SQL_TYPE[column.type]})"
+        stored = SQL_TYPE[column.type]
+        kind = column.type if stored == column.type.upper() else f"{column.type} ({stored})"
         yield f"| `{column.name}` | {kind} | {column.doc.replace('|', '/')}{values} |"
     yield ""
 

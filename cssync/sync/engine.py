@@ -201,6 +201,8 @@ def _job(
         "SELECT cursor FROM source_state WHERE connection = ? AND stream = ?", (connection.name, stream.name)
     )
     cursor = msgspec.json.decode(rows[0]["cursor"]) if rows and rows[0]["cursor"] and not full else None
+    bound = store.query("SELECT currency FROM binding WHERE connection = ?", (connection.name,))
+    currency = bound[0]["currency"] if bound and bound[0]["currency"] else workspace.currency
     fields = tuple(dict.fromkeys((*stream.fields_of, *mapped, *written)))
     now = session.now()
     return Job(
@@ -212,7 +214,7 @@ def _job(
             mapped=mapped,
             written=written,
             timezone=workspace.timezone,
-            currency=workspace.currency,
+            currency=currency,
             today=now.astimezone(workspace.timezone).date().isoformat(),
         ),
         request=PullRequest(cursor=cursor, fields=fields, lag=stream.lag or timedelta(0)),
