@@ -100,7 +100,7 @@ def check_binding(
                     identity.kind,
                     identity.currency,
                     instant(clock.time()),
-                ),  # fmt: skip
+                ),
             )
         return
     bound = rows[0]
