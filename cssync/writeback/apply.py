@@ -19,7 +19,7 @@ from cssync.http.clock import SYSTEM, Clock
 from cssync.store import Fence, Store
 from cssync.writeback import send_fields, send_tasks
 from cssync.writeback.changes import Plan
-from cssync.writeback.outbox import Entry, enter, entries, failed, move, pending
+from cssync.writeback.outbox import Entry, enter, failed, move, of_plan, pending
 from cssync.writeback.plan import load_plan, must_be_alive, set_status
 from cssync.writeback.send import Work, stamp
 
@@ -195,7 +195,7 @@ def _wait(store: Store, plan_id: str, name: str, fault: CssyncError, fence: Fenc
 def _report(
     store: Store, plan: Plan, faults: Mapping[str, CssyncError], settled: int, requests: Mapping[str, int]
 ) -> ApplyReport:
-    rows = list(entries(store.query("SELECT * FROM outbox WHERE plan_id = ? ORDER BY seq", (plan.id,))))
+    rows = of_plan(store, plan.id)
     return ApplyReport(
         plan.id,
         dict(sorted(Counter(entry.state for entry in rows).items())),

@@ -24,8 +24,9 @@ VANISHED_SHARE, VANISHED_COUNT = 0.05, 50
 
 def first_writes(store: Store, draft: Draft) -> tuple[str, ...]:
     """Return the connections of the draft that nothing was ever sent to: their first plan is for a person to read."""
-    known = {row["connection"] for row in store.query("SELECT DISTINCT connection FROM outbox")}
-    return tuple(sorted({change.connection for change in draft.changes} - known))
+    touched = sorted({change.connection for change in draft.changes})
+    known = "SELECT 1 FROM outbox WHERE connection = ? LIMIT 1"
+    return tuple(name for name in touched if not store.query(known, (name,)))
 
 
 def reasons(store: Store, workspace: Workspace, draft: Draft, as_of: datetime) -> tuple[str, ...]:

@@ -120,6 +120,9 @@ def _targets(store: Store, back: Writeback) -> Iterator[_Target]:
         )  # fmt: skip
 
 
+_NO_RESULT: tuple[Any, str, str] = (None, "unknown", "")
+
+
 def _compare(
     store: Store,
     workspace: Workspace,
@@ -131,14 +134,18 @@ def _compare(
 ) -> None:
     found: list[PlannedChange] = []
     for field, name in back.fields.items():
-        if canonical(target.live.get(field)) is not None:
+        value, state, because = target.results.get(name, _NO_RESULT)
+        held = target.live.get(field)
+        if held is not None and (held == value or held == str(value)) and target.written.get(field) == value:
             diff.filled[back.connection, field] += 1
-        value, state, because = target.results.get(name, (None, "unknown", ""))
+            continue  # the way of nearly all: nobody changed anything
+        if canonical(held) is not None:
+            diff.filled[back.connection, field] += 1
         if state == "stale" or (value is None and state != "ok"):
             continue
         want_value = vendor_value(value, types.get(name, ""), workspace.currency)
-        kind = KINDS.get(types.get(name, "")) or kind_of(want_value, target.live.get(field))
-        want, live = canonical(want_value, kind), canonical(target.live.get(field), kind)
+        kind = KINDS.get(types.get(name, "")) or kind_of(want_value, held)
+        want, live = canonical(want_value, kind), canonical(held, kind)
         last = canonical(target.written.get(field), kind)
         policy = back.policies.get(field, back.policy)
         decision = decide(policy, want=want, live=live, last=last)

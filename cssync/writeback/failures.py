@@ -46,6 +46,12 @@ def retry(store: Store, keys: Sequence[str], *, fence: Fence | None = None, cloc
     return found
 
 
+def lift(store: Store, connection: str, fields: Sequence[str], *, fence: Fence | None = None) -> int:
+    """Let writes to fields that were only just created be tried again: their target changed. Returns how many."""
+    keys = [e.key for e in failing(store) if e.connection == connection and e.field in fields]
+    return len(retry(store, keys, fence=fence)) if keys else 0
+
+
 def drop(
     store: Store, keys: Sequence[str], reason: str, *, fence: Fence | None = None, clock: Clock = SYSTEM
 ) -> list[Entry]:

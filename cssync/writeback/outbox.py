@@ -120,9 +120,9 @@ class Failed:
 
 
 _LAST = """
-SELECT o.* FROM outbox o WHERE EXISTS (
-  SELECT 1 FROM outbox f WHERE f.connection = o.connection AND f.source_id = o.source_id AND f.field = o.field
-  AND f.state IN ('failed-retry', 'failed-permanent', 'dropped'))
+SELECT o.* FROM (
+  SELECT DISTINCT connection, source_id FROM outbox WHERE state IN ('failed-retry', 'failed-permanent', 'dropped')) f
+JOIN outbox o ON o.connection = f.connection AND o.source_id = f.source_id
 ORDER BY o.run_id, o.plan_id, o.seq
 """
 
@@ -159,6 +159,15 @@ def entries(rows: Iterable[sqlite3.Row]) -> Iterator[Entry]:
             found[name] = found[name] or ""
         found["attempts"] = row["attempts"] or 0
         yield Entry(**found)
+
+
+OF_PLAN = "key >= ? || '/' AND key < ? || '0'"
+"""Rows of one plan by their key, `<plan>/<seq>`, which is indexed; bind the plan's id twice."""
+
+
+def of_plan(store: Store, plan_id: str) -> list[Entry]:
+    """Return what became of a plan's changes, in its order."""
+    return list(entries(store.query(f"SELECT * FROM outbox WHERE {OF_PLAN} ORDER BY seq", (plan_id, plan_id))))
 
 
 def pending(store: Store, plan_id: str | None = None) -> list[Entry]:

@@ -11,7 +11,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from cssync.config.workspace import Workspace
@@ -273,8 +273,9 @@ def _created_on(store: Store, workspace: Workspace, as_of: datetime) -> Counter[
     today = as_of.astimezone(workspace.timezone).date()
     found: Counter[tuple[str, str | None]] = Counter()
     for row in store.query(
-        "SELECT o.connection, o.new, p.as_of FROM outbox o JOIN plan p ON p.id = o.plan_id "
-        "WHERE o.action = 'create_task' AND o.state IN ('verified', 'sent', 'unknown')"
+        "SELECT o.connection, o.new, p.as_of FROM plan p JOIN outbox o ON o.key >= p.id || '/' AND o.key < p.id || '0' "
+        "WHERE p.as_of BETWEEN ? AND ? AND o.action = 'create_task' AND o.state IN ('verified', 'sent', 'unknown')",
+        tuple((as_of + timedelta(days=days)).astimezone(UTC).isoformat()[:10] for days in (-2, 3)),
     ):
         if datetime.fromisoformat(row["as_of"]).astimezone(workspace.timezone).date() == today:
             found[row["connection"], load(row["new"]).get("owner_source_id")] += 1
