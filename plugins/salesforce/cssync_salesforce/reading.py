@@ -162,8 +162,9 @@ class _Reader:
                     yield Page((), cursor=self.before)  # what may be missing lies behind the checkpoints of this pass
                     raise fault
                 for at, record in self._stamped(batch.records):
-                    if at <= started:  # a record that changed while we read is out of order: it moves no checkpoint
-                        position, newest = Position(at, record, started), at
+                    newest = at if newest is None else max(newest, at)
+                    if at <= started:  # a record that changed while we read is out of order: no place to resume from
+                        position = Position(at, record, started)
                 if batch.next is None:
                     yield self._page(batch.records, Position(newest, None, started).dump(), last=True)
                     return

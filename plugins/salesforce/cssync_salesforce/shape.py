@@ -48,10 +48,9 @@ class Shape:
         head, _, rest = asked.partition(".")
         if head.casefold() in lower:
             return lower[head.casefold()]
-        relations = {
-            str(f.get("relationshipName") or "").casefold(): f["relationshipName"] for f in self.fields.values()
-        }
-        return f"{relations[head.casefold()]}.{rest}" if rest and relations.get(head.casefold()) else None
+        parents = (str(f.get("relationshipName") or "") for f in self.fields.values())
+        parent = next((p for p in parents if p and p.casefold() == head.casefold()), None)
+        return f"{parent}.{rest}" if rest and parent else None
 
     def options(self, name: str) -> list[Mapping[str, Any]]:
         """Return the active picklist values of a field, in their order."""
