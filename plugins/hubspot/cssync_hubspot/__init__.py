@@ -39,7 +39,7 @@ HUBSPOT = Connector(
     find_tasks=find_tasks,
     tasks=True,
     sandbox=_sandbox,
-    sandbox_settings={"token": SANDBOX_TOKEN},
+    sandbox_settings={"token": SANDBOX_TOKEN, "calls_per_10_seconds": "250"},
 )
 
 
