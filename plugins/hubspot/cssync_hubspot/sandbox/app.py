@@ -111,7 +111,7 @@ class SandboxHubSpot:
         """Add the rate-limit headers; search answers carry none."""
         if request.path.endswith("/search"):
             return answer
-        most = self.burst or 190
+        most = self.burst or 250
         daily = 650_000 if self.daily is None else self.daily
         headers = {
             "X-HubSpot-RateLimit-Max": str(most),
