@@ -45,6 +45,7 @@ def identity(session: Session) -> Identity:
         org_id=org_id,
         name=str(org.get("Name") or host),
         kind="sandbox" if sandbox else "production",
+        currency=settings.currency,
         timezone=org.get("TimeZoneSidKey") or user.get("zoneinfo"),
         url=settings.origin,
     )
@@ -104,6 +105,14 @@ def _stream(session: Session, stream: str, mapped: Sequence[str]) -> Iterator[Fi
             yield Finding(f"{stream}.{name}", "warning", "not visible: it is left out", _grant(seen, name))
     for name in mapped:
         yield _field(stream, seen, name)
+    settings: SalesforceSettings = session.settings
+    if stream == "opportunities" and seen.field("CurrencyIsoCode") is None and settings.currency is None:
+        yield Finding(
+            f"{stream}.Amount",
+            "note",
+            "the org has one currency and its records do not name it: amounts are read in the workspace's",
+            "set `currency` of the connection, e.g. USD",
+        )
     if stream == "tasks" and not has_key(seen):
         yield Finding(
             f"tasks.{TASK_KEY.name}",

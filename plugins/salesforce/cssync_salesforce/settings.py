@@ -25,6 +25,13 @@ class SalesforceSettings(ConnectionSettings):
     api_version: Annotated[
         str, Field(pattern=r"^v\d{2,3}\.0$", description="REST API version; the org must offer it.")
     ] = API_VERSION
+    currency: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Z]{3}$",
+            description="Currency of an org that has only one (ISO 4217): its records name none, and the API neither.",
+        ),
+    ] = None
 
     @field_validator("instance_url", "base_url")
     @classmethod

@@ -104,3 +104,13 @@ def test_describe_speaks_the_models_types(live: Session) -> None:
     assert fields["Status"].options[2] == "Activated"
     assert fields["Seats__c"].custom
     assert not fields["CreatedDate"].writable
+
+
+def test_the_currency_of_an_org_with_only_one_comes_from_the_configuration(
+    org: SalesforceSandbox, open_live: Callable[..., Session]
+) -> None:
+    del org.schema["Opportunity"]["currencyisocode"]
+    assert by_subject(list(check(open_live(), {})))["opportunities.Amount"].level == "note"
+    live = open_live(currency="USD")
+    assert identity(live).currency == "USD"
+    assert "opportunities.Amount" not in by_subject(list(check(live, {})))
