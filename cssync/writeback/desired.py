@@ -16,7 +16,6 @@ from typing import Any, Literal
 import msgspec
 
 from cssync.config.workspace import Policy, Workspace, Writeback
-from cssync.model import decimals
 from cssync.store import Store
 from cssync.writeback.canonical import KINDS, Canonical, Kind, altered, canonical, kind_of
 from cssync.writeback.changes import Note, PlannedChange
@@ -67,7 +66,7 @@ def field_changes(store: Store, workspace: Workspace, types: Mapping[str, str]) 
     for back in workspace.writeback.values():
         for target in _targets(store, back):
             diff.records[back.connection] += 1
-            _compare(store, workspace, back, target, types, failures, diff)
+            _compare(store, back, target, types, failures, diff)
     return diff
 
 
@@ -125,7 +124,6 @@ _NO_RESULT: tuple[Any, str, str] = (None, "unknown", "")
 
 def _compare(
     store: Store,
-    workspace: Workspace,
     back: Writeback,
     target: _Target,
     types: Mapping[str, str],
@@ -143,7 +141,7 @@ def _compare(
             diff.filled[back.connection, field] += 1
         if state == "stale" or (value is None and state != "ok"):
             continue
-        want_value = vendor_value(value, types.get(name, ""), workspace.currency)
+        want_value = vendor_value(value)
         kind = KINDS.get(types.get(name, "")) or kind_of(want_value, held)
         want, live = canonical(want_value, kind), canonical(held, kind)
         last = canonical(target.written.get(field), kind)
@@ -184,17 +182,11 @@ def _compare(
     )
 
 
-def vendor_value(value: Any, type_: str, currency: str) -> Any:
-    """A result as the value a connector takes: money in major units, empty texts and lists as None.
+def vendor_value(value: Any) -> Any:
+    """A result as the value a connector takes: empty texts and lists as None, lists sorted and each value once.
 
-    Money results are whole minor units of the workspace's currency, or `{"amount": minor units, "currency": code}`.
+    Money results are in major units already.
     """
-    if type_ == "money" and value is not None:
-        if isinstance(value, Mapping):
-            value, currency = value.get("amount"), str(value.get("currency") or currency)
-        if isinstance(value, int) and not isinstance(value, bool):
-            major = Decimal(value).scaleb(-decimals(currency))
-            return int(major) if major == major.to_integral_value() else float(major)
     if isinstance(value, (list, tuple)):
         return sorted({str(item) for item in value}) or None
     if isinstance(value, str):
