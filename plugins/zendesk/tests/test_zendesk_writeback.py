@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from cssync.connectors import Change, Finding, Outcome, OwnField, Session
 from cssync.errors import ConnectionFault
 from cssync.http.clock import ManualClock
-from cssync_zendesk.fields import Definition, slug, tag_of
+from cssync_zendesk.check import check
+from cssync_zendesk.fields import Definition, definitions, slug, tag_of
 from cssync_zendesk.provision import provision
 from cssync_zendesk.writeback import BATCH, POLLS, push, read
 
@@ -162,10 +163,14 @@ def test_a_lost_or_endless_job_is_unknown(api: respx.MockRouter, session: Open, 
     assert polled.call_count in (1, POLLS)
 
 
-@pytest.mark.usefixtures("defined")
-def test_a_job_whose_name_is_a_path_is_not_followed(api: respx.MockRouter, session: Open) -> None:
+@respx.mock(base_url="https://acme.zendesk.com", assert_all_called=False)
+def test_a_job_whose_name_is_a_path_is_not_followed(session: Open, respx_mock: respx.MockRouter) -> None:
+    api = respx_mock
+    api.get(FIELDS).respond(json={"organization_fields": DEFINED})
     api.put(MANY).mock(side_effect=[job("queued", name="../users/me")])
-    assert outcomes(session(), [change(1)])["k1"].state == "unknown"
+    elsewhere = api.route(path__regex=".*users/me").mock(return_value=job("completed", [updated(1)]))
+    found = outcomes(session(), [change(1)])["k1"]
+    assert (found.state, elsewhere.called) == ("unknown", False)
 
 
 @pytest.mark.usefixtures("defined")
@@ -260,9 +265,15 @@ def test_reads_live_values_in_canonical_form(api: respx.MockRouter, session: Ope
         "cs_health_reasons": "",
     }
     route = api.get("/api/v2/organizations/show_many").respond(
-        json={"organizations": [{"id": 1, "organization_fields": held}, {"id": 2, "organization_fields": {}}]}
+        json={
+            "organizations": [
+                {"id": 1, "organization_fields": held},
+                {"id": 2, "organization_fields": {}},
+                {"id": 4, "organization_fields": held, "deleted_at": "2026-11-20T00:00:00Z"},
+            ]
+        }
     )
-    found = read(session(), "organizations", ["1", "2", "3"], [*held, "absent"])
+    found = read(session(), "organizations", ["1", "2", "3", "4"], [*held, "absent"])
     assert found == {
         "1": {
             "cs_health_band": "red",
@@ -274,7 +285,7 @@ def test_reads_live_values_in_canonical_form(api: respx.MockRouter, session: Ope
         },
         "2": {},
     }
-    assert dict(route.calls.last.request.url.params) == {"ids": "1,2,3"}
+    assert dict(route.calls.last.request.url.params) == {"ids": "1,2,3,4"}
     assert defined.call_count == 1
 
 
@@ -309,6 +320,29 @@ def test_options_that_an_admin_made_are_understood() -> None:
     assert (theirs.encode("green"), theirs.decode("green")) == ("green", "green")
     assert (relabelled.encode("green"), relabelled.decode("cs_health_band_green")) == ("cs_health_band_green", "green")
     assert relabelled.decode("gone") == "gone"
+    mixed = Definition("1", "plan", "Plan", "dropdown", True, {"plan_gold": "Gold", "basic": "Basic"}, True)
+    assert mixed.decode("plan_gold") == "plan_gold"
+
+
+def test_a_list_that_leads_back_to_its_own_page_fails(api: respx.MockRouter, session: Open) -> None:
+    page = {"organization_fields": DEFINED, "meta": {"has_more": True, "after_cursor": "a"}}
+    route = api.get(FIELDS).respond(json=page)
+    with pytest.raises(ConnectionFault, match="already read"):
+        definitions(session(), "organization_fields")
+    assert [call.request.url.params.get("page[after]") for call in route.calls] == [None, "a"]
+
+
+def test_a_field_that_is_switched_off_is_an_error_to_check_and_to_provision(
+    api: respx.MockRouter, session: Open
+) -> None:
+    off = {**DEFINED[0], "active": False}
+    api.get(FIELDS).respond(json={"organization_fields": [off]})
+    api.get("/api/v2/organizations/count").respond(json={"count": {"value": 1}})
+    api.get("/api/v2/users/me").respond(json={"user": {"id": 1, "role": "admin"}})
+    (found,) = provisioned(session(), OwnField("cs_health_score", "Score", "integer"))
+    assert (found.level, "switched off" in found.message) == ("error", True)
+    checked = {f.subject: f.level for f in check(session(), {"organizations": ["cs_health_score"]})}
+    assert checked["organizations.cs_health_score"] == "error"
 
 
 # --- provision --------------------------------------------------------------------------------------------------------
