@@ -60,19 +60,19 @@ def entities_of(names: Iterable[str], features: Mapping[str, Feature]) -> set[st
     return found
 
 
-def compile_pack(pack: Pack, features: Mapping[str, Feature], context: Context, dialect: Dialect = SQLITE) -> Statement:
-    """Return the pack's statement for a day. Same arguments, same bytes."""
-    return _Compiler(pack, features, context, dialect).statement()
+def compile_pack(pack: Pack, features: Mapping[str, Feature], context: Context, dialect: Dialect = SQLITE, also: tuple[str, ...] = ()) -> Statement:
+    """Return the pack's statement for a day; `also` names further facts to carry. Same arguments, same bytes."""
+    return _Compiler(pack, features, context, dialect, also).statement()
 
 
 class _Compiler:
-    def __init__(self, pack: Pack, features: Mapping[str, Feature], context: Context, dialect: Dialect) -> None:
+    def __init__(self, pack: Pack, features: Mapping[str, Feature], context: Context, dialect: Dialect, also: tuple[str, ...]) -> None:
         self.pack = pack
         self.all = features
         self.c = context
         self.d = dialect
         self.names = used_features(pack, features)
-        wanted = set(used_names(pack))
+        wanted = {*used_names(pack), *also}
         if any(t.once_per == "renewal_event" for t in pack.tasks):
             wanted.update(EVENT_FACTS)
         self.facts = tuple(n for n in FACTS if n in closure(wanted, features))

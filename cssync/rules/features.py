@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Map
 
-from cssync.rules.catalogue import ACCOUNT, FACTS, SOURCES, column_type, source_column, source_columns
+from cssync.rules.catalogue import ACCOUNT, FACTS, OUTPUTS, READABLE, SOURCES, column_type, source_column, source_columns
 from cssync.rules.check import NUMBERS, Scope, expression, typed_lines
 from cssync.rules.faults import Mark, Stop, did_you_mean
 from cssync.rules.reader import Mapping, Node, Scalar
@@ -110,9 +110,15 @@ class FeatureReader:
         return Feature(key.text, kind, Expr("first", kind, (*known, *pairs), len(known)), pack, key.mark)
 
     def lookup(self, name: str, mark: Mark) -> Expr | None:
-        from cssync.rules.packs import account_column
+        return self.reference(name, mark) or account_column(name) or self.result(name)
 
-        return self.reference(name, mark) or account_column(name)
+    def result(self, name: str) -> Expr | None:
+        """Return a reference to a score output `<pack>.<output>`, None if there is none."""
+        pack, _, output = name.partition(".")
+        if output not in READABLE or not self.scored(pack):
+            return None
+        kind, values = OUTPUTS[output]
+        return Expr("result", kind, value=name, values=values)
 
     def aggregate(self, key: Scalar, node: Node, pack: str) -> Feature | None:
         what = f"feature {key.text}"
@@ -177,6 +183,13 @@ class FeatureReader:
             return where
         only = Expr("=", "bool", (Expr("column", "text", value="metric"), Expr("text", "text", value=metric)))
         return only if where is None else Expr("and", "bool", (only, where))
+
+
+def account_column(name: str) -> Expr | None:
+    """Reference to a column of account that rules may read."""
+    column = ACCOUNT.get(name)
+    kind = column_type(column) if column else None
+    return Expr("account", kind, value=name, values=column.values) if column and kind else None
 
 
 def _type(function: str, column: Expr | None) -> Type:

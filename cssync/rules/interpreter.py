@@ -219,12 +219,20 @@ class _Judge:
         self.account = account
         self.rows = {source: list(found) for source, found in rows.items()}
         self.known: dict[str, Any] = dict(given)
+        self.stated = frozenset(given)
         self.results = results
         self.own: dict[str, Any] = {}
         self.i = Interpreter(context.today, self.ref, currency=self.currency, sure=self.is_sure)
 
     def is_sure(self, e: Expr) -> bool:
-        return all(n in self.known or self.fresh(n) for n in e.names("feature"))
+        return all(self.sure_of(n) for n in e.names("feature"))
+
+    def sure_of(self, name: str) -> bool:
+        """Whether a feature was stated, or everything it rests on is fresh: only then is its absence known."""
+        definition = self.all[name].definition if name in self.all else None
+        if name in self.stated or not isinstance(definition, Expr):
+            return name in self.stated or self.fresh(name)
+        return all(self.sure_of(n) for n in definition.names("feature"))
 
     def fresh(self, name: str) -> bool:
         return all(self.c.ok(entity) for entity in entities_of([name], self.all))

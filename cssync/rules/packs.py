@@ -7,10 +7,10 @@ import hashlib
 from collections.abc import Iterable
 from collections.abc import Mapping as Map
 
-from cssync.rules.catalogue import ACCOUNT, FACTS, MAX_AGE, OUTPUTS, READABLE, SOURCES, column_type
+from cssync.rules.catalogue import ACCOUNT, FACTS, MAX_AGE, OUTPUTS, READABLE, SOURCES
 from cssync.rules.check import Scope, expression, typed_lines
 from cssync.rules.faults import Faults, Mark, Source, Stop, did_you_mean
-from cssync.rules.features import FeatureReader
+from cssync.rules.features import FeatureReader, account_column
 from cssync.rules.grammar import Syntax, parse
 from cssync.rules.packtests import read_tests
 from cssync.rules.reader import Mapping, Node, Scalar, read
@@ -80,7 +80,12 @@ def read_rules(sources: Iterable[Source]) -> RuleSet:
             files[name.text] = (name, top)
     features = FeatureReader(shape, {n: top for n, (_, top) in sorted(files.items())})
     packs = {n: _PackReader(shape, features, n, top, tuple(files)).read() for n, (_, top) in sorted(files.items())}
-    ordered = _order(packs, {n: name.mark for n, (name, _) in files.items()}, faults)
+    for pack in packs.values():
+        for feature in (features.found[n] for n in used_features(pack, features.found)):
+            own = [r for e in _formula(feature) for r in e.names("result") if r.partition(".")[0] == pack.name]
+            if own:
+                faults.add(feature.mark, f"pack {pack.name!r} uses this feature, which reads {own[0]} of the same pack")
+    ordered = _order(packs, features.found, {n: name.mark for n, (name, _) in files.items()}, faults)
     faults.raise_any()
     found = features.found
     return RuleSet(tuple(dataclasses.replace(p, hash=pack_hash(p, found)) for p in ordered), found)
@@ -94,9 +99,16 @@ def _keys(top: Mapping, faults: Faults) -> None:
             faults.add(key.mark, f"a pack has no key {key.text!r}{did_you_mean(key.text, KEYS)}")
 
 
-def _order(packs: dict[str, Pack], marks: dict[str, Mark], faults: Faults) -> list[Pack]:
+def _formula(feature: Feature) -> tuple[Expr, ...]:
+    return (feature.definition,) if isinstance(feature.definition, Expr) else ()
+
+
+def _order(packs: dict[str, Pack], features: Map[str, Feature], marks: dict[str, Mark], faults: Faults) -> list[Pack]:
     """Packs whose results others read come first; names decide otherwise."""
-    needs = {n: {r.partition(".")[0] for e in p.exprs for r in e.names("result")} for n, p in packs.items()}
+    needs: dict[str, set[str]] = {}
+    for name, pack in packs.items():
+        formulas = [e for n in used_features(pack, features) for e in _formula(features[n])]
+        needs[name] = {r.partition(".")[0] for e in (*pack.exprs, *formulas) for r in e.names("result")}
     for name, pack in packs.items():
         needs[name] |= {p.name.partition(".")[0] for t in pack.texts for p in t.parts
                         if isinstance(p, Place) and p.kind == "result"}  # fmt: skip
@@ -136,17 +148,7 @@ class _PackReader:
     # --- names ---
 
     def find(self, name: str, mark: Mark) -> Expr | None:
-        pack, dot, output = name.partition(".")
-        if dot:
-            return self.result(pack, output)
-        return self.features.reference(name, mark) or account_column(name)
-
-    def result(self, pack: str, output: str) -> Expr | None:
-        scored = self.has_score if pack == self.name else pack in self.packs and self.features.scored(pack)
-        if not scored or output not in READABLE:
-            return None
-        kind, values = OUTPUTS[output]
-        return Expr("result", kind, value=f"{pack}.{output}", values=values)
+        return self.features.lookup(name, mark)
 
     def known(self) -> list[str]:
         return [
@@ -195,7 +197,7 @@ class _PackReader:
         for result in results:
             if result.name in taken:
                 self.faults.add(top.mark, f"result {result.name!r} is already an output of pack {self.name!r}")
-        return dataclasses.replace(pack, tests=read_tests(self.top.get("tests"), pack, self.shape, self.find))
+        return dataclasses.replace(pack, tests=read_tests(self.top, pack, self.shape, self.find))
 
     def max_age(self, node: Node | None) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -401,13 +403,6 @@ class _PackReader:
         if len(words) == 4 and words[0] == "in" and words[2:] == ["business", "days"] and words[1].isdecimal():
             return Expr("business_days", "date", value=min(int(words[1][:3]), 60))
         return expression(scalar, self.scope, self.faults, "date") if scalar else None
-
-
-def account_column(name: str) -> Expr | None:
-    """Reference to a column of account that rules may read."""
-    column = ACCOUNT.get(name)
-    kind = column_type(column) if column else None
-    return Expr("account", kind, value=name, values=column.values) if column and kind else None
 
 
 def _number(syntax: Syntax | None) -> float | None:

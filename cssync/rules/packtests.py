@@ -44,14 +44,15 @@ class TestReport:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read_tests(node: Node | None, pack: Pack, shape: Shape, find: Find) -> tuple[PackTest, ...]:
+def read_tests(top: Block, pack: Pack, shape: Shape, find: Find) -> tuple[PackTest, ...]:
     """Read a pack's tests; faults are noted and the test is left out."""
-    reader = _Reader(pack, shape, find)
-    return tuple(t for n in shape.items(node, "`tests`") if (t := reader.test(n)))
+    reader = _Reader(top, pack, shape, find)
+    return tuple(t for n in shape.items(top.get("tests"), "`tests`") if (t := reader.test(n)))
 
 
 class _Reader:
-    def __init__(self, pack: Pack, shape: Shape, find: Find) -> None:
+    def __init__(self, top: Block, pack: Pack, shape: Shape, find: Find) -> None:
+        self.top = top
         self.pack = pack
         self.shape = shape
         self.faults = shape.faults
@@ -133,7 +134,7 @@ class _Reader:
         if block is None:
             return None
         types: dict[str, Type] = {}
-        lists = {"signals": {s.name for s in self.pack.signals}, "tasks": {t.name for t in self.pack.tasks}}
+        lists = {n: {k.text for k, _ in b.entries} if isinstance(b := self.top.get(n), Block) else set() for n in ("signals", "tasks")}
         if self.pack.score:
             types |= {n: OUTPUTS[n][0] for n in ("score", "band", "coverage")} | {"raw_score": "integer"}
             types |= {m.name: "integer" for m in self.pack.score.measures}
@@ -215,9 +216,10 @@ def _differences(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
         return
     stored = _in_sqlite(pack, rules, context, test, account, results)
     yield from _compare(test, stored, " (SQL)")
-    facts = {n: stored["features"][n] for n in stored["features"] if n in FACTS}
+    facts = {n: v for n, v in stored["features"].items() if n in FACTS and all(map(context.ok, FACTS[n].entities))}
     outcome = judge(pack, rules.features, context, account, rows=test.rows, given={**facts, **given}, results=results)
-    yield from _compare(test, _found(outcome), " (interpreter)")
+    found = _found(outcome)
+    yield from _compare(test, {**found, "features": {**facts, **found["features"]}}, " (interpreter)")
 
 
 def _formula(rules: RuleSet, name: str) -> bool:
@@ -271,7 +273,7 @@ def _in_sqlite(
             for n, row in enumerate(found):
                 known = {"connection": "test", "source_id": f"{n:04}", "synced_at": "2026-01-01T00:00:00Z", "account_uid": "A"}
                 _insert(conn, SOURCES[source].entity, {**known, **row})
-        statement = compile_pack(pack, rules.features, context)
+        statement = compile_pack(pack, rules.features, context, also=tuple(n for n in test.then if n in FACTS))
         found_rows = conn.execute(statement.sql).fetchall()
         if not found_rows:
             return {"features": {}}

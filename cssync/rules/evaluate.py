@@ -1,0 +1,348 @@
+"""Run the packs over a store: results, signals, tasks and feature rows; only differences are written."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from cssync.config import Workspace
+from cssync.errors import ConfigError
+from cssync.rules.calendar import calendar_of, local_date
+from cssync.rules.compiler import Statement, compile_pack, entities_of
+from cssync.rules.dialect import SQLITE
+from cssync.rules.freshness import Context, read_freshness
+from cssync.rules.interpreter import Outcome
+from cssync.rules.results import (
+    Stamp,
+    forget,
+    measure_entities,
+    outputs,
+    score_entities,
+    write_outputs,
+    write_values,
+)
+from cssync.rules.signals import Reading, write_signals
+from cssync.rules.statement import outcome_of
+from cssync.rules.tasks import EVENT, TaskCounts, TaskWriter, event_numbers
+from cssync.rules.texts import language, reasons, render, same_but_date, with_date
+from cssync.rules.tree import Feature, Pack, Place, RuleSet, Signal, Texts
+
+if TYPE_CHECKING:
+    from cssync.store.sqlite import Fence, Store
+
+
+@dataclass(frozen=True, slots=True)
+class PackReport:
+    """What one pack did. results: name -> values that changed or are new."""
+
+    pack: str
+    accounts: int
+    features_changed: int
+    results: Mapping[str, int]
+    signals_started: int
+    signals_ended: int
+    tasks: TaskCounts
+    forgotten: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    """One evaluation. stale and missing: entities whose source is too old or not connected, that rules look at.
+    bands: band -> accounts, of the first pack with a score."""
+
+    as_of: str
+    packs: tuple[PackReport, ...]
+    stale: tuple[str, ...]
+    missing: tuple[str, ...]
+    bands: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> int:
+        """Result values that changed or are new."""
+        return sum(n for p in self.packs for n in p.results.values())
+
+    @property
+    def accounts(self) -> int:
+        """Accounts looked at by the widest pack."""
+        return max((p.accounts for p in self.packs), default=0)
+
+
+def instant(at: datetime) -> str:
+    """Return an aware datetime as a stored instant."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def context_for(store: Store, workspace: Workspace, pack: Pack, as_of: datetime, only: str | None = None) -> Context:
+    """Return what a pack's statement depends on beside the rows.
+
+    Raises:
+        ConfigError: no holiday calendar for the workspace's country.
+    """
+    fresh = read_freshness(store, as_of, pack.max_age)
+    return Context(as_of, workspace.timezone, workspace.currency, fresh, calendar_of(workspace), only)
+
+
+def evaluate(
+    store: Store,
+    rules: RuleSet,
+    workspace: Workspace,
+    as_of: datetime,
+    *,
+    run_id: str,
+    fence: Fence | None = None,
+) -> EvaluationReport:
+    """Evaluate every pack at `as_of` (aware) and write what changed, in one transaction.
+
+    The same inputs and as_of again write nothing. Raises:
+        ConfigError: `as_of` lies before an evaluation that is stored already, or the holiday calendar is unknown.
+        LeaseLost: the fence refused.
+    """
+    newest = store.query("SELECT max(as_of) AS newest FROM result")[0]["newest"]
+    at = instant(as_of)
+    if newest is not None and at < newest:
+        raise ConfigError(
+            f"results of {newest} are stored already, {at} lies before it",
+            kept="the results are unchanged",
+            fix="evaluate at a later time",
+        )
+    contexts = {p.name: context_for(store, workspace, p, as_of) for p in rules.packs}
+    with store.transaction(fence) as conn:
+        reports = [_Evaluation(conn, p, rules, workspace, contexts[p.name], run_id).run() for p in rules.packs]
+        names = [p.name for p in rules.packs]
+        absent = " AND ".join("r.name NOT GLOB ?" for _ in names) or "1 = 1"
+        forget(conn, absent, tuple(f"{n}.*" for n in names), at)
+        scored = next((p.name for p in rules.packs if p.score), None)
+        bands = conn.execute(
+            "SELECT value, count(*) FROM result WHERE name = ? GROUP BY value", (f"{scored}.band",)
+        ).fetchall()
+        _drop(conn)
+    looked_at = {e for p in rules.packs for e in _entities(p, rules.features)}
+    states = {e: contexts[p.name].state(e) for p in rules.packs for e in looked_at}
+    return EvaluationReport(
+        at,
+        tuple(reports),
+        tuple(sorted(e for e, s in states.items() if s == "stale")),
+        tuple(sorted(e for e, s in states.items() if s == "missing")),
+        {json.loads(value): count for value, count in bands},
+    )
+
+
+def _entities(pack: Pack, features: Mapping[str, Feature]) -> set[str]:
+    return entities_of({n for e in pack.exprs for n in e.names("feature")}, features)
+
+
+def _drop(conn: sqlite3.Connection) -> None:
+    for table in ("now", "changed", "touched", "delta"):
+        conn.execute(f"DROP TABLE IF EXISTS temp.{table}")
+
+
+def reading_of(pack: Pack, statement: Statement, row: sqlite3.Row, c: Context) -> Reading:
+    """Return an account's outcome and the way its texts look up values."""
+    outcome = outcome_of(pack, statement, row)
+    columns = set(row.keys())
+
+    def lookup(place: Place) -> tuple[Any, str]:
+        if place.kind == "account":
+            return row[f"a_{place.name}"], ""
+        if place.kind == "result":
+            of, _, output = place.name.partition(".")
+            return row[output if of == pack.name else f"r_{of}_{output}"], ""
+        currency = row[f"c_{place.name}"] if f"c_{place.name}" in columns else c.currency
+        return outcome.features.get(place.name), str(currency or c.currency)
+
+    return outcome, lookup
+
+
+class _Evaluation:
+    """One pack in one transaction. Temporary tables: `now` the statement's rows, `changed` accounts with a new
+    feature row, `touched` accounts whose texts are written anew."""
+
+    def __init__(
+        self, conn: sqlite3.Connection, pack: Pack, rules: RuleSet, workspace: Workspace, c: Context, run_id: str
+    ) -> None:
+        self.conn = conn
+        self.pack = pack
+        self.features = rules.features
+        self.c = c
+        self.run_id = run_id
+        self.lang = language(workspace.locale)
+        self.stamp = Stamp(instant(c.as_of), pack.hash, run_id)
+        self.statement = compile_pack(pack, rules.features, c)
+
+    def run(self) -> PackReport:
+        conn, pack = self.conn, self.pack
+        _drop(conn)
+        conn.execute(f"CREATE TEMP TABLE now AS {self.statement.sql}")
+        conn.execute("CREATE UNIQUE INDEX temp.now_uid ON now (uid)")
+        conn.execute("CREATE TEMP TABLE touched (uid TEXT PRIMARY KEY)")
+        accounts = conn.execute("SELECT count(*) FROM now").fetchone()[0]
+        changed = self.feature_rows()
+        counts: dict[str, int] = {}
+        numbers = event_numbers(conn, pack)
+        if numbers:
+            rows = [(uid, n, "ok", "") for uid, n in numbers]
+            counts[f"{pack.name}.{EVENT}"] = write_values(conn, f"{pack.name}.{EVENT}", rows, self.stamp)
+        started, ended = write_signals(
+            conn, pack, self.features, self.c, self.stamp.as_of, self.run_id, self.read, self.say_signal
+        )
+        counts |= write_outputs(conn, pack, outputs(pack, self.features, self.c, SQLITE), self.stamp)
+        if pack.score:
+            counts |= self.score_texts()
+        if pack.signals:
+            self.signal_reasons()
+        tasks = TaskWriter(
+            conn, pack, self.features, self.c, self.stamp.as_of, self.run_id, self.read, self.say
+        ).write()
+        return PackReport(pack.name, accounts, changed, counts, started, ended, tasks, self.leave())
+
+    def read(self, row: sqlite3.Row) -> Reading:
+        return reading_of(self.pack, self.statement, row, self.c)
+
+    def say(self, texts: Texts, reading: Reading) -> str:
+        return render(texts, self.lang, reading[1])
+
+    def say_signal(self, signal: Signal, reading: Reading) -> str:
+        return self.say(signal.because, reading)
+
+    # --- features ---
+
+    def feature_rows(self) -> int:
+        """Add a feature row for each account whose features, measures or rules changed; returns how many."""
+        measures = self.pack.score.measures if self.pack.score else ()
+        pairs = [
+            (name, SQLITE.json_bool(f"n.f_{name}") if kind == "bool" else f"n.f_{name}")
+            for name, kind in self.statement.features.items()
+        ]
+        pairs += [(f"measure.{m.name}", f"n.m_{m.name}") for m in measures]
+        self.conn.execute(
+            f"CREATE TEMP TABLE changed AS SELECT * FROM (SELECT n.uid AS uid, {SQLITE.json_object(pairs)} AS features, "
+            f"{self.states()} AS states, f.features AS former, f.states AS former_states, f.pack_hash AS former_hash "
+            "FROM now n LEFT JOIN feature_row f ON f.account_uid = n.uid AND f.pack = ? AND f.as_of = "
+            "(SELECT max(g.as_of) FROM feature_row g WHERE g.account_uid = n.uid AND g.pack = ?)) "
+            "WHERE features IS NOT former OR states IS NOT former_states OR former_hash IS NOT ?",
+            (self.pack.name, self.pack.name, self.pack.hash),
+        )
+        self.conn.execute(
+            "INSERT INTO feature_row (account_uid, pack, as_of, pack_hash, features, states) "
+            "SELECT uid, ?, ?, ?, features, states FROM temp.changed WHERE true ON CONFLICT DO UPDATE SET "
+            "pack_hash = excluded.pack_hash, features = excluded.features, states = excluded.states",
+            (self.pack.name, self.stamp.as_of, self.pack.hash),
+        )
+        self.conn.execute("INSERT OR IGNORE INTO touched SELECT uid FROM temp.changed")
+        count: int = self.conn.execute("SELECT count(*) FROM temp.changed").fetchone()[0]
+        return count
+
+    def states(self) -> str:
+        """SQL of a JSON object that says why each absent feature is absent."""
+        parts = []
+        for name in self.statement.features:
+            reason = absent_because(name, self.features, self.c)
+            text = SQLITE.text(f',"{name}":"{reason}"')
+            parts.append(f"CASE WHEN n.f_{name} IS NULL THEN {text} ELSE '' END")
+        return f"'{{' || substr({' || '.join(parts)}, 2) || '}}'" if parts else "'{}'"
+
+    # --- texts ---
+
+    def score_texts(self) -> dict[str, int]:
+        """Write `reasons` of touched accounts, then `as_of` where any other output of the score changed."""
+        score = self.pack.score
+        assert score is not None  # noqa: S101 - called for packs with a score only
+        late = {
+            m.name
+            for m in score.measures
+            if any(self.c.state(e) == "stale" for e in measure_entities(m, self.features))
+        }
+        day = self.data_day()
+        prefix = f"{self.pack.name}."
+        held = {r[0] for r in self.conn.execute(
+            "SELECT account_uid FROM result WHERE name = ? AND state = 'stale'", (f"{prefix}score",))}  # fmt: skip
+        before = {r[0]: (r[1], r[2]) for r in self.conn.execute(
+            "SELECT r.account_uid, r.value, r.state FROM touched t JOIN result r ON r.account_uid = t.uid AND r.name = ?",
+            (f"{prefix}reasons",))}  # fmt: skip
+        texts, dated = [], []
+        for row in self.conn.execute("SELECT n.* FROM touched t JOIN now n ON n.uid = t.uid ORDER BY n.uid"):
+            uid = row["uid"]
+            if uid in held and uid in before:
+                texts.append((uid, before[uid][0], "stale", json.loads(before[uid][0])))
+                continue
+            outcome, lookup = self.read(row)
+            body = reasons(score, outcome, self.lang, lookup, late)
+            old = json.loads(before[uid][0]) if uid in before else ""
+            same = same_but_date(body, old or "")
+            text = old if same else with_date(body, day, self.lang)
+            texts.append((uid, json.dumps(text, ensure_ascii=False), "ok", text))
+            if not same:
+                dated.append(uid)
+        counts = {f"{prefix}reasons": write_values(self.conn, f"{prefix}reasons", texts, self.stamp)}
+        self.conn.executemany(
+            "UPDATE result SET because = ? WHERE account_uid = ? AND name IN (?, ?, ?) AND because IS NOT ?",
+            [(text, uid, f"{prefix}score", f"{prefix}band", f"{prefix}coverage", text) for uid, _, _, text in texts],
+        )
+        moved = self.conn.execute(
+            "SELECT DISTINCT account_uid FROM result WHERE name IN (?, ?, ?, ?) AND since = ? AND state <> 'stale'",
+            (*(prefix + n for n in ("score", "band", "coverage", "data_status")), self.stamp.as_of),
+        ).fetchall()
+        fresh = sorted({*dated, *(r[0] for r in moved)} - held)
+        value = json.dumps(day.isoformat() if day else None)
+        rows = [(uid, value, "ok" if day else "unknown", "") for uid in fresh]
+        return counts | {f"{prefix}as_of": write_values(self.conn, f"{prefix}as_of", rows, self.stamp)}
+
+    def data_day(self) -> date | None:
+        """The local date up to which the data behind the score is complete: the oldest of its fresh sources."""
+        score = self.pack.score
+        used = score_entities(score, self.features) if score else set()
+        ends = [f.as_of for e in used if (f := self.c.fresh.get(e)) and f.state == "ok" and f.as_of]
+        return local_date(min(ends), self.c.zone) if ends else None
+
+    def signal_reasons(self) -> None:
+        """The list of signals carries the sentences of the open ones."""
+        name = f"{self.pack.name}.{self.pack.signal_list}"
+        texts: dict[str, list[str]] = {}
+        for row in self.conn.execute(
+            "SELECT t.uid AS uid, s.name AS name, s.because AS because FROM touched t LEFT JOIN signal s "
+            "ON s.account_uid = t.uid AND s.pack = ? AND s.until IS NULL ORDER BY t.uid, s.name",
+            (self.pack.name,),
+        ):
+            texts.setdefault(row["uid"], []).extend([f"{row['name']}: {row['because']}"] if row["name"] else [])
+        self.conn.executemany(
+            "UPDATE result SET because = ? WHERE account_uid = ? AND name = ? AND because IS NOT ?",
+            [(text := "; ".join(found), uid, name, text) for uid, found in texts.items()],
+        )
+
+    # --- leaving ---
+
+    def leave(self) -> int:
+        """Forget results of accounts the pack no longer looks at, and of outputs it no longer has."""
+        names = [f"{self.pack.name}.{n}" for n in output_names(self.pack)]
+        marks = ", ".join("?" * len(names))
+        return forget(
+            self.conn,
+            f"r.name GLOB ? AND (r.account_uid NOT IN (SELECT uid FROM now) OR r.name NOT IN ({marks}))",
+            (f"{self.pack.name}.*", *names),
+            self.stamp.as_of,
+        )
+
+
+def output_names(pack: Pack) -> list[str]:
+    """Names of everything a pack puts out, without the pack's own."""
+    scored = ("score", "band", "coverage", "reasons", "as_of", "data_status") if pack.score else ()
+    event = (EVENT,) if any(t.once_per == EVENT for t in pack.tasks) else ()
+    return [*scored, *(r.name for r in pack.results), *((pack.signal_list,) if pack.signals else ()), *event]
+
+
+def absent_because(name: str, features: Mapping[str, Feature], c: Context) -> str:
+    """Return why a feature without a value has none."""
+    entities = sorted(entities_of([name], features))
+    stale = [e for e in entities if c.state(e) == "stale"]
+    if stale:
+        since = c.fresh[stale[0]].as_of
+        return f"stale: {stale[0]} was last complete on {local_date(since, c.zone) if since else 'no day'}"
+    unconnected = [e for e in entities if c.state(e) == "missing"]
+    return f"missing: no source for {unconnected[0]}" if unconnected else "missing: no data"
+
+
+__all__ = ["EvaluationReport", "Outcome", "PackReport", "absent_because", "context_for", "evaluate", "output_names"]

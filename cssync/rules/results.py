@@ -1,0 +1,199 @@
+"""What a pack puts out, as JSON text in SQL, and the set-based diff against `result`.
+
+Over the temporary table `now` (one row per account, the columns of the compiler). A value that is unknown because its
+source is stale keeps the last one, marked `stale`, for as long as `freshness.HOLD_DAYS`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from cssync.model import CURRENCY_DECIMALS
+from cssync.rules.catalogue import OUTPUTS
+from cssync.rules.compiler import entities_of
+from cssync.rules.dialect import Dialect
+from cssync.rules.freshness import Context
+from cssync.rules.tree import Feature, Measure, Pack, Score, Type, measure_exprs, rule_exprs
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One named output. value: its JSON text in SQL over `n`, never NULL. unknown: SQL condition that it is not
+    known. held: whether an unknown value keeps the last one."""
+
+    name: str
+    value: str
+    unknown: str
+    held: bool = False
+    because: str = ""
+
+
+def json_of(column: str, kind: Type, currency: str, d: Dialect) -> str:
+    """SQL of a column's JSON text; money in major units of its currency."""
+    if kind == "money":
+        text = _major(column, currency)
+    elif kind in ("text", "date"):
+        quoted = f"replace(replace({column}, '\\', '\\\\'), '\"', '\\\"')"
+        text = f"'\"' || {quoted} || '\"'"
+    elif kind == "bool":
+        text = f"CASE WHEN {column} THEN 'true' ELSE 'false' END"
+    else:
+        text = f"CAST({column} AS TEXT)"
+    return f"CASE WHEN {column} IS NULL THEN 'null' ELSE {text} END"
+
+
+def _major(column: str, currency: str) -> str:
+    """Minor units as decimal text without trailing zeros: 12000 or 12000.5; whole-number arithmetic only."""
+
+    def scaled(places: int) -> str:
+        unit = 10**places
+        rest = f"rtrim(substr('000' || abs({column} % {unit}), -{places}), '0')"
+        sign = f"CASE WHEN {column} < 0 AND {column} > -{unit} THEN '-' ELSE '' END"
+        return f"{sign} || ({column} / {unit}) || CASE WHEN {column} % {unit} = 0 THEN '' ELSE '.' || {rest} END"
+
+    none, three = (_listed(places) for places in (0, 3))
+    return (
+        f"CASE WHEN {currency} IN ({none}) THEN CAST({column} AS TEXT) "
+        f"WHEN {currency} IN ({three}) THEN {scaled(3)} ELSE {scaled(2)} END"
+    )
+
+
+def _listed(places: int) -> str:
+    return ", ".join(f"'{code}'" for code, digits in sorted(CURRENCY_DECIMALS.items()) if digits == places)
+
+
+def measure_entities(measure: Measure, features: Mapping[str, Feature]) -> set[str]:
+    """Entities a measure rests on."""
+    names = {n for e in measure_exprs(measure) for n in e.names("feature")}
+    return entities_of(names, features)
+
+
+def score_entities(score: Score, features: Mapping[str, Feature]) -> set[str]:
+    """Entities the measures of a score rest on; not those of its caps."""
+    return {entity for m in score.measures for entity in measure_entities(m, features)}
+
+
+def outputs(pack: Pack, features: Mapping[str, Feature], c: Context, d: Dialect) -> list[Output]:
+    """Return the outputs that SQL can say: all but texts and the date of the data."""
+    found: list[Output] = []
+    if pack.score:
+        stale = {e for e in score_entities(pack.score, features) if c.state(e) == "stale"}
+        held = any(c.held(e) for e in stale)
+        for name in ("score", "band", "coverage"):
+            found.append(Output(name, json_of(f"n.{name}", OUTPUTS[name][0], "", d), "n.score IS NULL", held))
+        found.append(Output("data_status", data_status(pack.score, features, c), "1 = 0"))
+    for result in pack.results:
+        names = {n for e in rule_exprs(result.rule) for n in e.names("feature")}
+        held = any(c.held(e) for e in entities_of(names, features))
+        column = f"n.o_{result.name}"
+        value = json_of(column, result.type, f"n.oc_{result.name}", d)
+        found.append(Output(result.name, value, f"{column} IS NULL", held, result.describe))
+    if pack.signals:
+        found.append(_signal_list(pack))
+    return found
+
+
+def data_status(score: Score, features: Mapping[str, Feature], c: Context) -> str:
+    """`stale`: no score because of a stale source; `partial`: a measure is missing for that reason; else `ok`."""
+    late = [m for m in score.measures if any(c.state(e) == "stale" for e in measure_entities(m, features))]
+    if not late:
+        return "'\"ok\"'"
+    absent = " OR ".join(f"(n.m_{m.name} IS NULL AND n.x_{m.name} = 1)" for m in late)
+    return f"""CASE WHEN n.score IS NULL AND ({absent}) THEN '"stale"' WHEN {absent} THEN '"partial"' ELSE '"ok"' END"""
+
+
+def _signal_list(pack: Pack) -> Output:
+    open_one = "SELECT 1 FROM signal s WHERE s.account_uid = n.uid AND s.pack = '{}' AND s.name = '{}' AND s.until IS NULL"
+    names = sorted((s.name, f"n.s_{i}") for i, s in enumerate(pack.signals))
+    parts = [f"CASE WHEN EXISTS ({open_one.format(pack.name, s)}) THEN ',\"{s}\"' ELSE '' END" for s, _ in names]
+    listed = f"'[' || substr({' || '.join(parts)}, 2) || ']'"
+    unknown = " AND ".join(f"{column} IS NULL" for _, column in names)
+    empty = f"{unknown} AND {listed} = '[]'"
+    return Output(pack.signal_list, f"CASE WHEN {empty} THEN 'null' ELSE {listed} END", empty)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What every written row carries."""
+
+    as_of: str
+    pack_hash: str
+    run_id: str
+
+
+def write_outputs(conn: sqlite3.Connection, pack: Pack, found: Iterable[Output], stamp: Stamp) -> dict[str, int]:
+    """Bring `result` up to date; accounts with any difference land in the temporary table `touched`. Returns name ->
+    rows whose value changed or is new."""
+    counts: dict[str, int] = {}
+    for output in found:
+        name = f"{pack.name}.{output.name}"
+        keep = f"({output.unknown}) AND coalesce(r.value, 'null') NOT IN ('null', '\"unknown\"')" if output.held else "1 = 0"
+        value = f"CASE WHEN {keep} THEN r.value ELSE {output.value} END"
+        state = f"CASE WHEN {keep} THEN 'stale' WHEN {output.unknown} THEN 'unknown' ELSE 'ok' END"
+        conn.execute("DROP TABLE IF EXISTS temp.delta")
+        conn.execute(
+            f"CREATE TEMP TABLE delta AS SELECT * FROM (SELECT n.uid AS uid, {value} AS value, {state} AS state, "
+            f"r.value AS former, r.state AS former_state FROM now n LEFT JOIN result r ON r.account_uid = n.uid "
+            f"AND r.name = ?) WHERE value IS NOT former OR state IS NOT former_state",
+            (name,),
+        )
+        counts[name] = write_delta(conn, name, stamp, output.because)
+        conn.execute("INSERT OR IGNORE INTO touched SELECT uid FROM temp.delta")
+    return counts
+
+
+def write_delta(conn: sqlite3.Connection, name: str, stamp: Stamp, because: str = "") -> int:
+    """Write the temporary table `delta` (uid, value, state, former) into `result` and the former values into
+    `result_history`; returns how many values changed or are new."""
+    conn.execute(
+        "INSERT INTO result_history (account_uid, name, value, state, because, since, until, pack_hash) "
+        "SELECT r.account_uid, r.name, r.value, r.state, r.because, r.since, ?, r.pack_hash FROM result r "
+        "JOIN temp.delta d ON d.uid = r.account_uid WHERE r.name = ? AND r.value IS NOT d.value AND r.since < ?",
+        (stamp.as_of, name, stamp.as_of),
+    )
+    conn.execute(
+        "INSERT INTO result (account_uid, name, value, state, because, since, as_of, pack_hash, run_id) "
+        "SELECT uid, ?, value, state, ?, ?, ?, ?, ? FROM temp.delta WHERE true "
+        "ON CONFLICT (account_uid, name) DO UPDATE SET value = excluded.value, state = excluded.state, "
+        "because = CASE WHEN excluded.because = '' THEN result.because ELSE excluded.because END, "
+        "since = CASE WHEN result.value IS NOT excluded.value THEN excluded.since ELSE result.since END, "
+        "as_of = excluded.as_of, pack_hash = excluded.pack_hash, run_id = excluded.run_id",
+        (name, because, stamp.as_of, stamp.as_of, stamp.pack_hash, stamp.run_id),
+    )
+    changed: int = conn.execute("SELECT count(*) FROM temp.delta WHERE value IS NOT former").fetchone()[0]
+    return changed
+
+
+def write_values(
+    conn: sqlite3.Connection, name: str, rows: Iterable[tuple[str, str, str, str]], stamp: Stamp
+) -> int:
+    """Write (account uid, JSON value, state, because) rows of one result built in Python; only differences count."""
+    conn.execute("DROP TABLE IF EXISTS temp.delta")
+    conn.execute("CREATE TEMP TABLE delta (uid TEXT PRIMARY KEY, value TEXT, state TEXT, former TEXT, because TEXT)")
+    conn.executemany("INSERT INTO delta (uid, value, state, because) VALUES (?, ?, ?, ?)", rows)
+    conn.execute(
+        "UPDATE delta SET former = (SELECT r.value FROM result r WHERE r.account_uid = delta.uid AND r.name = ?)", (name,)
+    )
+    conn.execute(
+        "DELETE FROM delta WHERE EXISTS (SELECT 1 FROM result r WHERE r.account_uid = delta.uid AND r.name = ? "
+        "AND r.value IS delta.value AND r.state IS delta.state)",
+        (name,),
+    )
+    changed = write_delta(conn, name, stamp)
+    conn.execute(
+        "UPDATE result SET because = d.because FROM temp.delta d WHERE result.account_uid = d.uid AND result.name = ?",
+        (name,),
+    )
+    return changed
+
+
+def forget(conn: sqlite3.Connection, where: str, params: tuple[object, ...], as_of: str) -> int:
+    """Move results that nobody computes any more into history; `where` is a condition over alias `r`."""
+    conn.execute(
+        "INSERT INTO result_history (account_uid, name, value, state, because, since, until, pack_hash) "
+        f"SELECT account_uid, name, value, state, because, since, ?, pack_hash FROM result r WHERE {where}",
+        (as_of, *params),
+    )
+    return conn.execute(f"DELETE FROM result AS r WHERE {where}", params).rowcount

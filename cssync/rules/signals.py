@@ -1,0 +1,99 @@
+"""Signals: start when their condition is true, end when it is false on fresh data."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any
+
+from cssync.rules.compiler import entities_of
+from cssync.rules.freshness import Context
+from cssync.rules.interpreter import Outcome
+from cssync.rules.tree import Feature, Pack, Place, Signal, Template
+
+Reading = tuple[Outcome, Callable[[Place], tuple[Any, str]]]
+"""An account's outcome and how its texts look up values."""
+
+
+def evidence(signal: Signal, outcome: Outcome) -> str:
+    """Return the inputs of a signal as JSON."""
+    names = signal.when.names("feature") | {
+        p.name for t in signal.because.values() if isinstance(t, Template)
+        for p in t.parts if isinstance(p, Place) and p.kind == "feature"
+    }  # fmt: skip
+    values = {n: outcome.features.get(n) for n in sorted(names)}
+    return json.dumps(values, ensure_ascii=False, default=lambda v: v.isoformat() if isinstance(v, date) else str(v))
+
+
+def write_signals(
+    conn: sqlite3.Connection,
+    pack: Pack,
+    features: Mapping[str, Feature],
+    c: Context,
+    as_of: str,
+    run_id: str,
+    read: Callable[[sqlite3.Row], Reading],
+    say: Callable[[Signal, Reading], str],
+) -> tuple[int, int]:
+    """Bring `signal` up to date; accounts of started, ended or reworded signals land in `touched`.
+
+    Returns (started, ended). A condition that turned unknown because of a stale source ends nothing.
+    """
+    started = ended = 0
+    for n, signal in enumerate(pack.signals):
+        held = any(c.state(e) == "stale" for e in entities_of(signal.when.names("feature"), features))
+        open_here = "s.account_uid = n.uid AND s.pack = ? AND s.name = ? AND s.until IS NULL"
+        over = f"n.s_{n} = 0" if held else f"coalesce(n.s_{n}, 0) = 0"
+        gone = conn.execute(
+            f"UPDATE signal AS s SET until = ?, run_id = ? WHERE s.pack = ? AND s.name = ? AND s.until IS NULL AND "
+            f"(s.account_uid NOT IN (SELECT uid FROM now) OR EXISTS (SELECT 1 FROM now n "
+            f"WHERE n.uid = s.account_uid AND {over})) RETURNING account_uid",
+            (as_of, run_id, pack.name, signal.name),
+        ).fetchall()
+        fresh = conn.execute(
+            f"SELECT n.* FROM now n WHERE n.s_{n} = 1 AND NOT EXISTS (SELECT 1 FROM signal s WHERE {open_here})",
+            (pack.name, signal.name),
+        ).fetchall()
+        for row in fresh:
+            reading = read(row)
+            conn.execute(
+                "INSERT INTO signal (account_uid, pack, name, since, until, because, evidence, run_id) "
+                "VALUES (?, ?, ?, ?, NULL, ?, ?, ?) ON CONFLICT DO UPDATE SET until = NULL, because = excluded.because, "
+                "evidence = excluded.evidence, run_id = excluded.run_id",
+                (row["uid"], pack.name, signal.name, as_of, say(signal, reading), evidence(signal, reading[0]), run_id),
+            )
+        reworded = _reword(conn, pack, signal, n, run_id, read, say)
+        marks = [(r["uid"],) for r in fresh] + [(r[0],) for r in gone] + reworded
+        conn.executemany("INSERT OR IGNORE INTO touched VALUES (?)", marks)
+        started, ended = started + len(fresh), ended + len(gone)
+    return started, ended
+
+
+def _reword(
+    conn: sqlite3.Connection,
+    pack: Pack,
+    signal: Signal,
+    n: int,
+    run_id: str,
+    read: Callable[[sqlite3.Row], Reading],
+    say: Callable[[Signal, Reading], str],
+) -> list[tuple[str]]:
+    """Update the text of open signals whose account changed."""
+    found = []
+    for row in conn.execute(
+        f"SELECT n.*, s.because AS old_because FROM touched t JOIN now n ON n.uid = t.uid JOIN signal s "
+        f"ON s.account_uid = n.uid AND s.pack = ? AND s.name = ? AND s.until IS NULL WHERE n.s_{n} = 1",
+        (pack.name, signal.name),
+    ).fetchall():
+        reading = read(row)
+        text = say(signal, reading)
+        if text != row["old_because"]:
+            conn.execute(
+                "UPDATE signal SET because = ?, evidence = ?, run_id = ? "
+                "WHERE account_uid = ? AND pack = ? AND name = ? AND until IS NULL",
+                (text, evidence(signal, reading[0]), run_id, row["uid"], pack.name, signal.name),
+            )
+            found.append((row["uid"],))
+    return found

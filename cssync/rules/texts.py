@@ -1,0 +1,153 @@
+"""Sentences for people, in the account's language: facts only, no personal data, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from typing import Any
+
+from cssync.model import decimals
+from cssync.rules.interpreter import Outcome
+from cssync.rules.tree import Place, Score, Template, Texts
+
+WORDS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "unknown": "unknown", "yes": "yes", "no": "no", "green": "green", "yellow": "yellow", "red": "red",
+        "score": "{score} ({band}).", "no_score": "No score: only {coverage} % of the measures are known.",
+        "capped": "Held at {score} (uncapped {raw}): {why}.", "lost": "-{points} {text}.",
+        "left_out": "Left out for lack of data: {names}.", "stale": "Left out, source is stale: {names}.",
+        "coverage": "Coverage {coverage} %.", "data": "Data to {day}.", "join": ", ", "space": " ",
+    },
+    "ja": {
+        "unknown": "不明", "yes": "あり", "no": "なし", "green": "緑", "yellow": "黄", "red": "赤",
+        "score": "{score}点({band})。", "no_score": "スコアなし: 判明している指標は{coverage}%のみ。",
+        "capped": "{score}点に制限(制限前 {raw}点): {why}。", "lost": "-{points} {text}。",
+        "left_out": "データ不足のため対象外: {names}。", "stale": "データが古いため対象外: {names}。",
+        "coverage": "充足率{coverage}%。", "data": "データ時点 {day}。", "join": "、", "space": "",
+    },
+}  # fmt: skip
+REASONS = 3
+"""Lost points named in a text."""
+
+
+def language(locale: str | None, default: str = "en") -> str:
+    """Return the language of our texts for a locale such as ja-JP."""
+    for tag in (locale, default):
+        code = (tag or "").replace("_", "-").split("-")[0].lower()
+        if code in WORDS:
+            return code
+    return "en"
+
+
+def shown(value: Any, words: Mapping[str, str], form: str = "", currency: str = "", kind: str = "") -> str:
+    """Return a value as people read it: money with its currency, ratios as percent where asked, no float noise."""
+    if value is None:
+        return words["unknown"]
+    if isinstance(value, bool):
+        return words["yes" if value else "no"]
+    if kind == "money":
+        places = decimals(currency)
+        return f"{Fraction(round(value), 10**places).__float__():,.{places}f} {currency}"
+    if form == "percent":
+        return f"{_half_up(value * 100, 0)} %"
+    if isinstance(value, float):
+        return _half_up(value, 1).removesuffix(".0")
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _half_up(value: float, places: int) -> str:
+    scaled = Fraction(value).limit_denominator(10**9) * 10**places
+    whole = abs(scaled.numerator * 2 + scaled.denominator * (1 if scaled >= 0 else -1)) // (scaled.denominator * 2)
+    sign = "-" if scaled < 0 and whole else ""
+    return f"{sign}{whole // 10**places}" + (f".{whole % 10**places:0{places}}" if places else "")
+
+
+def render(texts: Texts, lang: str, lookup: Callable[[Place], tuple[Any, str]]) -> str:
+    """Fill a text of a pack. lookup gives value and currency of a place."""
+    template = texts.get(lang) or texts.get("en") or Template(())
+    words = WORDS[lang if lang in texts else "en"]
+    found = []
+    for part in template.parts:
+        if isinstance(part, Place):
+            value, currency = lookup(part)
+            word = words.get(value) if part.kind == "result" and isinstance(value, str) else None
+            found.append(word or shown(value, words, part.format, currency, part.type))
+        else:
+            found.append(part)
+    return "".join(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Points a measure takes off the score: weight / known weight x (100 - its value)."""
+
+    measure: str
+    points: Fraction
+
+
+def lost_points(score: Score, measures: Mapping[str, int | None]) -> tuple[Lost, ...]:
+    """Return what each known measure costs, largest first; exactly 100 - the unrounded score in sum."""
+    known = [(m, value) for m in score.measures if (value := measures.get(m.name)) is not None]
+    covered = sum(m.weight for m, _ in known)
+    lost = (Lost(m.name, Fraction(m.weight * (100 - value), covered)) for m, value in known)
+    return tuple(sorted(lost, key=lambda x: -x.points))
+
+
+def tenths(points: Fraction) -> str:
+    """Return points with one decimal, halves up."""
+    whole = (points.numerator * 20 + points.denominator) // (2 * points.denominator)
+    return f"{whole // 10}.{whole % 10}"
+
+
+def reasons(
+    score: Score,
+    outcome: Outcome,
+    lang: str,
+    lookup: Callable[[Place], tuple[Any, str]],
+    stale: Iterable[str] = (),
+) -> str:
+    """Return the sentence behind a score: score, caps, the largest lost points, what was left out, coverage.
+
+    It holds no date of its own, so that it changes only when a reason or its rounded number changes.
+    """
+    words = WORDS[lang]
+    labels = {m.name: render(m.label, lang, lookup) for m in score.measures}
+    parts = []
+    if outcome.score is None:
+        parts.append(words["no_score"].format(coverage=outcome.coverage or 0))
+    else:
+        parts.append(words["score"].format(score=outcome.score, band=words.get(outcome.band or "", outcome.band)))
+    if outcome.raw_score is not None and outcome.score != outcome.raw_score:
+        true = [c for c, holds in zip(score.caps, outcome.caps, strict=True) if holds and c.at_most == outcome.score]
+        why = words["join"].join(render(c.because, lang, lookup) for c in true)
+        parts.append(words["capped"].format(score=outcome.score, raw=outcome.raw_score, why=why))
+    texts = {m.name: m.because for m in score.measures}
+    for lost in lost_points(score, outcome.measures)[:REASONS] if outcome.score is not None else ():
+        if tenths(lost.points) != "0.0":
+            text = render(texts[lost.measure], lang, lookup) or labels[lost.measure]
+            parts.append(words["lost"].format(points=tenths(lost.points), text=text))
+    old = set(stale)
+    absent = [m.name for m in score.measures if outcome.measures.get(m.name) is None and outcome.applies.get(m.name)]
+    for word, names in (("left_out", [n for n in absent if n not in old]), ("stale", [n for n in absent if n in old])):
+        if names:
+            parts.append(words[word].format(names=words["join"].join(labels[n] for n in names)))
+    if outcome.score is not None:
+        parts.append(words["coverage"].format(coverage=outcome.coverage))
+    return words["space"].join(parts)
+
+
+def with_date(text: str, day: date | None, lang: str) -> str:
+    """Return a reasons text with the date of its data at the end."""
+    words = WORDS[lang]
+    return text + words["space"] + words["data"].format(day=day.isoformat()) if day else text
+
+
+def same_but_date(text: str, before: str) -> bool:
+    """Whether an earlier text says the same apart from the date of its data."""
+    return before == text or any(
+        before.startswith(text + w["space"] + w["data"].partition("{day}")[0])
+        and len(before) == len(text + w["space"] + w["data"].format(day="2026-11-20"))
+        for w in WORDS.values()
+    )
