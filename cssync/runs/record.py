@@ -20,8 +20,8 @@ OUTCOMES = {0: "ok", 3: "partial", 4: "needs-approval"}
 
 
 def new_run_id(now: datetime) -> str:
-    """Return a run id that sorts by time: `r-20261121T203005Z-9f3a1c`."""
-    return f"r-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    """Return a run id that sorts by time, to the microsecond: `r-20261121T203005.120774Z-9f3a`."""
+    return f"r-{now.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(2)}"
 
 
 @dataclass(slots=True)

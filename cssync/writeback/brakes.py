@@ -75,8 +75,8 @@ def _vanished(store: Store, workspace: Workspace, draft: Draft, as_of: datetime)
         return
     for connection in workspace.connections:
         row = store.query(
-            "SELECT count(*) FILTER (WHERE deleted_at IS NULL OR deleted_at >= ?) AS before, "
-            "count(*) FILTER (WHERE deleted_at >= ? AND merged_into IS NULL) AS gone "
+            "SELECT count(*) FILTER (WHERE deleted_at IS NULL OR deleted_at > ?) AS before, "
+            "count(*) FILTER (WHERE deleted_at > ? AND merged_into IS NULL) AS gone "
             "FROM account_source WHERE connection = ?",
             (last, last, connection),
         )[0]

@@ -117,7 +117,7 @@ def load_plan(store: Store, plan_id: str) -> Plan:
     """
     rows = store.query("SELECT * FROM plan WHERE id = ?", (plan_id,))
     if not rows:
-        newest = latest_plan(store, ("open", "held", "approved", "applied"))
+        newest = latest_plan(store, ALIVE) or latest_plan(store, ("applied",))
         told = f"the newest is {newest.id} ({newest.status})" if newest else "there is none yet: run `cssync plan`"
         raise ConfigError(f"there is no plan {plan_id}", kept="nothing was sent", fix=told)
     return _plan(store, rows[0])

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cssync import rules as language
+from cssync.connectors import Finding, OwnField, Session
+from cssync.errors import ConfigError, ConnectionFault
+from cssync.store import Store
+from cssync.writeback.failures import failing, lift
+from cssync.writeback.provision import provision
+from fake_crm import Crm, account, sessions, workspace
+
+FIELDS = {"cs_score": "health.score", "cs_flags": "risk.flags"}
+
+
+@dataclass(frozen=True)
+class Written:
+    """A result as the rule packs describe it."""
+
+    type: str
+    options: tuple[str, ...] = ()
+    label: str = "Label"
+    description: str = "Set by cssync."
+
+
+@pytest.fixture(autouse=True)
+def _packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"health.score": Written("integer"), "risk.flags": Written("multi", ("K01", "K03"))}
+    monkeypatch.setattr(language, "written_fields", lambda rules: known, raising=False)
+
+
+def run(tmp_path: Path, fields: dict[str, str], create: Any, opened: Any = None, **options: Any) -> list[Any]:
+    space = workspace(tmp_path, {"crm": Crm()}, fields=fields, connector={"provision": create})
+    rules: Any = None
+    return provision(space, opened or sessions(space), rules, **{"dry_run": False, **options})
+
+
+def test_the_connector_gets_every_mapped_field_as_the_packs_describe_it(tmp_path: Path) -> None:
+    asked: list[tuple[str, Sequence[OwnField], bool]] = []
+
+    def create(session: Session, stream: str, fields: Sequence[OwnField], dry_run: bool) -> Iterator[Finding]:
+        asked.append((stream, fields, dry_run))
+        yield from (Finding(f.name, "would-create", f.label) for f in fields)
+
+    found = run(tmp_path, FIELDS, create, dry_run=True)
+    assert [(name, f.subject, f.level) for name, f in found] == [
+        ("crm", "cs_score", "would-create"),
+        ("crm", "cs_flags", "would-create"),
+    ]
+    assert asked == [
+        (
+            "companies",
+            [
+                OwnField("cs_score", "Label", "integer", (), "Set by cssync."),
+                OwnField("cs_flags", "Label", "multi", ("K01", "K03"), "Set by cssync."),
+            ],
+            True,
+        )
+    ]
+
+
+def test_a_mapping_to_a_result_that_no_pack_has_stops_before_anything_is_created(tmp_path: Path) -> None:
+    def create(*args: Any) -> Iterator[Finding]:
+        pytest.fail("nothing may be created")
+
+    with pytest.raises(ConfigError, match=r"no rule pack has health\.skore") as refused:
+        run(tmp_path, {**FIELDS, "cs_typo": "health.skore"}, create)
+    assert "health.score, risk.flags" in refused.value.fix
+
+
+def test_faults_are_findings_of_their_connection(tmp_path: Path) -> None:
+    def refuse(*args: Any) -> Iterator[Finding]:
+        raise ConnectionFault("403: scope crm.schemas.companies.write is missing", fix="grant it")
+
+    for create, opened, level, words in (
+        (refuse, None, "error", "scope"),
+        (refuse, {"crm": ConnectionFault("unreachable")}, "error", "unreachable"),
+        (None, None, "note", "cannot create fields"),
+    ):
+        ((name, finding),) = run(tmp_path, FIELDS, create, opened)
+        assert (name, finding.level) == ("crm", level)
+        assert words in finding.message
+
+
+def test_a_field_that_was_created_lifts_the_refusals_it_caused(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "store.db") as store:
+        account(store, "a-1")
+        with store.transaction() as conn:
+            conn.executemany(
+                "INSERT INTO outbox (key, plan_id, seq, connection, stream, source_id, account_uid, action, field, "
+                "old, new, state, attempts, run_id) VALUES (?, 'p', ?, 'crm', 'companies', '1', 'a-1', 'set', ?, 'null', "
+                "'1', 'failed-permanent', 1, 'r')",
+                [("p/0", 0, "cs_score"), ("p/1", 1, "other")],
+            )
+        assert lift(store, "crm", tuple(FIELDS)) == 1
+        assert [(e.field, e.state, e.attempts) for e in failing(store)] == [
+            ("cs_score", "failed-retry", 0),
+            ("other", "failed-permanent", 1),
+        ]
