@@ -192,7 +192,7 @@ class Portal:
         if status >= 500 or status == 408:
             return Verdict("retry", retry_after(answer), f"HubSpot could not answer (status {status})")
         words, correlation = complaint(found)
-        message = f"{words} (status {status}{f', correlation id {correlation}' if correlation else ''})"
+        message = f"{words} (correlation id {correlation})" if correlation else words
         return Verdict("fail", None, message, _fix(status, found))
 
     def pause(self, answer: Answer) -> tuple[str, float] | None:

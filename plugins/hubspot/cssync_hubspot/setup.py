@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cssync.connectors import Answer, Finding, Identity, OwnField, RemoteField, Session
@@ -103,7 +104,8 @@ def _fields(session: Session, name: str, mapped: Sequence[str], declared: Sequen
     """Compare fields with the definitions: HubSpot ignores a misspelt one in silence, and it would read as empty."""
     answer = session.get(Paths(session).properties(name), accept=(403, 404))
     if answer.status >= 300:
-        yield _refused(f"{name} properties", answer, f"crm.schemas.{name}.read")
+        refused = _refused(f"{name} properties", answer, f"crm.schemas.{name}.read")
+        yield refused if mapped else replace(refused, level="note", fix="")  # records may be readable all the same
         return
     there = {str(p.get("name")): p for p in results(answer)}
     for field in mapped:

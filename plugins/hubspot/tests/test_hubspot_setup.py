@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cssync.connectors import OwnField
+from cssync.sandbox.server import SandboxAnswer
 from cssync_hubspot import HUBSPOT
 from cssync_hubspot.sandbox.definitions import KINDS
 from cssync_hubspot.setup import check, describe, identity, provision
@@ -155,3 +156,17 @@ def test_one_field_that_cannot_be_created_does_not_stop_the_others(rig: Any) -> 
     ]  # fmt: skip
     assert "already exists" in found["companies.cs_band"].message
     assert "archived" in found["companies.cs_band"].fix
+
+
+def test_definitions_that_may_not_be_read_matter_only_where_something_is_mapped(rig: Any) -> None:
+    real = rig.app.handle
+
+    def handle(request: Any) -> Any:
+        if "/properties/" in request.path:
+            return SandboxAnswer(403, {"status": "error", "category": "MISSING_SCOPES", "message": "no"})
+        return real(request)
+
+    rig.app.handle = handle
+    found = {f.subject: f for f in check(rig.session, {"deals": ["x"]})}
+    assert (found["deals properties"].level, found["contacts properties"].level) == ("error", "note")
+    assert "crm.schemas.deals.read" in found["deals properties"].fix
