@@ -167,7 +167,7 @@ def test_a_lost_or_endless_job_is_unknown(api: respx.MockRouter, session: Open, 
 def test_a_job_whose_name_is_a_path_is_not_followed(session: Open, respx_mock: respx.MockRouter) -> None:
     api = respx_mock
     api.get(FIELDS).respond(json={"organization_fields": DEFINED})
-    api.put(MANY).mock(side_effect=[job("queued", name="../users/me")])
+    api.put(MANY).mock(side_effect=[job("queued", name="V3/users/me")])
     elsewhere = api.route(path__regex=".*users/me").mock(return_value=job("completed", [updated(1)]))
     found = outcomes(session(), [change(1)])["k1"]
     assert (found.state, elsewhere.called) == ("unknown", False)
