@@ -60,13 +60,17 @@ def entities_of(names: Iterable[str], features: Mapping[str, Feature]) -> set[st
     return found
 
 
-def compile_pack(pack: Pack, features: Mapping[str, Feature], context: Context, dialect: Dialect = SQLITE, also: tuple[str, ...] = ()) -> Statement:
+def compile_pack(
+    pack: Pack, features: Mapping[str, Feature], context: Context, dialect: Dialect = SQLITE, also: tuple[str, ...] = ()
+) -> Statement:
     """Return the pack's statement for a day; `also` names further facts to carry. Same arguments, same bytes."""
     return _Compiler(pack, features, context, dialect, also).statement()
 
 
 class _Compiler:
-    def __init__(self, pack: Pack, features: Mapping[str, Feature], context: Context, dialect: Dialect, also: tuple[str, ...]) -> None:
+    def __init__(
+        self, pack: Pack, features: Mapping[str, Feature], context: Context, dialect: Dialect, also: tuple[str, ...]
+    ) -> None:
         self.pack = pack
         self.all = features
         self.c = context
@@ -77,9 +81,7 @@ class _Compiler:
             wanted.update(EVENT_FACTS)
         self.facts = tuple(n for n in FACTS if n in closure(wanted, features))
         self.ctes: dict[str, str] = {}
-        self.emitter = Emitter(
-            dialect, context.today, self.ref, currency=lambda e: f"c_{e.value}", sure=self.is_sure
-        )
+        self.emitter = Emitter(dialect, context.today, self.ref, currency=lambda e: f"c_{e.value}", sure=self.is_sure)
         self.accounts = tuple(sorted({*ALWAYS, *self.account_columns()}))
 
     # --- references ---
@@ -95,7 +97,9 @@ class _Compiler:
 
     def account_columns(self) -> set[str]:
         found = {name for e in self.exprs() for name in e.names("account")}
-        return found | {p.name for t in self.pack.texts for p in t.parts if isinstance(p, Place) and p.kind == "account"}
+        return found | {
+            p.name for t in self.pack.texts for p in t.parts if isinstance(p, Place) and p.kind == "account"
+        }
 
     def exprs(self) -> Iterable[Expr]:
         yield from self.pack.exprs

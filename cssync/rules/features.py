@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Map
 
-from cssync.rules.catalogue import ACCOUNT, FACTS, OUTPUTS, READABLE, SOURCES, column_type, source_column, source_columns
+from cssync.rules.catalogue import (
+    ACCOUNT,
+    FACTS,
+    OUTPUTS,
+    READABLE,
+    SOURCES,
+    column_type,
+    source_column,
+    source_columns,
+)
 from cssync.rules.check import NUMBERS, Scope, expression, typed_lines
 from cssync.rules.faults import Mark, Stop, did_you_mean
 from cssync.rules.reader import Mapping, Node, Scalar

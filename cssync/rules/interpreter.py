@@ -349,7 +349,9 @@ def aggregate(a: Aggregate, rows: Mapping[str, list[Row]], context: Context) -> 
         return None, None
     present = rows.get(a.source, [])
     column = entity.column(a.column.value) if a.column else None
-    counted = [r for r in present if _in_time(a, r, context) and (a.where is None or _holds(a.where, r, a.source, context))]
+    counted = [
+        r for r in present if _in_time(a, r, context) and (a.where is None or _holds(a.where, r, a.source, context))
+    ]
     if table.skip_incomplete:
         counted = [r for r in counted if r.get("is_complete") is None or r["is_complete"]]
     if table.never_seen and not present and a.function in ("count", "sum"):

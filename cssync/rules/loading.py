@@ -62,6 +62,8 @@ def _text(file: Traversable, name: str) -> str:
             data = opened.read(MAX_BYTES + 1)
         return data.decode("utf-8-sig") if len(data) <= MAX_BYTES else " " * (MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"{name} cannot be read: {error.strerror}", fix="check the file and its permissions") from None
+        raise ConfigError(
+            f"{name} cannot be read: {error.strerror}", fix="check the file and its permissions"
+        ) from None
     except UnicodeDecodeError:
         raise ConfigError(f"{name} is not UTF-8 text", fix="save the file as UTF-8") from None

@@ -121,7 +121,13 @@ class _Reader:
             except ValueError:
                 self.faults.add(scalar.mark, "an instant is a date, or 2026-11-20T09:30:00Z")
             return text
-        kinds: dict[str, Type] = {"integer": "integer", "money": "integer", "real": "number", "bool": "bool", "date": "date"}
+        kinds: dict[str, Type] = {
+            "integer": "integer",
+            "money": "integer",
+            "real": "number",
+            "bool": "bool",
+            "date": "date",
+        }
         value = self.value(scalar, kinds.get(column.type, "text"))
         if column.values and value not in (None, *column.values):
             self.faults.add(scalar.mark, f"{column.name} is never {value!r}{did_you_mean(str(value), column.values)}")
@@ -134,11 +140,16 @@ class _Reader:
         if block is None:
             return None
         types: dict[str, Type] = {}
-        lists = {n: {k.text for k, _ in b.entries} if isinstance(b := self.top.get(n), Block) else set() for n in ("signals", "tasks")}
+        lists = {
+            n: {k.text for k, _ in b.entries} if isinstance(b := self.top.get(n), Block) else set()
+            for n in ("signals", "tasks")
+        }
         if self.pack.score:
             types |= {n: OUTPUTS[n][0] for n in ("score", "band", "coverage")} | {"raw_score": "integer"}
             types |= {m.name: "integer" for m in self.pack.score.measures}
-        types |= {f"due {t.name}": "date" for t in self.pack.tasks} | {f"priority {t.name}": "text" for t in self.pack.tasks}
+        types |= {f"due {t.name}": "date" for t in self.pack.tasks} | {
+            f"priority {t.name}": "text" for t in self.pack.tasks
+        }
         types |= {r.name: r.type for r in self.pack.results}
         found: dict[str, Any] = {}
         for key, value in block.entries:
@@ -195,7 +206,9 @@ def context_of(test: PackTest) -> Context:
     old = as_of - timedelta(days=10)
     return Context(
         as_of,
-        fresh={t.entity: Freshness("stale", old) if s in test.stale else Freshness("ok", as_of) for s, t in named.items()},
+        fresh={
+            t.entity: Freshness("stale", old) if s in test.stale else Freshness("ok", as_of) for s, t in named.items()
+        },
     )
 
 
@@ -212,7 +225,9 @@ def _differences(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
         absent = {n: None for n in (*rules.features, *FACTS) if n not in given and not _formula(rules, n)}
         kept = {n: v for n, v in given.items() if not (_entities(n, rules) & stale)}
         known = {**{n: v for n, v in absent.items() if not (_entities(n, rules) & stale)}, **kept}
-        yield from _compare(test, _found(judge(pack, rules.features, context, account, given=known, results=results)), "")
+        yield from _compare(
+            test, _found(judge(pack, rules.features, context, account, given=known, results=results)), ""
+        )
         return
     stored = _in_sqlite(pack, rules, context, test, account, results)
     yield from _compare(test, stored, " (SQL)")
@@ -271,7 +286,12 @@ def _in_sqlite(
             _insert(conn, "result", row)
         for source, found in (test.rows or {}).items():
             for n, row in enumerate(found):
-                known = {"connection": "test", "source_id": f"{n:04}", "synced_at": "2026-01-01T00:00:00Z", "account_uid": "A"}
+                known = {
+                    "connection": "test",
+                    "source_id": f"{n:04}",
+                    "synced_at": "2026-01-01T00:00:00Z",
+                    "account_uid": "A",
+                }
                 _insert(conn, SOURCES[source].entity, {**known, **row})
         statement = compile_pack(pack, rules.features, context, also=tuple(n for n in test.then if n in FACTS))
         found_rows = conn.execute(statement.sql).fetchall()
@@ -292,7 +312,11 @@ def _compare(test: PackTest, found: Mapping[str, Any], by: str) -> Iterator[str]
     features = found.get("features", {})
     for name, wanted in test.then.items():
         value = found[name] if name in found else features.get(name)
-        same = abs(value - wanted) < 5e-4 if isinstance(value, float) and isinstance(wanted, int | float) else value == wanted
+        same = (
+            abs(value - wanted) < 5e-4
+            if isinstance(value, float) and isinstance(wanted, int | float)
+            else value == wanted
+        )
         if not same:
             yield f"{name}: expected {_shown(wanted)}, found {_shown(value)}{by}"
 

@@ -105,7 +105,9 @@ def data_status(score: Score, features: Mapping[str, Feature], c: Context) -> st
 
 
 def _signal_list(pack: Pack) -> Output:
-    open_one = "SELECT 1 FROM signal s WHERE s.account_uid = n.uid AND s.pack = '{}' AND s.name = '{}' AND s.until IS NULL"
+    open_one = (
+        "SELECT 1 FROM signal s WHERE s.account_uid = n.uid AND s.pack = '{}' AND s.name = '{}' AND s.until IS NULL"
+    )
     names = sorted((s.name, f"n.s_{i}") for i, s in enumerate(pack.signals))
     parts = [f"CASE WHEN EXISTS ({open_one.format(pack.name, s)}) THEN ',\"{s}\"' ELSE '' END" for s, _ in names]
     listed = f"'[' || substr({' || '.join(parts)}, 2) || ']'"
@@ -129,7 +131,11 @@ def write_outputs(conn: sqlite3.Connection, pack: Pack, found: Iterable[Output],
     counts: dict[str, int] = {}
     for output in found:
         name = f"{pack.name}.{output.name}"
-        keep = f"({output.unknown}) AND coalesce(r.value, 'null') NOT IN ('null', '\"unknown\"')" if output.held else "1 = 0"
+        keep = (
+            f"({output.unknown}) AND coalesce(r.value, 'null') NOT IN ('null', '\"unknown\"')"
+            if output.held
+            else "1 = 0"
+        )
         value = f"CASE WHEN {keep} THEN r.value ELSE {output.value} END"
         state = f"CASE WHEN {keep} THEN 'stale' WHEN {output.unknown} THEN 'unknown' ELSE 'ok' END"
         conn.execute("DROP TABLE IF EXISTS temp.delta")
@@ -166,15 +172,14 @@ def write_delta(conn: sqlite3.Connection, name: str, stamp: Stamp, because: str 
     return changed
 
 
-def write_values(
-    conn: sqlite3.Connection, name: str, rows: Iterable[tuple[str, str, str, str]], stamp: Stamp
-) -> int:
+def write_values(conn: sqlite3.Connection, name: str, rows: Iterable[tuple[str, str, str, str]], stamp: Stamp) -> int:
     """Write (account uid, JSON value, state, because) rows of one result built in Python; only differences count."""
     conn.execute("DROP TABLE IF EXISTS temp.delta")
     conn.execute("CREATE TEMP TABLE delta (uid TEXT PRIMARY KEY, value TEXT, state TEXT, former TEXT, because TEXT)")
     conn.executemany("INSERT INTO delta (uid, value, state, because) VALUES (?, ?, ?, ?)", rows)
     conn.execute(
-        "UPDATE delta SET former = (SELECT r.value FROM result r WHERE r.account_uid = delta.uid AND r.name = ?)", (name,)
+        "UPDATE delta SET former = (SELECT r.value FROM result r WHERE r.account_uid = delta.uid AND r.name = ?)",
+        (name,),
     )
     conn.execute(
         "DELETE FROM delta WHERE EXISTS (SELECT 1 FROM result r WHERE r.account_uid = delta.uid AND r.name = ? "

@@ -110,14 +110,20 @@ class SourcePass:
         if aggregate.function == "sum":
             total = f"sum({picked})"
             found.append(f"{total} AS v_{name}")
-            found.append(f"count(CASE WHEN {condition} THEN 1 END) AS u_{name}" if condition else f"count(*) AS u_{name}")
+            found.append(
+                f"count(CASE WHEN {condition} THEN 1 END) AS u_{name}" if condition else f"count(*) AS u_{name}"
+            )
         elif aggregate.function == "avg":
             scale = "1000.0" if aggregate.column and aggregate.column.type == "number" else "1.0"
             found.append(f"sum({picked}) / {scale} / count({picked}) AS v_{name}")
         elif aggregate.function != "count":
             found.append(f"{'max' if aggregate.function == 'last' else aggregate.function}({picked}) AS v_{name}")
         if feature.type == "money":
-            money = f"coalesce(t.currency, {self.d.text(self.c.currency)})" if self.has_currency else self.d.text(self.c.currency)
+            money = (
+                f"coalesce(t.currency, {self.d.text(self.c.currency)})"
+                if self.has_currency
+                else self.d.text(self.c.currency)
+            )
             present = f"CASE WHEN {condition or '1 = 1'} AND {value} IS NOT NULL THEN {money} END"
             found.append(f"min({present}) AS c_{name}")
             found.append(f"max({present}) AS d_{name}")
@@ -135,7 +141,9 @@ class SourcePass:
         for feature in lasts:
             aggregate = feature.definition
             assert isinstance(aggregate, Aggregate)  # noqa: S101 - filtered above
-            counts = f"({self.condition(aggregate) or '1 = 1'}) AND {self.value(aggregate)} IS NOT NULL AND {at} IS NOT NULL"
+            counts = (
+                f"({self.condition(aggregate) or '1 = 1'}) AND {self.value(aggregate)} IS NOT NULL AND {at} IS NOT NULL"
+            )
             places.append(
                 f"CASE WHEN {counts} THEN row_number() OVER (PARTITION BY t.account_uid, CASE WHEN {counts} THEN 1 "
                 f"ELSE 0 END ORDER BY {at} DESC, t.connection, t.source_id) END AS place_{feature.name}"

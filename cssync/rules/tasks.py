@@ -131,9 +131,7 @@ class TaskWriter:
             self.known.setdefault((row["account_uid"], row["rule"]), []).append(row)
         self.events = {
             r["account_uid"]: json.loads(r["value"])
-            for r in conn.execute(
-                "SELECT account_uid, value FROM result WHERE name = ?", (f"{pack.name}.{EVENT}",)
-            )
+            for r in conn.execute("SELECT account_uid, value FROM result WHERE name = ?", (f"{pack.name}.{EVENT}",))
         }
 
     def write(self) -> TaskCounts:
@@ -201,7 +199,9 @@ class TaskWriter:
             if all(old[k] == v for k, v in content.items()):
                 return 0, 0
             names = ", ".join(f"{k} = ?" for k in content)
-            self.conn.execute(f"UPDATE task SET {names}, run_id = ? WHERE key = ?", (*content.values(), self.run_id, key))
+            self.conn.execute(
+                f"UPDATE task SET {names}, run_id = ? WHERE key = ?", (*content.values(), self.run_id, key)
+            )
             return 0, 1
         whole = {
             "key": key, "account_uid": uid, "pack": self.pack.name, "rule": rule.name, "subject_uid": subject,

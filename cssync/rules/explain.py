@@ -1,0 +1,244 @@
+"""Why an account's results are what they are: facts for a screen, the same that the texts in the CRM rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from cssync.config import Workspace
+from cssync.errors import ConfigError
+from cssync.rules.catalogue import FACTS, SOURCES
+from cssync.rules.compiler import compile_pack, entities_of
+from cssync.rules.evaluate import absent_because, context_for, reading_of
+from cssync.rules.freshness import Context
+from cssync.rules.results import measure_entities
+from cssync.rules.texts import language, lost_points, reasons, render, with_date
+from cssync.rules.tree import Aggregate, Feature, Measure, Pack, RuleSet, closure, measure_exprs
+
+if TYPE_CHECKING:
+    from cssync.store.sqlite import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A feature or fact. state: ok, missing or stale; reason says why it is not ok. source: friendly names of what it
+    rests on; as_of: ISO instant up to which that is complete, None when never. currency: of money, in minor units."""
+
+    name: str
+    value: Any
+    state: str
+    reason: str
+    source: tuple[str, ...]
+    as_of: str | None
+    age_days: int | None
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureLine:
+    """A measure. state: ok, missing, stale or not_applicable. lost: points it takes off the unrounded score."""
+
+    name: str
+    label: str
+    weight: int
+    value: int | None
+    state: str
+    lost: Fraction | None
+    text: str
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CapLine:
+    """A cap. holds is None when its condition is unknown."""
+
+    at_most: int
+    holds: bool | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignalLine:
+    """A signal. holds is None when unknown; since: ISO instant of the stored signal that is open."""
+
+    name: str
+    holds: bool | None
+    text: str
+    since: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLine:
+    """A stored open task."""
+
+    rule: str
+    title: str
+    body: str
+    due_on: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackExplanation:
+    """One pack's view of the account. exact_score is the unrounded one; the measures' `lost` add up to 100 minus it.
+    results: stored value, state and since of every output."""
+
+    pack: str
+    covers: bool
+    score: int | None = None
+    raw_score: int | None = None
+    exact_score: Fraction | None = None
+    band: str | None = None
+    coverage: int | None = None
+    text: str = ""
+    measures: tuple[MeasureLine, ...] = ()
+    caps: tuple[CapLine, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    signals: tuple[SignalLine, ...] = ()
+    tasks: tuple[TaskLine, ...] = ()
+    results: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything the packs say about one account at `as_of` (ISO instant)."""
+
+    account_uid: str
+    name: str | None
+    as_of: str
+    packs: tuple[PackExplanation, ...]
+
+    def pack(self, name: str) -> PackExplanation | None:
+        """Return one pack's view."""
+        return next((p for p in self.packs if p.pack == name), None)
+
+
+def explain(store: Store, rules: RuleSet, workspace: Workspace, account_uid: str, as_of: datetime) -> Explanation:
+    """Explain an account from the store as it is now; nothing is written.
+
+    Raises:
+        ConfigError: there is no such account.
+    """
+    rows = store.query("SELECT uid, name FROM account WHERE uid = ?", (account_uid,))
+    if not rows:
+        raise ConfigError(f"there is no account {account_uid!r}", fix="`cssync accounts` lists them")
+    views = tuple(_pack(store, p, rules, workspace, account_uid, as_of) for p in rules.packs)
+    return Explanation(account_uid, rows[0]["name"], as_of.isoformat(), views)
+
+
+def _pack(
+    store: Store, pack: Pack, rules: RuleSet, workspace: Workspace, account_uid: str, as_of: datetime
+) -> PackExplanation:
+    context = context_for(store, workspace, pack, as_of, only=account_uid)
+    statement = compile_pack(pack, rules.features, context)
+    found = store.query(statement.sql)
+    stored = _stored(store, pack, account_uid)
+    if not found:
+        return PackExplanation(pack.name, False, results=stored)
+    row, lang = found[0], language(workspace.locale)
+    outcome, lookup = reading_of(pack, statement, row, context)
+    score = pack.score
+    measures: tuple[MeasureLine, ...] = ()
+    caps: tuple[CapLine, ...] = ()
+    text, exact = "", None
+    if score:
+        lost = {x.measure: x.points for x in lost_points(score, outcome.measures)}
+        measures = tuple(
+            MeasureLine(
+                m.name,
+                render(m.label, lang, lookup),
+                m.weight,
+                outcome.measures[m.name],
+                _state(m, outcome.measures[m.name], outcome.applies[m.name], rules.features, context),
+                lost.get(m.name),
+                render(m.because, lang, lookup),
+                tuple(sorted({n for e in measure_exprs(m) for n in e.names("feature")})),
+            )
+            for m in score.measures
+        )
+        caps = tuple(
+            CapLine(c.at_most, holds, render(c.because, lang, lookup))
+            for c, holds in zip(score.caps, outcome.caps, strict=True)
+        )
+        late = [m.name for m in measures if m.state == "stale"]
+        stored_day = next((r["value"] for r in stored if r["name"] == f"{pack.name}.as_of"), None)
+        day = datetime.fromisoformat(stored_day).date() if stored_day else None
+        text = with_date(reasons(score, outcome, lang, lookup, late), day, lang)
+        exact = 100 - sum(lost.values(), Fraction(0)) if lost else None
+    since = {r["name"]: r["since"] for r in store.query(
+        "SELECT name, since FROM signal WHERE account_uid = ? AND pack = ? AND until IS NULL", (account_uid, pack.name)
+    )}  # fmt: skip
+    return PackExplanation(
+        pack.name,
+        True,
+        outcome.score,
+        outcome.raw_score,
+        exact,
+        outcome.band,
+        outcome.coverage,
+        text,
+        tuple(sorted(measures, key=lambda m: -(m.lost or 0))),
+        caps,
+        tuple(_input(n, v, row, rules.features, context) for n, v in outcome.features.items()),
+        tuple(
+            SignalLine(s.name, outcome.signals[s.name], render(s.because, lang, lookup), since.get(s.name))
+            for s in pack.signals
+        ),
+        tuple(
+            TaskLine(r["rule"], r["title"], r["body"], r["due_on"], r["status"])
+            for r in store.query(
+                "SELECT * FROM task WHERE account_uid = ? AND pack = ? AND status = 'open' ORDER BY due_on, rule",
+                (account_uid, pack.name),
+            )
+        ),
+        stored,
+    )
+
+
+def _stored(store: Store, pack: Pack, account_uid: str) -> tuple[Mapping[str, Any], ...]:
+    import json
+
+    rows = store.query(
+        "SELECT name, value, state, because, since, as_of FROM result WHERE account_uid = ? AND name GLOB ? ORDER BY name",
+        (account_uid, f"{pack.name}.*"),
+    )
+    return tuple({**dict(r), "value": json.loads(r["value"])} for r in rows)
+
+
+def _state(m: Measure, value: int | None, applies: bool, features: Mapping[str, Feature], c: Context) -> str:
+    if value is not None:
+        return "ok"
+    if not applies:
+        return "not_applicable"
+    return "stale" if any(c.state(e) == "stale" for e in measure_entities(m, features)) else "missing"
+
+
+def _input(name: str, value: Any, row: Any, features: Mapping[str, Feature], c: Context) -> Input:
+    entities = sorted(entities_of([name], features))
+    ends = [f.as_of for e in entities if (f := c.fresh.get(e)) and f.as_of]
+    oldest = min(ends) if ends else None
+    reason = "" if value is not None else absent_because(name, features, c)
+    return Input(
+        name,
+        value,
+        "ok" if value is not None else reason.partition(":")[0],
+        reason,
+        tuple(sorted(_sources(name, features))),
+        oldest.isoformat() if oldest else None,
+        (c.as_of - oldest).days if oldest else None,
+        row[f"c_{name}"] if f"c_{name}" in row.keys() else None,  # noqa: SIM118 - sqlite3.Row has no `in`
+    )
+
+
+def _sources(name: str, features: Mapping[str, Feature]) -> set[str]:
+    friendly = {table.entity: source for source, table in SOURCES.items()}
+    found: set[str] = set()
+    for n in closure([name], features):
+        if n in FACTS:
+            found.update(friendly[e] for e in FACTS[n].entities)
+        elif n in features and isinstance(definition := features[n].definition, Aggregate):
+            found.add(definition.source)
+    return found
