@@ -94,10 +94,7 @@ def test_a_held_plan_needs_approve_and_a_wrong_id_is_told_the_right_one(space: W
     assert cssync("approve", plan).exit_code == 0
     assert {c["cs_health_band"] for c in crm.companies.values()} == {"green"}
     with Store.open(space.store) as store:
-        runs = [
-            (r["command"], r["exit_code"])
-            for r in store.query("SELECT command, exit_code FROM run ORDER BY started_at")
-        ]
+        runs = [tuple(row) for row in store.query("SELECT command, exit_code FROM run")]
     assert ("approve", 0) in runs
     assert ("apply", 4) in runs
 

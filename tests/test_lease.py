@@ -7,7 +7,7 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -176,10 +176,9 @@ def test_a_killed_run_is_closed_as_crashed_at_once_and_a_stopped_one_is_waited_f
 
 
 def test_run_ids_sort_by_time_and_never_collide() -> None:
-    first = [new_run_id(datetime(2026, 11, 21, 9, 0, tzinfo=UTC)) for _ in range(50)]
-    later = new_run_id(datetime(2026, 11, 21, 10, 0, tzinfo=UTC))
-    assert all(run < later for run in first)
-    assert len(set(first)) == 50
+    at = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+    runs = [new_run_id(at + timedelta(microseconds=n)) for n in range(50)]
+    assert runs == sorted(set(runs))
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,8 @@ def test_a_field_that_was_created_lifts_the_refusals_it_caused(tmp_path: Path) -
         with store.transaction() as conn:
             conn.executemany(
                 "INSERT INTO outbox (key, plan_id, seq, connection, stream, source_id, account_uid, action, field, "
-                "old, new, state, attempts, run_id) VALUES (?, 'p', ?, 'crm', 'companies', '1', 'a-1', 'set', ?, 'null', "
-                "'1', 'failed-permanent', 1, 'r')",
+                "old, new, state, attempts, run_id) VALUES (?, 'p', ?, 'crm', 'companies', '1', 'a-1', 'set', ?, "
+                "'null', '1', 'failed-permanent', 1, 'r')",
                 [("p/0", 0, "cs_score"), ("p/1", 1, "other")],
             )
         assert lift(store, "crm", tuple(FIELDS)) == 1
