@@ -67,7 +67,7 @@ def check(session: Session, mapped: Mapping[str, Sequence[str]]) -> Iterator[Fin
         yield Finding("credentials", "error", fault.message, fault.fix or _renew(session))
         return
     total = ((counted.json() or {}).get("count") or {}).get("value")
-    yield Finding("credentials", "ok", f"accepted; about {total} organizations")
+    yield Finding("api", "ok", f"answers; about {total} organizations")
     user = _me(session)
     if user.get("id") is None:
         yield Finding("role", "error", "Zendesk treats us as an anonymous visitor", _renew(session))

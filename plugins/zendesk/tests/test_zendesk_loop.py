@@ -267,7 +267,7 @@ def test_check_is_content_with_a_good_set_up(live: Open, app: ZendeskSandbox) ->
     area = next(f.name for f in ZENDESK.describe(session, "tickets") if f.custom)
     found = levels(session, organizations=["cs_health_score"], tickets=[area])
     assert {level for level, _ in found.values()} == {"ok"}
-    assert {"credentials", "role", "scopes", "quota", f"tickets.{area}"} <= set(found)
+    assert {"api", "role", "scopes", "quota", f"tickets.{area}"} <= set(found)
 
 
 def test_check_names_a_missing_scope_a_role_and_a_field(live: Open, app: ZendeskSandbox) -> None:
@@ -282,8 +282,7 @@ def test_check_names_a_missing_scope_a_role_and_a_field(live: Open, app: Zendesk
 
 def test_check_says_that_api_tokens_end(server: SandboxServer, live: Open) -> None:
     legacy = {"client_id": None, "client_secret": None, "email": "cssync@vendor-team.example"}
-    found = levels(live(**legacy, token="sandbox-zendesk-token"))
-    assert found["credentials"][0] == "ok"
+    assert levels(live(**legacy, token="sandbox-zendesk-token"))["api"][0] == "ok"
     findings = list(ZENDESK.check(live(**legacy, token="sandbox-zendesk-token"), {}))
     assert findings[0].level == "warning"
     assert "30 April 2027" in findings[0].message
