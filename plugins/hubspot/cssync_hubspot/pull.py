@@ -13,6 +13,7 @@ and carries `redo` (records whose links could not be read) and `archived` (so th
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,8 @@ from cssync.connectors import Cursor, Page, PullRequest, Record, Session, Tombst
 from cssync.errors import ConnectionFault
 from cssync_hubspot import links
 from cssync_hubspot.client import Paths, batch_read, body, following, results
+
+log = logging.getLogger("cssync.hubspot")
 
 LIST_PAGE = 100
 SEARCH_PAGE = 200
@@ -39,10 +42,14 @@ Enrich = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An object type. `links`: object types whose primary record is looked up for each record. `enrich`: made once a
-    run, adds to a record what other tables know (stages). `keep`: which records are of interest at all."""
+    """An object type.
+
+    fields: properties that its feeds need. links: object types whose primary record is looked up for each record.
+    enrich: made once a run, adds to a record what other tables know (stages). keep: which records are of interest.
+    """
 
     kind: str
+    fields: tuple[str, ...] = ()
     modified: str = "hs_lastmodifieddate"
     links: tuple[str, ...] = ()
     enrich: Callable[[Session], Enrich] | None = None
@@ -59,6 +66,19 @@ class _Reader:
     enrich: Enrich | None
     redo: list[str]
     archived: list[str]
+    compared: bool = False
+
+    def _compare(self, held: Mapping[str, Any]) -> None:
+        """Say once a run which mapped properties the account does not have: HubSpot leaves them out in silence."""
+        self.compared = True
+        absent = sorted(set(self.fields) - set(self.source.fields) - set(held))
+        if absent:
+            log.warning(
+                "%s: HubSpot has no property %s; what is mapped from it keeps its stored value. Correct the mapping, "
+                "or run `cssync provision` if it is one of ours",
+                self.source.kind,
+                ", ".join(absent),
+            )
 
     def cursor(self, **position: Any) -> Cursor:
         if len(self.redo) > REMEMBER:
@@ -72,6 +92,8 @@ class _Reader:
     def page(self, found: Sequence[Mapping[str, Any]], *, listed: bool) -> Page:
         """Complete records with their links and stages; says which survived a merge and whose links failed."""
         keep = self.source.keep
+        if found and not self.compared:
+            self._compare(found[0].get("properties") or {})
         records = [dict(r) for r in found if keep is None or keep(r)]
         failed: set[str] = set()
         add = links.add_listed if listed else links.add_read

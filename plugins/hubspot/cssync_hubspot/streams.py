@@ -177,10 +177,35 @@ def _p(name: str) -> str:
     return f"properties.{name}"
 
 
+def _stream(
+    source: Source, *, feeds: tuple[Feed, ...], scope: str, writable: bool = False, deletes: str = DELETES
+) -> Stream:
+    """Declare a stream of CRM records: what they all have in common stands here."""
+    return Stream(
+        name=source.kind,
+        feeds=feeds,
+        pages=pages(source),
+        fields_of=source.fields,
+        base="properties",
+        cursor_field=source.modified,
+        lag=LAG,
+        deletes=deletes,
+        scope=scope,
+        writable=writable,
+    )
+
+
 STAMPS: dict[str, Field | str] = {"source_url": "url", "created_at": "createdAt", "updated_at": "updatedAt"}
 
-COMPANIES = Stream(
-    name="companies",
+COMPANIES = _stream(
+    Source(
+        "companies",
+        fields=(
+            "name", "domain", "hs_additional_domains", "industry", "country", "numberofemployees",
+            "lifecyclestage", "hs_parent_company_id", "hubspot_owner_id", "hs_salesforceaccountid",
+            "salesforceaccountid", "hs_merged_object_ids",
+        ),
+    ),
     feeds=(
         Feed(
             "account_source",
@@ -199,22 +224,17 @@ COMPANIES = Stream(
             },
         ),
     ),
-    pages=pages(Source("companies")),
-    fields_of=(
-        "name", "domain", "hs_additional_domains", "industry", "country", "numberofemployees", "lifecyclestage",
-        "hs_parent_company_id", "hubspot_owner_id", "hs_salesforceaccountid", "salesforceaccountid",
-        "hs_merged_object_ids",
-    ),
-    base="properties",
-    cursor_field="hs_lastmodifieddate",
-    lag=LAG,
-    deletes=DELETES,
     scope="crm.objects.companies.read",
     writable=True,
 )  # fmt: skip
 
-CONTACTS = Stream(
-    name="contacts",
+CONTACTS = _stream(
+    Source(
+        "contacts",
+        fields=("firstname", "lastname", "email", "jobtitle", "hs_language", "hs_merged_object_ids"),
+        modified="lastmodifieddate",
+        links=("companies",),
+    ),
     feeds=(
         Feed(
             "contact",
@@ -228,17 +248,19 @@ CONTACTS = Stream(
             },
         ),
     ),
-    pages=pages(Source("contacts", modified="lastmodifieddate", links=("companies",))),
-    fields_of=("firstname", "lastname", "email", "jobtitle", "hs_language", "hs_merged_object_ids"),
-    base="properties",
-    cursor_field="lastmodifieddate",
-    lag=LAG,
-    deletes=DELETES,
     scope="crm.objects.contacts.read",
 )
 
-DEALS = Stream(
-    name="deals",
+DEALS = _stream(
+    Source(
+        "deals",
+        fields=(
+            "dealname", "dealtype", "pipeline", "dealstage", "amount", "deal_currency_code", "closedate",
+            "closed_lost_reason", "hubspot_owner_id", "hs_merged_object_ids",
+        ),
+        links=("companies",),
+        enrich=deal_stages,
+    ),
     feeds=(
         Feed(
             "opportunity",
@@ -259,23 +281,22 @@ DEALS = Stream(
             },
         ),
     ),
-    pages=pages(Source("deals", links=("companies",), enrich=deal_stages)),
-    fields_of=(
-        "dealname", "dealtype", "pipeline", "dealstage", "amount", "deal_currency_code", "closedate",
-        "closed_lost_reason", "hubspot_owner_id", "hs_merged_object_ids",
-    ),
-    base="properties",
-    cursor_field="hs_lastmodifieddate",
-    lag=LAG,
-    deletes=DELETES,
     scope="crm.objects.deals.read",
 )  # fmt: skip
 
 REPLIED = (_p("createdate"), _p("first_agent_reply_date"))
 CLOSED = (_p("createdate"), _p("closed_date"))
 
-TICKETS = Stream(
-    name="tickets",
+TICKETS = _stream(
+    Source(
+        "tickets",
+        fields=(
+            "subject", "hs_pipeline", "hs_pipeline_stage", "hs_ticket_priority", "hs_ticket_category",
+            "createdate", "first_agent_reply_date", "closed_date", "hs_merged_object_ids",
+        ),
+        links=("companies", "contacts"),
+        enrich=ticket_stages,
+    ),
     feeds=(
         Feed(
             "ticket",
@@ -303,15 +324,6 @@ TICKETS = Stream(
             },
         ),
     ),
-    pages=pages(Source("tickets", links=("companies", "contacts"), enrich=ticket_stages)),
-    fields_of=(
-        "subject", "hs_pipeline", "hs_pipeline_stage", "hs_ticket_priority", "hs_ticket_category", "createdate",
-        "first_agent_reply_date", "closed_date", "hs_merged_object_ids",
-    ),
-    base="properties",
-    cursor_field="hs_lastmodifieddate",
-    lag=LAG,
-    deletes=DELETES,
     scope="tickets",
 )  # fmt: skip
 
@@ -320,8 +332,13 @@ def _is_ours(record: Record) -> bool:
     return task_key((record.get("properties") or {}).get("hs_task_body")) is not None
 
 
-TASKS = Stream(
-    name="tasks",
+TASKS = _stream(
+    Source(
+        "tasks",
+        fields=("hs_task_body", "hs_task_subject", "hs_task_status", "hs_timestamp", "hubspot_owner_id"),
+        links=("companies",),
+        keep=_is_ours,
+    ),
     feeds=(
         Feed(
             "crm_task",
@@ -336,13 +353,8 @@ TASKS = Stream(
             },
         ),
     ),
-    pages=pages(Source("tasks", links=("companies",), keep=_is_ours)),
-    fields_of=("hs_task_body", "hs_task_subject", "hs_task_status", "hs_timestamp", "hubspot_owner_id"),
-    base="properties",
-    cursor_field="hs_lastmodifieddate",
-    lag=LAG,
-    deletes="archived tasks by the list of the archive, read each run",
     scope="crm.objects.contacts.read",
+    deletes="archived tasks by the list of the archive, read each run",
 )
 
 
@@ -387,13 +399,9 @@ def custom_stream(name: str, mapped: Mapping[str, str]) -> Stream:
     entity = "usage_metric" if "usage_metric" in entities or not entities else entities[0]
     holds_company = any(column == "account_source_id" for _, _, column in targets)
     links: tuple[str, ...] = () if holds_company else ("companies",)
-    return Stream(
-        name=name,
+    return _stream(
+        Source(name, links=links),
         feeds=(Feed(entity, {**STAMPS, **({} if holds_company else {"account_source_id": "company"})}),),
-        pages=pages(Source(name, links=links)),
-        base="properties",
-        cursor_field="hs_lastmodifieddate",
-        lag=LAG,
-        deletes="archived records by the list of the archive, read each run",
         scope="crm.objects.custom.read",
+        deletes="archived records by the list of the archive, read each run",
     )

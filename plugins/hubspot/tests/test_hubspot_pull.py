@@ -418,3 +418,10 @@ def test_a_change_in_the_second_of_the_run_itself_is_not_left_for_the_next(rig: 
     rig.clock.now = int(rig.clock.now) + 3600.9
     rig.app.portal.edit("companies", min(known(rig)), name="Just now")
     assert list(rig.pull("companies", cursor).records) == [min(known(rig))]
+
+
+def test_a_mapped_property_that_the_account_does_not_have_is_named_once(rig: Any, caplog: Any) -> None:
+    rig.app.list_page = 9
+    rig.pull("companies", None, "seats", "renewel_date")
+    (said,) = [r.getMessage() for r in caplog.records if r.name == "cssync.hubspot"]
+    assert said.startswith("companies: HubSpot has no property renewel_date;")
