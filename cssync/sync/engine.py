@@ -92,6 +92,7 @@ class Job:
     began: float = field(default_factory=time.monotonic)
     closed: bool = False
     last_page: str = ""
+    requests_before: int = 0
     cursors: set[str] = field(default_factory=set)
 
 
@@ -229,6 +230,7 @@ def _read(job: Job, inbox: queue.Queue[_Message], stop: threading.Event, gate: t
     """Read one stream to its end; runs in a thread of its own and always ends with a message without a batch."""
     error: CssyncError | None = None
     where = f"{job.connection.name}.{job.stream.name}"
+    job.requests_before = job.session.requests_here  # a pool's thread may have served another stream
     try:
         with gate:
             ended = False
@@ -252,7 +254,11 @@ def _read(job: Job, inbox: queue.Queue[_Message], stop: threading.Event, gate: t
             fix="report it to the connector's author; `cssync -v` shows where",
         )
         error.__cause__ = bug
-    _put(inbox, _Message(job, error=error, requests=job.session.requests_here), stop)
+    _put(inbox, _Message(job, error=error, requests=_requests(job)), stop)
+
+
+def _requests(job: Job) -> int:
+    return job.session.requests_here - job.requests_before
 
 
 def _put(inbox: queue.Queue[_Message], message: _Message, stop: threading.Event) -> bool:
@@ -294,7 +300,7 @@ def _normalise(job: Job, page: Page) -> Batch:
             known = record.get(job.stream.feeds[0].key)
             name = str(known) if isinstance(known, (str, int)) and known != "" else hashlib.sha256(raw).hexdigest()[:16]
             bad.append(Bad(name, error.field, str(error), raw.decode()))
-    return Batch(page, rows, bad, job.session.requests_here)
+    return Batch(page, rows, bad, _requests(job))
 
 
 def _close(store: Store, job: Job, error: CssyncError | None, fence: Fence | None) -> None:

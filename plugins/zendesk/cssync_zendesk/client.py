@@ -50,8 +50,8 @@ def vendor(settings: ZendeskSettings) -> Vendor:
         judge=_judge(oauth),
         pause=pause,
         buckets=(
-            Bucket("incremental-exports-cursor", 20 * more, 60, r"GET .*/incremental/users/cursor"),
-            Bucket("incremental-exports", 10 * more, 60, r"GET .*/incremental/"),
+            Bucket("incremental-exports-cursor", 20 * more, 60, r"GET .*/incremental/users/cursor", burst=20 * more),
+            Bucket("incremental-exports", 10 * more, 60, r"GET .*/incremental/", burst=10 * more),
             Bucket("inflight-jobs", 30, 60, r"PUT .*/update_many"),
             # A job takes about a second for 100 rows: asking more often only costs requests.
             Bucket("job-statuses", 1, 1, r"GET .*/job_statuses/"),
