@@ -185,10 +185,19 @@ class _Reader:
             fix="run again; if it persists, ask Salesforce support about the query cursor",
         )
 
-    def _stamped(self, records: Iterable[Mapping[str, Any]]) -> Iterator[tuple[datetime, str]]:
+    def _stamped(self, records: Iterable[dict[str, Any]]) -> Iterator[tuple[datetime, str]]:
+        """Yield (change stamp, id) of each record, and set its id to the long form."""
+        raw, at = "", None
         try:
             for record in records:
-                yield soql.moment(record[self.shape.stamp]), soql.id18(record["Id"]) or ""
+                key = soql.id18(record["Id"])
+                if key is None:
+                    raise ValueError("no id")
+                record["Id"] = record["id"] = key
+                if record[self.shape.stamp] != raw or at is None:  # a load leaves thousands with one stamp
+                    raw = record[self.shape.stamp]
+                    at = soql.moment(raw)
+                yield at, key
         except (KeyError, TypeError, ValueError):
             raise ConnectionFault(
                 f"a record of {self.shape.object} came without a readable Id or {self.shape.stamp}",
@@ -208,10 +217,11 @@ class _Reader:
             if answer.status != 400:
                 return self._batch(answer)
             unknown = _NO_COLUMN.search(" ".join(message for _, message in errors(answer)))
-            lost = [f for f in self.fields if unknown and f.casefold() == unknown[1].casefold()]
+            lost = [f for f in self.fields if unknown and f.rpartition(".")[2].casefold() == unknown[1].casefold()]
             if not lost:
                 raise refusal(answer, f"query of {self.shape.object}")
-            self._without(lost[0])
+            for field in lost:
+                self._without(field)
             self.fields = [f for f in self.fields if f not in lost]
 
     def _more(self, path: str) -> _Batch | None:
@@ -245,13 +255,11 @@ class _Reader:
         alive: list[dict[str, Any]] = []
         gone: list[Tombstone] = []
         for record in records:
-            key = soql.id18(record["Id"]) or ""
             if record.get("IsDeleted") is True:
-                gone.append(Tombstone(key, soql.id18(record.get("MasterRecordId"))))
+                gone.append(Tombstone(record["Id"], soql.id18(record.get("MasterRecordId"))))
                 continue
             record.pop("attributes", None)
-            record["id"] = record["Id"] = key
-            record["_url"] = f"{self.settings.pages}/{key}"
+            record["_url"] = f"{self.settings.pages}/{record['Id']}"
             for name, convert in self.convert.items():
                 if name in record:
                     record[name] = convert(record[name])

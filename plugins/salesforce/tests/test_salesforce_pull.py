@@ -274,11 +274,13 @@ def test_an_answer_that_cannot_be_true_is_never_taken_for_the_end(
 def test_a_page_link_that_leads_back_ends_the_stream_and_takes_its_checkpoints_back(
     org: SalesforceSandbox, server: SandboxServer, live: Session, replica: Replicas
 ) -> None:
-    body = {"totalSize": 9, "done": False, "records": [RECORD], "nextRecordsUrl": LOOP}
+    body = {"totalSize": 9000, "done": False, "records": [RECORD], "nextRecordsUrl": LOOP}
     server.faults.append(Fault(r"/query", answer=broken(body), times=99))
     contacts = replica("contacts")
     with pytest.raises(ConnectionFault, match="leads back"):
         contacts.pull(live)
+    assert len(server.requests("/query")) == 2
+    assert contacts.cursor == {}
     server.faults.clear()
     contacts.pull(live)
     assert alive(org, "Contact").items() <= held(contacts).items()
@@ -315,6 +317,14 @@ def test_a_field_that_vanishes_after_its_description_costs_that_field(
     accounts.pull(live)
     assert held(accounts) == alive(org, "Account")
     assert all("Website" not in r and "Industry" in r for r in accounts.records.values())
+
+
+def test_an_unknown_field_of_a_parent_costs_that_field(live: Session, replica: Replicas) -> None:
+    contracts = replica("contracts", extra=("Account.Nope__c", "Owner.Name"))
+    contracts.pull(live)
+    record = next(iter(contracts.records.values()))
+    assert record["Owner"]["Name"]
+    assert "Account" not in record
 
 
 def test_an_object_that_may_not_be_read_fails_by_name(org: SalesforceSandbox, live: Session, replica: Replicas) -> None:

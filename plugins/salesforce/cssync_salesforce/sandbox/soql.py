@@ -148,17 +148,17 @@ class _Parser:
                     parent = self.describe(field["referenceTo"][0]) or {}
                     if rest.casefold() in parent:
                         return f"{field['relationshipName']}.{parent[rest.casefold()]['name']}"
+                    raise SoqlError("INVALID_FIELD", self._at(at, self._no_column(rest, field["referenceTo"][0])))
             raise SoqlError("INVALID_FIELD", self._at(at, f"Didn't understand relationship '{head}' in field path."))
         if name.casefold() not in self.visible:
-            raise SoqlError(
-                "INVALID_FIELD",
-                self._at(
-                    at,
-                    f"No such column '{name}' on entity '{self.source}'. If you are attempting to use a custom field, "
-                    "be sure to append the '__c' after the custom field name.",
-                ),
-            )
+            raise SoqlError("INVALID_FIELD", self._at(at, self._no_column(name, self.source)))
         return str(self.visible[name.casefold()]["name"])
+
+    def _no_column(self, name: str, source: str) -> str:
+        return (
+            f"No such column '{name}' on entity '{source}'. If you are attempting to use a custom field, be sure to "
+            "append the '__c' after the custom field name."
+        )
 
     def _ordering(self) -> tuple[str, bool]:
         at = self._peek()[2]
