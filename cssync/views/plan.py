@@ -16,6 +16,8 @@ SIGNS = {"set": "~", "clear": "-", "create_task": "+", "update_task": "~", "clos
 """First character of a line: `+` something new, `~` another value, `-` emptied, `x` closed."""
 LONGEST = 160
 """Characters of a value on one line; `--json` has all of it."""
+NOTES = 20
+"""Notes of a kind listed for people."""
 HEADINGS = {
     "conflict": "left alone, because a person changed it in the CRM",
     "blocked": "not tried again, because the vendor refused exactly this",
@@ -40,7 +42,9 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         if notes:
             yield ""
             yield f"{heading} ({len(notes)}):"
-            yield from (f"  {_where(note)}: {_cut(note.message)}" for note in notes)
+            yield from (f"  {_where(note)}: {_cut(note.message)}" for note in notes[:NOTES])
+            if len(notes) > NOTES:
+                yield f"  and {len(notes) - NOTES:,} more; --json lists all"
 
 
 def totals(counts: Mapping[str, int]) -> str:
@@ -91,11 +95,12 @@ def apply_lines(report: ApplyReport) -> Iterator[str]:
 
 def entry_lines(entries: Sequence[Entry], names: Mapping[str, str]) -> Iterator[str]:
     """Yield rows of the outbox, one or two lines each; `names`: account uid -> name."""
-    for entry in entries:
+    for number, entry in enumerate(entries):
         at = entry.settled_at or entry.sent_at or "not sent yet"
         yield f"{entry.key}  {entry.state}  {at}  {line(names.get(entry.account_uid, entry.account_uid))}"
         yield f"    {_place(entry)}: {_move(entry.action, entry.old, entry.new)}"
-        if entry.because:
+        follows = entries[number + 1] if number + 1 < len(entries) else None
+        if entry.because and not (follows and (follows.source_id, follows.because) == (entry.source_id, entry.because)):
             yield f"    because {_cut(entry.because)}"
         if entry.error:
             told = f" (request id {line(entry.correlation_id)})" if entry.correlation_id else ""

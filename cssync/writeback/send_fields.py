@@ -91,6 +91,7 @@ def _write(work: Work, records: Sequence[Sequence[Entry]]) -> None:
 def _settle(work: Work, stream: str, sent: Mapping[str, Sequence[Entry]], outcomes: Mapping[str, Outcome]) -> None:
     """Record one outcome for every change, then look at those that are not proved."""
     open_: list[Entry] = []
+    seen: dict[str, dict[str, Any]] = {}
     now = work.now()
     with work.store.transaction(work.fence) as conn:
         for key, record in sent.items():
@@ -100,13 +101,14 @@ def _settle(work: Work, stream: str, sent: Mapping[str, Sequence[Entry]], outcom
                 value = held.get(entry.field, entry.new)
                 if outcome.state == "verified" and altered(entry.new, value):
                     _prove(conn, entry, value, now)
-                    observe(conn, work.connection.name, stream, {entry.source_id: {entry.field: value}}, now)
+                    seen.setdefault(entry.source_id, {})[entry.field] = value
                 elif outcome.state in ("verified", "sent"):
                     open_.append(entry)
                 else:
                     move(conn, entry, outcome.state, now, error=outcome.error, correlation_id=outcome.correlation_id)
                     if outcome.state == "unknown":
                         open_.append(entry)
+        observe(conn, work.connection.name, stream, seen, now)
     if open_ and work.fault is None:
         look(work, open_, final=False)
 
