@@ -319,3 +319,79 @@ def test_missing_credentials_do_not_stop_commands_that_call_nobody(here: Path) -
     assert result.exit_code == 2
     assert result.stderr.count("No such file or directory") == 4
     assert "cssync.yaml:" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def judged(synced: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workspace after an evaluation; tests copy it."""
+    folder = tmp_path_factory.mktemp("judged") / "here"
+    shutil.copytree(synced, folder)
+    result = CliRunner().invoke(main, ["-c", str(folder / "cssync.yaml"), "evaluate"])
+    assert result.exit_code == 0, result.stderr
+    return folder
+
+
+@pytest.fixture
+def there(judged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "there"
+    shutil.copytree(judged, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_evaluate_tells_what_changed_and_again_nothing(there: Path) -> None:
+    document = answer("evaluate")
+    assert {p["pack"] for p in document["packs"]} >= {"health", "renewal", "risk", "upsell"}
+    assert sum(document["bands"].values()) == document["packs"][0]["accounts"]
+    assert all(p["signals_started"] == p["signals_ended"] == 0 for p in document["packs"])
+    assert "health: " in invoke("evaluate").stdout
+    refused = invoke("evaluate", "--as-of", "2020-01-01")
+    assert refused.exit_code == 2
+    assert "lies before it" in refused.stderr
+
+
+def test_accounts_come_lowest_score_first_and_can_be_narrowed_to_a_band(there: Path) -> None:
+    scores = [a["results"].get("health.score") for a in answer("accounts")["accounts"]]
+    known = [s for s in scores if s is not None]
+    assert known == sorted(known)
+    assert scores[: len(known)] == known
+    unknown = answer("accounts", "--band", "unknown")["accounts"]
+    assert len(unknown) + len(known) == len(scores)
+
+
+def test_explain_says_each_measure_its_inputs_and_the_points_it_costs(there: Path) -> None:
+    worst = answer("accounts", "--limit", "1")["accounts"][0]
+    document = answer("explain", worst["domains"][0])
+    assert document["account"]["uid"] == worst["uid"]
+    health = next(p for p in document["packs"] if p["pack"] == "health")
+    assert health["score"] == worst["results"]["health.score"]
+    assert sum(m["lost"] or 0 for m in health["measures"]) == pytest.approx(100 - health["exact_score"], abs=0.05)
+    text = invoke("explain", worst["uid"]).stdout
+    assert f"health: {health['score']} ({health['band']})" in text
+    for measure in health["measures"]:
+        assert f"  {measure['label']}: " in text
+    for record in document["records"]:
+        assert f"{record['connection']}:{record['source_id']}" in text
+
+
+def test_explain_shows_the_value_before_and_what_was_on_record_then(there: Path) -> None:
+    worst = answer("accounts", "--limit", "1")["accounts"][0]
+    with Store.open(there / "cssync.db") as store, store.transaction() as conn:
+        conn.execute(
+            "INSERT INTO result_history (account_uid, name, value, state, because, since, until, pack_hash) SELECT "
+            "account_uid, name, '88', 'ok', '', '2026-10-01T00:00:00Z', since, '' FROM result "
+            "WHERE name = 'health.score' AND account_uid = ?",
+            (worst["uid"],),
+        )
+    assert "before that 88" in invoke("explain", worst["uid"]).stdout
+    then = answer("explain", worst["uid"], "--as-of", "2026-10-15")
+    assert [(r["name"], r["value"]) for r in then["results"]] == [("health.score", 88)]
+    assert then["packs"] == []
+
+
+def test_an_account_that_nobody_knows_suggests_who_may_be_meant(there: Path) -> None:
+    name = answer("accounts", "--limit", "1")["accounts"][0]["name"]
+    result = invoke("explain", name[:-1] + "x")
+    assert result.exit_code == 2
+    assert "did you mean one of" in result.stderr
+    assert name in result.stderr

@@ -44,7 +44,7 @@ COMMANDS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("history", "cssync.cli.failures:history", "List what was written for an account."),
     ),
     "Run": (
-        ("run", "cssync.cli.run:run", "Do the whole job once: the command for cron."),
+        ("run", "cssync.cli.run:run", "Do the whole job once: pull, link, judge, plan, write."),
         ("status", "cssync.cli.status:status", "Show runs, streams, lease and outbox."),
     ),
 }
