@@ -33,18 +33,25 @@ DESCRIBED = {
     "text": {"string", "textarea"},
     "date": {"date"},
     "bool": {"boolean"},
-    "enum": {"picklist", "string"},
-    "multi": {"multipicklist"},
+    "enum": {"picklist", "string", "textarea"},
+    "multi": {"multipicklist", "string", "textarea"},
 }
 """describe types into which each kind of ours can be written."""
 
 
-def metadata(field: OwnField, *, key: bool = False) -> dict[str, Any]:
+def kind_of(field: OwnField) -> Mapping[str, Any]:
+    """Return the field definition for a kind of ours; choices that nobody can list are kept as text."""
+    if field is TASK_KEY:
+        return KEY_KIND
+    return KINDS["text" if field.type in ("enum", "multi") and not field.options else field.type]
+
+
+def metadata(field: OwnField) -> dict[str, Any]:
     """Return the Metadata of a CustomField. Picklists are not restricted, so that a new band never fails a write."""
-    found: dict[str, Any] = {**(KEY_KIND if key else KINDS[field.type]), "label": field.label[:40]}
+    found: dict[str, Any] = {**kind_of(field), "label": field.label[:40]}
     if field.description:
         found["description"] = field.description[:1000]
-    if field.options:
+    if found["type"].lower().endswith("picklist"):
         values = [{"fullName": o, "label": o, "default": False} for o in field.options]
         found["valueSet"] = {"restricted": False, "valueSetDefinition": {"sorted": False, "value": values}}
     return found
@@ -95,7 +102,7 @@ def provision(session: Session, stream: str, fields: Sequence[OwnField], dry_run
 
 
 def _plain(field: OwnField) -> str:
-    kind = KEY_KIND if field is TASK_KEY else KINDS[field.type]
+    kind = kind_of(field)
     size = f"({kind['precision'] - kind['scale']}, {kind['scale']})" if "scale" in kind else ""
     size = f"({kind['length']})" if "length" in kind else size
     options = f" with {', '.join(field.options)}" if field.options else ""
@@ -135,7 +142,7 @@ def _create(session: Session, source: str, field: OwnField) -> str | None:
         answer = session.request(
             "POST",
             f"{settings.data}/tooling/sobjects/CustomField",
-            json={"FullName": f"{owner}.{field.name}", "Metadata": metadata(field, key=field is TASK_KEY)},
+            json={"FullName": f"{owner}.{field.name}", "Metadata": metadata(field)},
             accept=(400, 403, 404),
         )
         if answer.status < 300:

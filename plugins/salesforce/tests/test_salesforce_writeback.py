@@ -207,6 +207,15 @@ def test_provision_creates_shows_and_assigns(org: SalesforceSandbox, server: San
     assert len(server.requests("POST")) == writes
 
 
+def test_choices_that_nobody_can_list_are_kept_as_text(org: SalesforceSandbox, live: Session) -> None:
+    signals = OwnField("CS_Signals__c", "Signals", "multi")
+    assert [f.level for f in provision(live, "accounts", [signals], False)] == ["created", "ok"]
+    assert [f.level for f in provision(live, "accounts", [signals], False)] == ["ok"]
+    account = next(iter(org.tables["Account"]))
+    assert [o.state for o in push(live, [update("k", account, CS_Signals__c=["U01", "U03"])])] == ["verified"]
+    assert read(live, "accounts", [account], ["CS_Signals__c"])[account] == {"CS_Signals__c": "U01;U03"}
+
+
 def test_a_field_that_exists_but_is_hidden_is_granted(org: SalesforceSandbox, live: Session) -> None:
     list(provision(live, "accounts", [SCORE], False))
     org.tables["FieldPermissions"].clear()
