@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from fake_vendor import World, company, sessions, workspace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cssync.connectors import Page, Tombstone
+from cssync.connectors import Feed, Page, Tombstone
 from cssync.errors import ConnectionFault, LeaseLost
 from cssync.store import Store
 from cssync.sync import StreamReport, sync
@@ -266,3 +267,25 @@ def test_money_without_a_currency_is_in_the_organisations_own(tmp_path: Path, st
     object.__setattr__(space.connections["crm"], "mapped", {"companies": {"price": "contract_line.unit_price"}})
     sync(store, space, sessions(space), run_id="r")
     assert tuple(store.query("SELECT unit_price, currency FROM contract_line")[0]) == (1250, "USD")
+
+
+def test_a_deleted_record_of_wide_usage_takes_each_of_its_metrics_with_it(tmp_path: Path, store: Store) -> None:
+    day = {"id": "u1", "company": "1", "day": "2026-11-19", "users": 5, "logins": 9}
+    world = World([day])
+    space = workspace(tmp_path, crm=world)
+    usage = Feed("usage_metric", {"account_source_id": "company", "period_start": "day"})
+    stream = dataclasses.replace(space.connections["crm"].streams[0], name="usage", feeds=(usage,), base="")
+    mapped = {"usage": {"users": "usage_metric.active_users", "logins": "usage_metric.logins"}}
+    object.__setattr__(space.connections["crm"], "streams", (stream,))
+    object.__setattr__(space.connections["crm"], "mapped", mapped)
+    sync(store, space, sessions(space), run_id="r1")
+    rows = store.query("SELECT source_id, metric, value, period_start FROM usage_metric ORDER BY 1")
+    assert [tuple(r) for r in rows] == [
+        ("u1/active_users", "active_users", 5.0, "2026-11-19"),
+        ("u1/logins", "logins", 9.0, "2026-11-19"),
+    ]
+    world.companies, world.deleted = [], [Tombstone("u1")]
+    object.__setattr__(stream, "pages", world.pages("companies"))
+    (report,) = sync(store, space, sessions(space), run_id="r2")
+    assert (report.tombstoned, report.read) == (1, 1)
+    assert store.query("SELECT count(*) FROM usage_metric WHERE deleted_at IS NULL")[0][0] == 0
