@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_vendor import NOW, World, company, sessions, workspace
 
 from cssync.connectors import Tombstone
 from cssync.link import LinkReport, link
@@ -13,6 +12,7 @@ from cssync.link.engine import id18
 from cssync.link.keys import company_domain, company_name
 from cssync.store import Store
 from cssync.sync import sync
+from fake_vendor import NOW, World, company, sessions, workspace
 
 
 def linked(tmp_path: Path, store: Store, **worlds: World) -> tuple[LinkReport, dict[str, str]]:

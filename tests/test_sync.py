@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_vendor import World, company, sessions, workspace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from cssync.connectors import Feed, Page, Tombstone
 from cssync.errors import ConnectionFault, LeaseLost
 from cssync.store import Store
 from cssync.sync import StreamReport, sync
+from fake_vendor import World, company, sessions, workspace
 
 
 def pull(tmp_path: Path, world: World, store: Store, **options: Any) -> StreamReport:
