@@ -61,11 +61,12 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The plan, shown before anything is sent. `held_by`: why a person had to approve it. `examples`: (account, field,
-    old -> new, because)."""
+    """The plan, shown before anything is sent. `later`: tasks that wait because their owners got enough today.
+    `held_by`: why a person had to approve it. `examples`: (account, field, old -> new, because)."""
 
     fields: int
     tasks: int
+    later: int
     held_by: tuple[str, ...]
     examples: tuple[tuple[str, str, str, str], ...] = ()
 

@@ -46,8 +46,8 @@ SELF_SERVE = Story("self_serve", (0.6, 0.7), measured=False, contract=False)
 PROSPECT = Story("prospect", (0, 0), tickets=0.0, measured=False, contract=False, paying=False)
 
 DECK = (
-    *(15 * [STEADY]), *(3 * [FULL]), *(3 * [GROWING]), *(6 * [SOFTENING]), *(3 * [DECLINING]), SILENT, TROUBLED, NEW, UNMEASURED,
-    *(3 * [SELF_SERVE]), *(3 * [PROSPECT]),
+    *(14 * [STEADY]), *(3 * [FULL]), *(3 * [GROWING]), *(8 * [SOFTENING]), *(2 * [DECLINING]), SILENT, TROUBLED, NEW,
+    UNMEASURED, *(3 * [SELF_SERVE]), *(3 * [PROSPECT]),
 )  # fmt: skip
 """Dealt out in shuffled decks: any forty companies in a row hold every story in these proportions."""
 

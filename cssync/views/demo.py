@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from rich import box
-from rich.console import Console, Group, JustifyMethod, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
@@ -25,13 +25,13 @@ _WIDE = 100
 """From this width on, what belongs side by side stands side by side."""
 
 
-def draw(report: DemoReport, console: Console) -> None:
-    """Write the screen to `console`; fits 80 columns and can be read without colours."""
+def screen(report: DemoReport, width: int) -> RenderableType:
+    """Return the screen for `width` cells; it fits 80 columns and can be read without colours."""
     parts: list[RenderableType] = [_title(report)]
-    for number, (heading, summary, body) in enumerate(_sections(report, console.width), 1):
+    for number, (heading, summary, body) in enumerate(_sections(report, width), 1):
         title = Text.assemble((f" {number} ", "reverse cyan"), (f" {heading}  ", "bold cyan"), summary)
         parts += [Text(), title, *(Padding(part, (0, 0, 0, 3)) for part in body)]
-    console.print(Group(*parts, Text(), _verdict(report)))
+    return Group(*parts, Text(), _verdict(report))
 
 
 def _title(report: DemoReport) -> RenderableType:
@@ -52,7 +52,11 @@ def _sections(report: DemoReport, width: int) -> Iterator[tuple[str, str, list[R
     yield "Linked", companies, list(_linked(report.linked, room))
     yield "Judged", f"health of {sum(report.bands.values()):,} accounts", [_bands(report.bands, room)]
     if report.at_risk:
-        yield "At risk", "lowest scores first, and where the points were lost", [_at_risk(report.at_risk, room)]
+        yield (
+            "At risk",
+            "red, the next renewals first, and where the points were lost",
+            [_at_risk(report.at_risk, room)],
+        )
     tasks, signals = sum(t.count for t in report.tasks), sum(s.count for s in report.signals)
     yield "Raised", f"{tasks:,} tasks for people, {signals:,} signals", list(_raised(report, room))
     plan = report.planned
@@ -117,46 +121,48 @@ def _bands(bands: Mapping[str, int], room: int) -> RenderableType:
 
 
 def _at_risk(accounts: tuple[AtRisk, ...], room: int) -> RenderableType:
-    table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1), header_style="dim", show_edge=False)
-    table.add_column("account", width=min(30, room // 4), no_wrap=True)
-    table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("renewal", no_wrap=True)
-    table.add_column("why", ratio=1)
+    name = min(30, room // 4)
+    table = _table(("left", None), ("right", None), ("left", None), ("left", 1))
+    table.show_header = True
+    for column, title in zip(table.columns, ("account", "score", "renewal", "points lost"), strict=True):
+        column.header, column.header_style = title, "dim"
     for a in accounts:
         score = Text("?" if a.score is None else str(a.score), f"bold {BAND_STYLE.get(a.band, '')}")
-        name = fit(a.name, min(30, room // 4))
-        table.add_row(name, score, a.renewal_on or "-", line(a.reasons))
+        table.add_row(fit(a.name, name), score, a.renewal_on or "-", line(a.reasons))
     return table
 
 
 def _raised(report: DemoReport, room: int) -> Iterator[RenderableType]:
     """Tasks, then signals: one line per rule with one of its cases."""
-    for kind, raised in (("tasks", report.tasks), ("signals", report.signals)):
-        if not raised:
-            continue
-        table = _table(("right", None), ("left", None), ("left", 3), ("left", 4))
+    for kind, raised, share in (("task", report.tasks, 3), ("signal", report.signals, 2)):
+        table = _table(("right", None), ("left", None), ("left", share), ("left", 3))
         for r in raised:
-            table.add_row(Text(f"{r.count:,}", "bold"), Text(r.rule, "cyan"), fit(r.title, room), _case(r))
-        yield Text(kind, "dim")
-        yield table
+            title = Text(line(r.title), no_wrap=True, overflow="ellipsis")
+            table.add_row(Text(f"{r.count:,}", "bold"), Text(f"{kind} {r.rule}", "cyan"), title, _case(r, room // 4))
+        if raised:
+            yield table
 
 
-def _case(raised: Raised) -> Text:
-    told = Text.assemble((line(raised.account), "bold"), ("  " if raised.account else ""), line(raised.example))
-    told.no_wrap, told.overflow = True, "ellipsis"
-    return told
+def _case(raised: Raised, room: int) -> Text:
+    told = Text(no_wrap=True, overflow="ellipsis")
+    if raised.account:
+        told.append(f"{fit(raised.account, room)}  ", "bold")
+    return told.append(line(raised.example))
 
 
 def _planned(planned: Planned, room: int) -> Iterator[RenderableType]:
-    table = _table(("left", None), ("left", None), ("left", None), ("left", 1))
+    table = _table(("left", None), ("left", None), ("left", 1))
     for account, field, change, because in planned.examples:
-        told = Text(line(because), "dim", no_wrap=True, overflow="ellipsis")
-        table.add_row(f"~ {fit(account, room // 4)}", fit(field, room // 4), Text(fit(change, room // 4), "bold"), told)
+        told = Text.assemble((line(change), "bold"), "  ", (line(because), "dim"))
+        told.no_wrap, told.overflow = True, "ellipsis"
+        table.add_row(fit(account, room // 4), fit(field, 24), told)
     yield table
+    if planned.later:
+        yield Text(f"{planned.later:,} tasks wait for another day: their owners get no more than ten new ones a day")
     for reason in planned.held_by:
         yield Text(f"held: {line(reason)}", "yellow")
     if planned.held_by:
-        yield Text("approved, as a person would after reading it: cssync approve", "dim")
+        yield Text("then approved, as a person does after reading it: cssync approve", "dim")
 
 
 def _sent(sent: tuple[Sent, ...]) -> RenderableType:
