@@ -118,7 +118,7 @@ def _stream(session: Session, stream: str, mapped: Sequence[str]) -> Iterator[Fi
             f"tasks.{TASK_KEY.name}",
             "note",
             "no key field: tasks carry their key in the description, and one whose creation got no answer is looked up",
-            "`cssync provision` creates it",
+            f"create {TASK_KEY.name} on Activity: Text(255), external id, unique; Read and Edit for the execution user",
         )
 
 

@@ -109,7 +109,6 @@ class _Batch:
 
     records: list[dict[str, Any]]
     total: int
-    done: bool
     next: str | None
 
 
@@ -247,7 +246,7 @@ class _Reader:
                 f"the answer to a query of {self.shape.object} has not the shape of a result",
                 kept="the checkpoint is unchanged",
             )
-        return _Batch(records, total, done, following)
+        return _Batch(records, total, following)
 
     def _page(self, records: list[dict[str, Any]], cursor: Cursor | None, *, last: bool = False) -> Page:
         if self.wide:

@@ -30,16 +30,6 @@ def text(value: str) -> str:
     return f"'{found}'"
 
 
-def like(value: str) -> str:
-    """Return `value` as a literal for LIKE in which nothing is a wildcard; add your own `%` with `containing`."""
-    return text(value).replace("%", "\\%").replace("_", "\\_")
-
-
-def containing(value: str) -> str:
-    """Return a LIKE literal that matches any text with `value` in it."""
-    return f"'%{like(value)[1:-1]}%'"
-
-
 def instant(moment: datetime) -> str:
     """Return an aware datetime as a SOQL literal in UTC; milliseconds only where there are any."""
     utc = moment.astimezone(UTC)
