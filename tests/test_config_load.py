@@ -322,6 +322,8 @@ def test_all_faults_of_a_file_are_told_at_once_in_order(write: Any, installed: P
         (b"a: [" + b"[" * 50_000, "nested deeper than 30 levels"),
         (b"x: " + b"y" * 1_000_001, "larger than 1,000,000 bytes"),
         (b"a: &a [" + b"*a," * 1000 + b"]", "anchors and aliases are not read"),
+        (b"a: [" + b"x," * 400_000 + b"]", "more than 20,000 values"),
+        (b"a: &a x\n" * 50_000, "100 faults in .*"),
     ],
 )
 def test_a_hostile_file_is_refused_with_words(tmp_path: Path, installed: Plugins, raw: bytes, words: str) -> None:

@@ -2,7 +2,8 @@
 
 YAML guesses types: `NO` becomes false, `12:30` 750, `0123` 83, `1.10` 1.1. Here every scalar is text, exactly as
 written, and only an empty value, `null` or `~` is None; the model that receives it converts. Tags, anchors, aliases,
-doubled keys, keys that are not text, several documents, more than MAX_BYTES and nesting beyond MAX_DEPTH are faults.
+doubled keys, keys that are not text and several documents are faults, and so are files beyond MAX_BYTES, MAX_NODES or
+MAX_DEPTH.
 """
 
 from __future__ import annotations
@@ -30,6 +31,12 @@ from cssync.errors import ConfigError
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 30
+MAX_NODES = 20_000
+"""Keys, values and lists of a file; reading more would take seconds."""
+MAX_FAULTS = 100
+"""Reading stops after so many."""
+SHOWN = 50
+"""Faults that a message lists; `faults` has all of them."""
 
 Place = tuple[str | int, ...]
 """Way to a piece of the data: keys and list positions from the top."""
@@ -63,7 +70,9 @@ class FaultyFileError(ConfigError):
         self.faults = tuple(sorted(set(faults)))
         files = sorted({fault.file for fault in self.faults})
         head = f"{len(self.faults)} faults in {', '.join(files)}:\n  " if len(self.faults) > 1 else ""
-        super().__init__(head + "\n  ".join(map(str, self.faults)), kept="nothing was read or written", fix=fix)
+        more = f"\n  and {len(self.faults) - SHOWN} more" if len(self.faults) > SHOWN else ""
+        listed = "\n  ".join(map(str, self.faults[:SHOWN]))
+        super().__init__(head + listed + more, kept="nothing was read or written", fix=fix)
 
 
 @dataclass(slots=True)
@@ -158,6 +167,7 @@ class _Builder:
     def __init__(self, document: Document, events: Iterator[Event]) -> None:
         self.document = document
         self.events = events
+        self.nodes = 0
 
     def build(self) -> Any:
         data: Any = None
@@ -174,12 +184,15 @@ class _Builder:
     def _refuse(self, event: Event, message: str, *, stop: bool = False) -> None:
         line, column = _mark(event)
         self.document.faults.append(Fault(self.document.file, line, column, message))
-        if stop:
+        if stop or len(self.document.faults) >= MAX_FAULTS:
             raise _StopError
 
     def _node(self, event: Event, place: Place) -> Any:
         if len(place) > MAX_DEPTH:
             self._refuse(event, f"nested deeper than {MAX_DEPTH} levels", stop=True)
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            self._refuse(event, f"more than {MAX_NODES:,} values", stop=True)
         if isinstance(event, AliasEvent):
             self._refuse(event, f"alias *{event.anchor}: write the value out; anchors and aliases are not read")
             return None
