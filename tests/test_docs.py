@@ -152,4 +152,6 @@ def test_every_dependency_has_its_reason() -> None:
         name, bound = re.fullmatch(r"([\w.-]+)(.*)", requirement).groups()  # type: ignore[union-attr]
         assert bound.startswith(">="), requirement
         assert re.search(rf"\b{name}\b", reasons), f"{name} has no reason in docs/dependencies.md"
-        assert re.search(rf"^{re.escape(name.lower())}==", lock, re.MULTILINE), f"{name} is not locked"
+        assert re.search(rf"^{re.escape(name.lower().replace('.', '-'))}==", lock, re.MULTILINE), (
+            f"{name} is not locked"
+        )
