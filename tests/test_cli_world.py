@@ -196,6 +196,26 @@ def test_check_asks_everybody_and_says_what_is_missing(here: Path) -> None:
     assert any(f["subject"] == "start" and "everything" in f["message"] for f in parts["limits"]["findings"])
 
 
+def test_check_says_which_limits_are_in_force(here: Path) -> None:
+    path = here / "cssync.yaml"
+    path.write_text(path.read_text() + "\nlimits: {changes: 12.5%, changes_count: 40, share: 30%}\n")
+    limits = json.loads(invoke("check", "--json").stdout)["parts"][-1]["findings"]
+    told = {f["subject"]: f["message"] for f in limits}
+    assert "12.5% of a field's records, or more than 40 records" in told["brake"]
+    assert told["share"].startswith("30% of")
+
+
+def test_check_ends_though_a_vendor_cannot_be_reached(here: Path) -> None:
+    path = here / "cssync.yaml"
+    lines = path.read_text().splitlines()
+    at = next(i for i, line in enumerate(lines) if line == "  desk:")
+    lines[at + 2] = "    base_url: http://127.0.0.1:9\n    patience: 0"
+    path.write_text("\n".join(lines))
+    desk = next(p for p in answer("check", code=1)["parts"] if p["part"] == "desk")
+    assert [f["subject"] for f in desk["findings"]] == ["credentials"]
+    assert "check that the host can be reached" in desk["findings"][0]["fix"]
+
+
 def test_check_is_content_once_the_fields_exist(here: Path, running: tuple[Vendor, ...]) -> None:
     assert invoke("provision").exit_code == 0
     result = invoke("check")

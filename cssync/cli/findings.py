@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from cssync.cli.context import did_you_mean
 from cssync.config import Connection, Workspace
@@ -141,15 +142,19 @@ def check_limits(workspace: Workspace) -> Checked:
     limits = workspace.limits
     brake = f"more than {limits.changes_count:,} records"
     if limits.changes < 1:
-        brake = f"more than {limits.changes:.1%} of a field's records, or {brake}"
+        brake = f"more than {_percent(limits.changes)} of a field's records, or {brake}"
     return Checked(
         "limits",
         (
             Finding("start", "ok", "everything the vendors hold is read; there is no start date"),
             Finding("brake", "ok", f"a plan that changes {brake} waits for approval"),
-            Finding("share", "ok", f"{limits.share:.0%} of each vendor's daily API calls"),
+            Finding("share", "ok", f"{_percent(limits.share)} of each vendor's daily API calls"),
         ),
     )
+
+
+def _percent(share: Decimal) -> str:
+    return f"{(share * 100).normalize():f}%"
 
 
 def _of_error(subject: str, error: CssyncError) -> Finding:
