@@ -14,6 +14,8 @@ from cssync.model import ENTITIES, SQL_TYPE, TABLES, VENDOR_COLUMNS, Column, Ent
 
 migrations = Migrations("cssync")
 
+ABOUT = ("source_url", "created_at", "updated_at")
+"""Columns about the record, not of it: a difference in these alone is no change, but a change brings them along."""
 UNVERSIONED = ("synced_at", "account_uid")
 """Columns whose change is no new version of a vendor row: our own book-keeping."""
 
@@ -30,7 +32,7 @@ def column_names(entity: Entity) -> tuple[str, ...]:
 
 def versioned(entity: Entity) -> tuple[str, ...]:
     """Columns whose change makes a new version, and with it a row of `history`."""
-    return tuple(c for c in column_names(entity) if c not in ("connection", "source_id", "updated_at", *UNVERSIONED))
+    return tuple(c for c in column_names(entity) if c not in ("connection", "source_id", *ABOUT, *UNVERSIONED))
 
 
 def _columns(columns: Iterable[Column], not_null: tuple[str, ...]) -> list[str]:

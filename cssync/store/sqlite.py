@@ -20,7 +20,7 @@ from sqlite_utils import Database
 
 from cssync.errors import ConfigError, CssyncError
 from cssync.model import ENTITY
-from cssync.store.schema import UNVERSIONED, migrations, quote
+from cssync.store.schema import ABOUT, UNVERSIONED, migrations, quote
 
 BUSY_TIMEOUT_MS = 30_000
 MAX_VARIABLES = 30_000
@@ -190,7 +190,7 @@ class Store:
         """Store rows (each with `source_id`) and return the keys that really changed.
 
         A column absent from a row keeps its stored value, an explicit None clears it; the last of a doubled key wins
-        column by column. A changed `updated_at` alone is no change. A tombstoned row that comes back is undeleted.
+        column by column. A change of `ABOUT` columns alone is no change. A tombstoned row that comes back is undeleted.
         Former versions go to `history`. `known_at` is an ISO instant (UTC).
         """
         joined: dict[str, dict[str, Any]] = {}
@@ -241,12 +241,12 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 @lru_cache(maxsize=256)
 def _upsert_sql(entity: str, columns: tuple[str, ...], rows: int) -> str:
-    declared = {c.name for c in ENTITY[entity].columns} | {"source_url", "created_at", "updated_at"}
+    declared = {c.name for c in ENTITY[entity].columns} | set(ABOUT)
     unknown = set(columns) - declared
     if unknown:
         raise ValueError(f"{entity} has no column {', '.join(sorted(unknown))}")
     table, every = quote(entity), (*INSERT_ONLY, *columns)
-    compared = [quote(c) for c in columns if c != "updated_at" and c not in UNVERSIONED]
+    compared = [quote(c) for c in columns if c not in (*ABOUT, *UNVERSIONED)]
     differs = " OR ".join((*(f"{table}.{c} IS NOT excluded.{c}" for c in compared), f"{table}.deleted_at IS NOT NULL"))
     assigned = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in ("synced_at", *columns))
     values = ", ".join(["(" + ", ".join("?" * len(every)) + ")"] * rows)

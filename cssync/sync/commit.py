@@ -11,7 +11,7 @@ import msgspec
 from cssync.connectors import Tombstone
 from cssync.errors import ConnectionFault
 from cssync.store import Fence, Store
-from cssync.store.schema import quote
+from cssync.store.schema import ABOUT, quote
 from cssync.sync import cast
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def commit_page(store: Store, job: Job, batch: Batch, *, run_id: str, fence: Fen
     known_at = cast.stamp(job.session.now())
     with store.transaction(fence) as conn:
         new, changed = _upsert(store, conn, job, batch, known_at)
-        echoes = _echoes(conn, job, batch, new | changed) if job.writes_back else set()
+        echoes = (
+            _echoes(conn, job, batch, new | changed) if job.writes_back or job.stream.entity == "crm_task" else set()
+        )
         gone = _bury(store, conn, job, page.deleted, known_at)
         _quarantine(conn, job, batch, known_at)
         if job.full:
@@ -79,26 +81,34 @@ def _upsert(store: Store, conn: sqlite3.Connection, job: Job, batch: Batch, know
 
 
 def _echoes(conn: sqlite3.Connection, job: Job, batch: Batch, moved: set[str]) -> set[str]:
-    """Records that came back only because we wrote them: nothing changed but the vendor's modification time."""
-    times = {
-        row["source_id"]: row.get("updated_at")
+    """Records that came back only because we wrote them: nothing changed but what the vendor says about the record."""
+    about = {
+        row["source_id"]: [row.get(column) for column in ABOUT]
         for record in batch.rows
         if record.key not in moved
         for entity, row in record.rows
         if entity == job.stream.entity
     }
-    if not times:
+    if not about:
         return set()
+    ours = (
+        "w.remote_id = r.source_id" if job.stream.entity == "crm_task" else "w.stream = ? AND w.source_id = r.source_id"
+    )
     found = conn.execute(
         f"""SELECT r.source_id FROM {quote(job.stream.entity)} r JOIN json_each(?) given ON given.key = r.source_id
-            WHERE r.connection = ? AND r.updated_at IS NOT given.value AND EXISTS (SELECT 1 FROM written w
-            WHERE w.connection = r.connection AND w.stream = ? AND w.source_id = r.source_id)""",
-        (msgspec.json.encode(times).decode(), job.connection.name, job.stream.name),
+            WHERE r.connection = ? AND r.updated_at IS NOT given.value ->> 2
+            AND EXISTS (SELECT 1 FROM written w WHERE w.connection = r.connection AND {ours})""",
+        (
+            msgspec.json.encode(about).decode(),
+            job.connection.name,
+            *(() if job.stream.entity == "crm_task" else (job.stream.name,)),
+        ),
     ).fetchall()
     echoes = {row[0] for row in found}
     conn.executemany(
-        f"UPDATE {quote(job.stream.entity)} SET updated_at = ? WHERE connection = ? AND source_id = ?",
-        [(times[i], job.connection.name, i) for i in echoes],
+        f"UPDATE {quote(job.stream.entity)} SET {', '.join(f'{c} = ?' for c in ABOUT)}"
+        " WHERE connection = ? AND source_id = ?",
+        [(*about[i], job.connection.name, i) for i in echoes],
     )
     return echoes
 
