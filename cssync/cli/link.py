@@ -51,7 +51,10 @@ def list_(call: Call, account: str | None) -> int:
 @link.command(epilog=example("cssync link suggest"))
 @shared
 def suggest(call: Call) -> int:
-    """List pairs that may be one customer, for a person to accept or reject."""
+    """List pairs that may be one customer.
+
+    A person accepts or rejects them; nothing is linked before.
+    """
     workspace = call.workspace(secrets=False)
     with call.store(workspace) as store:
         rows = store.query(f"{LINKS} ORDER BY a.name, l.connection, l.source_id", ("suggested",))
@@ -64,7 +67,7 @@ def suggest(call: Call) -> int:
 @click.argument("account", help="Account that it belongs to: uid, CONNECTION:ID, domain or name.")
 @shared
 def accept(call: Call, record: str, account: str) -> int:
-    """Tie a company record to an account, suggested or not."""
+    """Tie a company record to an account, for good."""
     from cssync.link.decide import accept as decide
 
     return _decide(call, "link accept", record, account, decide)
@@ -75,7 +78,7 @@ def accept(call: Call, record: str, account: str) -> int:
 @click.argument("account", help="Account that it does not belong to: uid, CONNECTION:ID, domain or name.")
 @shared
 def reject(call: Call, record: str, account: str) -> int:
-    """Say that a company record does not belong to an account: parts them, and is not suggested again."""
+    """Part a company record from an account, for good."""
     from cssync.link.decide import reject as decide
 
     return _decide(call, "link reject", record, account, decide)

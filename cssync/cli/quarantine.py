@@ -43,7 +43,10 @@ def _chosen(connection: str | None, stream: str | None, source_id: str | None) -
 @_choice
 @shared
 def list_(call: Call, connection: str | None, stream: str | None, source_id: str | None) -> int:
-    """List the records, which field failed and why; --json has each record as it was read."""
+    """List the records: which field failed, and why.
+
+    --json has each record as it was read.
+    """
     from cssync.sync.quarantine import held
 
     workspace = call.workspace(secrets=False)
@@ -64,7 +67,10 @@ def list_(call: Call, connection: str | None, stream: str | None, source_id: str
 @_choice
 @shared
 def retry(call: Call, connection: str | None, stream: str | None, source_id: str | None) -> int:
-    """Try the records again as they were read, under the present mapping. Exit code 3 when some fail again."""
+    """Try the records again under the present mapping.
+
+    They are taken as they were read; no vendor is called. Exit code 3 when some fail again.
+    """
     from dataclasses import asdict
 
     from cssync.cli.when import now
