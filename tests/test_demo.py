@@ -118,6 +118,16 @@ def test_the_screen_agrees_with_the_store(played: Played) -> None:
     assert states == {"verified": report.planned.fields + report.planned.tasks}
 
 
+def test_every_open_task_is_in_the_crm_or_waits_or_its_account_is_not_there(played: Played) -> None:
+    with Store.open(played.folder / "cssync.db") as store:
+        homeless = store.query(
+            "SELECT count(*) FROM task t WHERE t.status = 'open' AND NOT EXISTS (SELECT 1 FROM account_link l "
+            "WHERE l.account_uid = t.account_uid AND l.connection = 'crm' AND l.status = 'active')"
+        )[0][0]
+    planned = played.report.planned
+    assert sum(t.count for t in played.report.tasks) == planned.tasks + planned.later + homeless
+
+
 def test_the_stories_of_the_world_come_out_as_bands_and_signals(played: Played) -> None:
     """Who is silent or troubled is red, who is steady is green: the demo tells what its world holds."""
     stories = {name: c.story for c in played.world.companies for name in c.names.values()}

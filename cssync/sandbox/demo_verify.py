@@ -5,7 +5,7 @@ This asks the vendors through the connectors' read functions only; it does not b
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,11 +100,11 @@ def _tasks(workspace: Workspace, sessions: Sessions, name: str, changes: list[Pl
 
 
 def choose(plan: Plan) -> PlannedChange | None:
-    """Return a change of the record to show: one that gets a task, and in the red if there is one."""
+    """Return a change of the record to show: in the red if there is one, and with most tasks."""
     reds = {c.source_id for c in plan.changes if not c.is_task and c.result_name == "health.band" and c.new == "red"}
-    with_task = [c for c in plan.changes if c.action == "create_task"]
-    ranked = sorted(with_task or plan.changes, key=lambda c: (c.source_id not in reds, len(c.account), c.account_uid))
-    return ranked[0] if ranked else None
+    tasks = Counter(c.source_id for c in plan.changes if c.action == "create_task")
+    changes = [c for c in plan.changes if c.source_id in tasks] or plan.changes
+    return min(changes, default=None, key=lambda c: (c.source_id not in reds, -tasks[c.source_id], c.account_uid))
 
 
 def face(workspace: Workspace, sessions: Sessions, chosen: PlannedChange | None, plan: Plan) -> Face:

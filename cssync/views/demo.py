@@ -13,6 +13,7 @@ from rich.text import Text
 
 from cssync.sandbox.demo_report import AtRisk, Card, DemoReport, Linked, Planned, Pulled, Raised, Sent
 from cssync.views.terminal import BAND_STYLE, bar, fit, line
+from cssync.writeback.tasks import MAX_NEW_TASKS
 
 METHODS = {
     "explicit": "a key that both systems hold",
@@ -50,7 +51,7 @@ def _sections(report: DemoReport, width: int) -> Iterator[tuple[str, str, list[R
     yield "Pulled", f"{records:,} records in {requests:,} API requests", [_pulled(report.pulled)]
     companies = f"{report.linked.records:,} company records are {report.linked.accounts:,} accounts"
     yield "Linked", companies, list(_linked(report.linked, room))
-    yield "Judged", f"health of {sum(report.bands.values()):,} accounts", [_bands(report.bands, room)]
+    yield "Judged", f"health of {sum(report.bands.values()):,} accounts", list(_bands(report.bands, room))
     if report.at_risk:
         yield (
             "At risk",
@@ -60,7 +61,7 @@ def _sections(report: DemoReport, width: int) -> Iterator[tuple[str, str, list[R
     tasks, signals = sum(t.count for t in report.tasks), sum(s.count for s in report.signals)
     yield "Raised", f"{tasks:,} tasks for people, {signals:,} signals", list(_raised(report, room))
     plan = report.planned
-    yield "Planned", f"{plan.fields:,} fields and {plan.tasks:,} tasks to write", list(_planned(plan, room))
+    yield "Planned", f"{plan.fields:,} fields and {plan.tasks:,} tasks to write", list(_planned(plan, tasks, room))
     yield "Written back", "sent just as planned, then read back", [_sent(report.sent)]
     if report.card is not None:
         yield "One record", f"in {report.card.vendor}, as its reader sees it", [_card(report.card, room)]
@@ -110,14 +111,16 @@ def _spellings(label: str, spellings: tuple[tuple[str, str], ...]) -> Renderable
     return text
 
 
-def _bands(bands: Mapping[str, int], room: int) -> RenderableType:
+def _bands(bands: Mapping[str, int], room: int) -> Iterator[RenderableType]:
     total = sum(bands.values()) or 1
     table = _table(("left", None), ("right", None), ("right", None), ("left", None))
     for band, style in BAND_STYLE.items():
         share = bands.get(band, 0) / total
         told = (Text(band, style), f"{bands.get(band, 0):,}", f"{100 * share:.0f} %")
         table.add_row(*told, bar(share, room - 26, style))
-    return table
+    yield table
+    if bands.get("unknown"):
+        yield Text("unknown: too little data to judge, which is never taken for healthy", "dim")
 
 
 def _at_risk(accounts: tuple[AtRisk, ...], room: int) -> RenderableType:
@@ -150,19 +153,24 @@ def _case(raised: Raised, room: int) -> Text:
     return told.append(line(raised.example))
 
 
-def _planned(planned: Planned, room: int) -> Iterator[RenderableType]:
+def _planned(planned: Planned, raised: int, room: int) -> Iterator[RenderableType]:
     table = _table(("left", None), ("left", None), ("left", 1))
     for account, field, change, because in planned.examples:
         told = Text.assemble((line(change), "bold"), "  ", (line(because), "dim"))
         told.no_wrap, told.overflow = True, "ellipsis"
         table.add_row(fit(account, room // 4), fit(field, 24), told)
     yield table
+    homeless = raised - planned.tasks - planned.later
     if planned.later:
-        yield Text(f"{planned.later:,} tasks wait for another day: their owners get no more than ten new ones a day")
-    for reason in planned.held_by:
-        yield Text(f"held: {line(reason)}", "yellow")
+        yield Text(f"{planned.later:,} more tasks wait: nobody gets more than {MAX_NEW_TASKS} new ones a day", "dim")
+    if homeless > 0:
+        yield Text(
+            f"{homeless:,} more are only in the store: the CRM that takes tasks does not know the account", "dim"
+        )
     if planned.held_by:
-        yield Text("then approved, as a person does after reading it: cssync approve", "dim")
+        reasons = "; ".join(map(line, planned.held_by))
+        yield Text.assemble(("held  ", "yellow"), reasons)
+        yield Text.assemble(("then  ", "green"), "approved, as a person does after reading it: cssync approve")
 
 
 def _sent(sent: tuple[Sent, ...]) -> RenderableType:
