@@ -120,7 +120,7 @@ def vendor(settings: SalesforceSettings) -> Vendor:
             f"{settings.origin}/services/oauth2/token",
             data={
                 "grant_type": "client_credentials",
-                "client_id": settings.client_id.get_secret_value(),
+                "client_id": settings.client_id,
                 "client_secret": settings.client_secret.get_secret_value(),
             },
             headers={"Accept": "application/json"},

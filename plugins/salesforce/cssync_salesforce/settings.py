@@ -20,7 +20,7 @@ class SalesforceSettings(ConnectionSettings):
         str | None,
         Field(description="My Domain URL of the org, e.g. https://acme.my.salesforce.com (not login.salesforce.com)."),
     ] = None
-    client_id: Annotated[Secret, Field(description="Consumer key of the External Client App.")]
+    client_id: Annotated[str, Field(description="Consumer key of the External Client App.")]
     client_secret: Annotated[Secret, Field(description="Consumer secret of the External Client App.")]
     api_version: Annotated[
         str, Field(pattern=r"^v\d{2,3}\.0$", description="REST API version; the org must offer it.")
