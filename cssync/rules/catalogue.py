@@ -103,7 +103,7 @@ _LINES = ("contract", "contract_line")
 _USAGE = ("usage_metric",)
 
 FACTS: Mapping[str, Fact] = {
-    "renews_on": Fact("date", "day after the last day of the current term; the latest passed one when lapsed", "terms", _TERMS),
+    "renews_on": Fact("date", "day after the current term; the latest passed one when lapsed", "terms", _TERMS),
     "term_end": Fact("date", "last day of the current term", "terms", _TERMS),
     "notice_deadline": Fact("date", "last day on which notice can be served", "terms", _TERMS),
     "anchor": Fact("date", "notice deadline when the term renews by itself, else the renewal date", "terms", _TERMS),
@@ -125,8 +125,8 @@ FACTS: Mapping[str, Fact] = {
     "last_active_on": Fact("date", "last day with any active user", "usage", _USAGE),
     "usage_recent": Fact("number", "median weekly usage of the last 4 complete weeks", "weeks", _USAGE),
     "usage_before": Fact("number", "median weekly usage of the 8 weeks before", "weeks", _USAGE),
-    "usage_growth": Fact("number", "usage_recent / usage_before - 1; missing when the base is under 5", "weeks", _USAGE),
-    "weeks_left_out": Fact("integer", "weeks of the twelve that were not complete or full of holidays", "weeks", _USAGE),
+    "usage_growth": Fact("number", "usage_recent / usage_before - 1; base at least 5", "weeks", _USAGE),
+    "weeks_left_out": Fact("integer", "weeks of the 12 not complete or full of holidays", "weeks", _USAGE),
     "has_open_renewal_opportunity": Fact("bool", "a renewal opportunity is open", "deals", ("opportunity",)),
 }  # fmt: skip
 

@@ -183,7 +183,7 @@ class _Checker:
     def times(self, s: Syntax) -> Expr:
         left, right = (self.wanted(a, (*NUMBERS, "money"), "a number or money") for a in s.args)
         money = (left.type == "money", right.type == "money")
-        if money == (True, True) and s.op == "*" or money == (False, True) and s.op == "/":
+        if (money == (True, True) and s.op == "*") or (money == (False, True) and s.op == "/"):
             raise self.stop(s, f"`{s.op}` cannot join {_WORD[left.type]} and {_WORD[right.type]}")
         kind: Type = "money" if money in ((True, False), (False, True)) else "number"
         return Expr(s.op, kind, (left, right))

@@ -124,10 +124,8 @@ class Emitter:
         cases = [f"WHEN {x} IS NULL THEN NULL", f"WHEN {x} <= {self.d.number(first_x)} THEN {first_y}"]
         low_x, low_y = first_x, first_y
         for high_x, high_y in rest:
-            line = (
-                f"{self.d.number(float(low_y))} + ({x} - {self.d.number(low_x)}) * {self.d.number(float(high_y - low_y))}"
-                f" / {self.d.number(high_x - low_x)}"
-            )
+            rise, run = self.d.number(float(high_y - low_y)), self.d.number(high_x - low_x)
+            line = f"{self.d.number(float(low_y))} + ({x} - {self.d.number(low_x)}) * {rise} / {run}"
             cases.append(f"WHEN {x} < {self.d.number(high_x)} THEN {self.d.nearest(f'({line})')}")
             low_x, low_y = high_x, high_y
         return f"(CASE {' '.join(cases)} ELSE {low_y} END)"

@@ -219,8 +219,8 @@ class _Evaluation:
         ]
         pairs += [(f"measure.{m.name}", f"n.m_{m.name}") for m in measures]
         self.conn.execute(
-            f"CREATE TEMP TABLE changed AS SELECT * FROM (SELECT n.uid AS uid, {SQLITE.json_object(pairs)} AS features, "
-            f"{self.states()} AS states, f.features AS former, f.states AS former_states, f.pack_hash AS former_hash "
+            "CREATE TEMP TABLE changed AS SELECT * FROM (SELECT n.uid AS uid, "
+            f"{SQLITE.json_object(pairs)} AS features, {self.states()} AS states, f.features AS former, f.states AS former_states, f.pack_hash AS former_hash "
             "FROM now n LEFT JOIN feature_row f ON f.account_uid = n.uid AND f.pack = ? AND f.as_of = "
             "(SELECT max(g.as_of) FROM feature_row g WHERE g.account_uid = n.uid AND g.pack = ?)) "
             "WHERE features IS NOT former OR states IS NOT former_states OR former_hash IS NOT ?",
@@ -261,7 +261,8 @@ class _Evaluation:
         held = {r[0] for r in self.conn.execute(
             "SELECT account_uid FROM result WHERE name = ? AND state = 'stale'", (f"{prefix}score",))}  # fmt: skip
         before = {r[0]: (r[1], r[2]) for r in self.conn.execute(
-            "SELECT r.account_uid, r.value, r.state FROM touched t JOIN result r ON r.account_uid = t.uid AND r.name = ?",
+            "SELECT r.account_uid, r.value, r.state FROM touched t JOIN result r ON r.account_uid = t.uid "
+            "AND r.name = ?",
             (f"{prefix}reasons",))}  # fmt: skip
         texts, dated = [], []
         for row in self.conn.execute("SELECT n.* FROM touched t JOIN now n ON n.uid = t.uid ORDER BY n.uid"):

@@ -202,7 +202,8 @@ def _stored(store: Store, pack: Pack, account_uid: str) -> tuple[Mapping[str, An
     import json
 
     rows = store.query(
-        "SELECT name, value, state, because, since, as_of FROM result WHERE account_uid = ? AND name GLOB ? ORDER BY name",
+        "SELECT name, value, state, because, since, as_of FROM result "
+        "WHERE account_uid = ? AND name GLOB ? ORDER BY name",
         (account_uid, f"{pack.name}.*"),
     )
     return tuple({**dict(r), "value": json.loads(r["value"])} for r in rows)

@@ -132,7 +132,8 @@ def lines(c: Context, d: Dialect) -> dict[str, str]:
             ON k.connection = t.connection AND k.source_id = t.contract_source_id""",
         "line_now": """SELECT l.*, CASE WHEN counted = 1 AND scaled IS NOT NULL THEN currency END AS money
             FROM line_dated l""",
-        "fact_lines": f"""SELECT account_uid, {money(arr)} AS arr, {money(event)} AS renewal_arr, min(money) AS currency,
+        "fact_lines": f"""SELECT account_uid, {money(arr)} AS arr, {money(event)} AS renewal_arr,
+            min(money) AS currency,
             CASE WHEN {explicit} > 0 THEN CASE WHEN min(money) = max(money) THEN
             {d.nearest(f"sum({seats_of.format('scaled')}) / {SCALE}.0 / {explicit}")} END END AS seat_price,
             coalesce({explicit}, {implied}, 0) AS seats FROM line_now GROUP BY account_uid""",

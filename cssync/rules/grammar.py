@@ -264,7 +264,8 @@ class _Parser:
 
 def parse(scalar: Scalar, faults: Faults) -> Syntax | None:
     """Return the tree of an expression, None when it has a fault (noted)."""
-    return _whole(scalar, faults, lambda parser: parser.any_of())
+    found: Syntax | None = _whole(scalar, faults, lambda parser: parser.any_of())
+    return found
 
 
 def _whole(scalar: Scalar, faults: Faults, rule: Any) -> Any:

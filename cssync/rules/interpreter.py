@@ -95,6 +95,8 @@ class Interpreter:
         if e.op == "first":
             return self.first(e)
         values = [self.value(a) for a in e.args]
+        if e.op == "between" and not self.two_currencies(e):
+            return _between(*values)
         if any(v is None for v in values) or self.two_currencies(e):
             return None
         if e.op == "business_days":
@@ -137,6 +139,15 @@ class Interpreter:
         return None
 
 
+def _between(value: Any, low: Any, high: Any) -> bool | None:
+    """One bound that fails decides, even when the other is unknown."""
+    if value is None:
+        return None
+    if (low is not None and value < low) or (high is not None and value > high):
+        return False
+    return None if low is None or high is None else True
+
+
 def _divide(_: Interpreter, v: list[Any]) -> float | None:
     return None if v[1] == 0 else _finite(float(v[0]) / v[1])
 
@@ -162,7 +173,6 @@ _OPERATORS: Mapping[str, Callable[[Interpreter, list[Any]], Any]] = {
     "<=": lambda _, v: v[0] <= v[1],
     ">": lambda _, v: v[0] > v[1],
     ">=": lambda _, v: v[0] >= v[1],
-    "between": lambda _, v: v[1] <= v[0] <= v[2],
     "+": lambda _, v: v[0] + v[1],
     "-": lambda _, v: v[0] - v[1],
     "*": lambda _, v: _finite(float(v[0]) * v[1]),

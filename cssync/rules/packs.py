@@ -290,11 +290,9 @@ class _PackReader:
         for value, _ in lines:
             if value.op != "number" or not 0 <= value.value <= 100:
                 self.faults.add(node.mark, f"{what} gives whole numbers from 0 to 100")
-        needs: list[str] = []
-        for scalar in self.shape.words(block.get("needs"), f"`needs` of {what}"):
-            if self.known_name(scalar.text, scalar.mark) is not None:
-                needs.append(scalar.text)
-        return Lines(lines, tuple(needs)) if lines else None
+        words = self.shape.words(block.get("needs"), f"`needs` of {what}")
+        needs = tuple(w.text for w in words if self.known_name(w.text, w.mark) is not None)
+        return Lines(lines, needs) if lines else None
 
     def curve(self, node: Node, what: str) -> Curve | None:
         block = self.shape.block(node, f"curve of {what}", ("of", "at"), ("of", "at"))

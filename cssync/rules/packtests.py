@@ -147,9 +147,8 @@ class _Reader:
         if self.pack.score:
             types |= {n: OUTPUTS[n][0] for n in ("score", "band", "coverage")} | {"raw_score": "integer"}
             types |= {m.name: "integer" for m in self.pack.score.measures}
-        types |= {f"due {t.name}": "date" for t in self.pack.tasks} | {
-            f"priority {t.name}": "text" for t in self.pack.tasks
-        }
+        types.update((f"due {t.name}", "date") for t in self.pack.tasks)
+        types.update((f"priority {t.name}", "text") for t in self.pack.tasks)
         types |= {r.name: r.type for r in self.pack.results}
         found: dict[str, Any] = {}
         for key, value in block.entries:
@@ -275,15 +274,14 @@ def _in_sqlite(
     conn = sqlite3.connect(":memory:")
     conn.row_factory = sqlite3.Row
     try:
-        for statement in table_ddl(TABLE["account"]) + table_ddl(TABLE["result"]) + table_ddl(TABLE["history"]):
-            conn.execute(statement)
+        for ddl in table_ddl(TABLE["account"]) + table_ddl(TABLE["result"]) + table_ddl(TABLE["history"]):
+            conn.execute(ddl)
         for table in SOURCES.values():
-            for statement in entity_ddl(ENTITY[table.entity]):
-                conn.execute(statement)
+            for ddl in entity_ddl(ENTITY[table.entity]):
+                conn.execute(ddl)
         _insert(conn, "account", account)
         for name, value in results.items():
-            row = {"account_uid": "A", "name": name, "value": json.dumps(value), "state": "ok"}
-            _insert(conn, "result", row)
+            _insert(conn, "result", {"account_uid": "A", "name": name, "value": json.dumps(value), "state": "ok"})
         for source, found in (test.rows or {}).items():
             for n, row in enumerate(found):
                 known = {

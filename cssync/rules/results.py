@@ -81,8 +81,10 @@ def outputs(pack: Pack, features: Mapping[str, Feature], c: Context, d: Dialect)
     if pack.score:
         stale = {e for e in score_entities(pack.score, features) if c.state(e) == "stale"}
         held = any(c.held(e) for e in stale)
-        for name in ("score", "band", "coverage"):
-            found.append(Output(name, json_of(f"n.{name}", OUTPUTS[name][0], "", d), "n.score IS NULL", held))
+        found.extend(
+            Output(name, json_of(f"n.{name}", OUTPUTS[name][0], "", d), "n.score IS NULL", held)
+            for name in ("score", "band", "coverage")
+        )
         found.append(Output("data_status", data_status(pack.score, features, c), "1 = 0"))
     for result in pack.results:
         names = {n for e in rule_exprs(result.rule) for n in e.names("feature")}

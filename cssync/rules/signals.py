@@ -60,8 +60,8 @@ def write_signals(
             reading = read(row)
             conn.execute(
                 "INSERT INTO signal (account_uid, pack, name, since, until, because, evidence, run_id) "
-                "VALUES (?, ?, ?, ?, NULL, ?, ?, ?) ON CONFLICT DO UPDATE SET until = NULL, because = excluded.because, "
-                "evidence = excluded.evidence, run_id = excluded.run_id",
+                "VALUES (?, ?, ?, ?, NULL, ?, ?, ?) ON CONFLICT DO UPDATE SET until = NULL, "
+                "because = excluded.because, evidence = excluded.evidence, run_id = excluded.run_id",
                 (row["uid"], pack.name, signal.name, as_of, say(signal, reading), evidence(signal, reading[0]), run_id),
             )
         reworded = _reword(conn, pack, signal, n, run_id, read, say)

@@ -101,12 +101,11 @@ class SourcePass:
         aggregate = feature.definition
         assert isinstance(aggregate, Aggregate)  # noqa: S101 - the compiler groups aggregates only
         name, condition, value = feature.name, self.condition(aggregate), self.value(aggregate)
+        counted = f"CASE WHEN {condition} THEN {value} END" if condition else value
         if aggregate.function == "last":
-            condition = " AND ".join((condition or "1 = 1", f"t.place_{name} = 1"))
+            condition = f"t.place_{name} = 1"
         picked = f"CASE WHEN {condition} THEN {value} END" if condition else value
-        # `when` must not read the raw column as a sum of doubles: counting needs its presence only
-        counted = f"count({picked})" if aggregate.function != "count" else f"count({picked})"
-        found = [f"{counted} AS n_{name}"]
+        found = [f"count({counted}) AS n_{name}"]
         if aggregate.function == "sum":
             total = f"sum({picked})"
             found.append(f"{total} AS v_{name}")
@@ -141,9 +140,9 @@ class SourcePass:
         for feature in lasts:
             aggregate = feature.definition
             assert isinstance(aggregate, Aggregate)  # noqa: S101 - filtered above
-            counts = (
-                f"({self.condition(aggregate) or '1 = 1'}) AND {self.value(aggregate)} IS NOT NULL AND {at} IS NOT NULL"
-            )
+            present = f"{self.value(aggregate)} IS NOT NULL AND {at} IS NOT NULL"
+            complete = " AND coalesce(t.is_complete, 1) = 1" if self.table.skip_incomplete else ""
+            counts = f"({self.condition(aggregate) or '1 = 1'}) AND {present}{complete}"
             places.append(
                 f"CASE WHEN {counts} THEN row_number() OVER (PARTITION BY t.account_uid, CASE WHEN {counts} THEN 1 "
                 f"ELSE 0 END ORDER BY {at} DESC, t.connection, t.source_id) END AS place_{feature.name}"
