@@ -1,5 +1,4 @@
 from cssync.connectors.testing import assert_connector_keeps_contract
-
 from cssync.plugins import plugins
 from cssync_example import TALLY
 
