@@ -196,6 +196,26 @@ def test_a_passing_fault_is_tried_again_by_later_runs_but_not_for_ever(tmp_path:
     assert make(store, space, "r99").totals["blocked"] == 1
 
 
+@pytest.mark.parametrize("told", ["raised", "for each record"])
+def test_an_outage_uses_up_no_attempts(tmp_path: Path, store: Store, told: str) -> None:
+    def busy(changes: Any) -> None:
+        if told == "raised":
+            raise TransientFault("503 for hours")
+        crm.keep, crm.answer = lambda value: None, lambda c, o: Outcome(c.key, "failed-retry", error="503 for hours")
+
+    crm = Crm(before_push=busy)
+    space = many(store, tmp_path, crm, 3)
+    for run in range(MAX_ATTEMPTS + 3):
+        begun = unfinished(store)
+        if begun:
+            apply_plan(store, space, begun, sessions(space), run_id=f"r{run}")
+        assert apply(store, space, make(store, space, f"r{run}"), f"r{run}").exit_code == 3
+    crm.before_push, crm.keep, crm.answer = lambda changes: None, lambda value: value, lambda change, outcome: outcome
+    begun = unfinished(store)
+    final = apply_plan(store, space, begun or make(store, space, "r9").id, sessions(space), run_id="r9")
+    assert final.outcomes.get("verified") == 3
+
+
 def test_an_outcome_nobody_told_is_looked_up_at_once(tmp_path: Path, store: Store) -> None:
     crm = Crm(answer=lambda change, outcome: None if change.source_id == "1" else outcome)
     space = many(store, tmp_path, crm, 2)

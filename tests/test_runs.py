@@ -82,7 +82,8 @@ def test_the_first_run_plans_the_approved_plan_is_sent_and_then_the_world_stands
     assert (second.exit_code, len(crm.journal)) == (0, 8)
     for _ in range(2):
         third = run(space, as_of=AS_OF)
-        assert (third.exit_code, third.plan.changes if third.plan else None, len(crm.journal)) == (0, (), 8)
+        assert third.plan is not None
+        assert (third.exit_code, third.plan.changes, third.plan.status, len(crm.journal)) == (0, (), "applied", 8)
     rules["band"] = "green"
     assert run(space, as_of=AS_OF).exit_code == 4
     assert run(space, as_of=AS_OF, approved=True).exit_code == 0

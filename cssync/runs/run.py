@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from cssync.runs.sessions import open_sessions
 from cssync.store import Store
 from cssync.sync import StreamReport, sync
 from cssync.writeback.apply import ApplyReport, Sessions, apply_plan, settle, unfinished
-from cssync.writeback.plan import Plan, approve_plan, make_plan
+from cssync.writeback.plan import Plan, approve_plan, load_plan, make_plan
 
 if TYPE_CHECKING:
     from cssync.rules import EvaluationReport, RuleSet
@@ -151,6 +151,7 @@ def _stages(
         report.applied = apply_plan(
             store, workspace, report.plan.id, sessions, run_id=run_id, fence=lease, clock=clock, progress=tell
         )
+        report.plan = replace(report.plan, status=load_plan(store, report.plan.id).status)
 
 
 def _stream(stream: StreamReport) -> dict[str, Any]:

@@ -216,8 +216,10 @@ def move(
     error: str = "",
     correlation_id: str = "",
     remote_id: str | None = None,
+    counted: bool = True,
 ) -> None:
-    """Take one change to its next state.
+    """Take one change to its next state. `counted=False`: the last attempt says nothing about this change (we were
+    killed, or the whole connection was down), so it does not use up one of MAX_ATTEMPTS.
 
     Raises:
         RuntimeError: the row is not in a state from which `state` can be reached; a bug, or a fence that failed.
@@ -225,11 +227,11 @@ def move(
     marks = ",".join("?" * len(BEFORE[state]))
     moved = conn.execute(
         f"""UPDATE outbox SET state = ?, error = nullif(?, ''), correlation_id = nullif(?, ''),
-            remote_id = coalesce(?, remote_id), attempts = attempts + ?,
+            remote_id = coalesce(?, remote_id), attempts = max(0, attempts + ?),
             sent_at = CASE WHEN ? THEN ? ELSE sent_at END, settled_at = CASE WHEN ? THEN ? ELSE settled_at END
             WHERE key = ? AND state IN ({marks})""",
         (
-            state, error, correlation_id, remote_id, state == "sent",
+            state, error, correlation_id, remote_id, (state == "sent") - (not counted),
             state == "sent", now, state in FINAL, now, entry.key, *BEFORE[state],
         ),
     ).rowcount  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -91,6 +91,15 @@ def push(work: Work, changes: Sequence[Change]) -> dict[str, Outcome]:
     if isinstance(work.fault, UnknownOutcome):
         work.fault = None  # the connection works, only this answer was lost: look for what became of it
     return {key: found.get(key) or Outcome(key, "unknown", error=silence) for key in wanted}
+
+
+def is_outage(work: Work, outcomes: Collection[Outcome]) -> bool:
+    """Whether a batch failed for a reason that is not its records': the connection stopped, or every one of several
+    records met the same passing fault."""
+    if work.fault is not None:
+        return True
+    errors = {outcome.error for outcome in outcomes if outcome.state == "failed-retry"}
+    return len(outcomes) > 1 and len(errors) == 1 and all(outcome.state == "failed-retry" for outcome in outcomes)
 
 
 def moved_on(old: Any, held: Any) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 from cssync.connectors.contract import Change, Outcome
 from cssync.writeback.canonical import altered, kind_of, same
 from cssync.writeback.changes import load
-from cssync.writeback.outbox import MAX_ATTEMPTS, Entry, move, observe, prove
-from cssync.writeback.send import Work, chunks, moved_on, push, said
+from cssync.writeback.outbox import MAX_ATTEMPTS, Entry, State, move, observe, prove
+from cssync.writeback.send import Work, chunks, is_outage, moved_on, push, said
 
 Live = Mapping[str, Mapping[str, Any]]
 
@@ -51,7 +51,8 @@ def look(work: Work, entries: Sequence[Entry], *, resume: str | None = None, fin
                         _prove(conn, entry, held, now)
                     elif final and _is(entry.old, held):
                         again = entry.plan_id == resume and entry.attempts < MAX_ATTEMPTS
-                        move(conn, entry, "planned" if again else "failed-retry", now, error="it did not arrive")
+                        state: State = "planned" if again else "failed-retry"
+                        move(conn, entry, state, now, error="it did not arrive", counted=entry.state != "sent")
                     elif final:
                         move(conn, entry, "refused", now, error=moved_on(entry.old, held))
 
@@ -88,10 +89,11 @@ def _write(work: Work, records: Sequence[Sequence[Entry]]) -> None:
         _settle(work, stream, sent, push(work, changes))
 
 
-def _settle(work: Work, stream: str, sent: Mapping[str, Sequence[Entry]], outcomes: Mapping[str, Outcome]) -> None:
+def _settle(work: Work, stream: str, sent: Mapping[str, Sequence[Entry]], outcomes: dict[str, Outcome]) -> None:
     """Record one outcome for every change, then look at those that are not proved."""
     open_: list[Entry] = []
     seen: dict[str, dict[str, Any]] = {}
+    outage = is_outage(work, outcomes.values())
     now = work.now()
     with work.store.transaction(work.fence) as conn:
         for key, record in sent.items():
@@ -105,7 +107,8 @@ def _settle(work: Work, stream: str, sent: Mapping[str, Sequence[Entry]], outcom
                 elif outcome.state in ("verified", "sent"):
                     open_.append(entry)
                 else:
-                    move(conn, entry, outcome.state, now, error=outcome.error, correlation_id=outcome.correlation_id)
+                    words = {"error": outcome.error, "correlation_id": outcome.correlation_id}
+                    move(conn, entry, outcome.state, now, **words, counted=not outage)
                     if outcome.state == "unknown":
                         open_.append(entry)
         observe(conn, work.connection.name, stream, seen, now)

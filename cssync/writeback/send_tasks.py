@@ -9,8 +9,8 @@ from typing import Any
 
 from cssync.connectors.contract import Change, RemoteTask, TaskContent
 from cssync.writeback.canonical import altered
-from cssync.writeback.outbox import MAX_ATTEMPTS, Entry, move, prove
-from cssync.writeback.send import CHUNK, Work, chunks, moved_on, push
+from cssync.writeback.outbox import MAX_ATTEMPTS, Entry, State, move, prove
+from cssync.writeback.send import CHUNK, Work, chunks, is_outage, moved_on, push
 
 
 def write_tasks(work: Work, entries: Sequence[Entry]) -> None:
@@ -43,7 +43,8 @@ def look(work: Work, entries: Sequence[Entry], *, resume: str | None = None, fin
                     move(conn, entry, "refused", now, error="the task is gone")
                 else:
                     again = entry.plan_id == resume and entry.attempts < MAX_ATTEMPTS
-                    move(conn, entry, "planned" if again else "failed-retry", now, error="it did not arrive")
+                    state: State = "planned" if again else "failed-retry"
+                    move(conn, entry, state, now, error="it did not arrive", counted=entry.state != "sent")
 
 
 def _write(work: Work, entries: Sequence[Entry]) -> None:
@@ -66,6 +67,7 @@ def _write(work: Work, entries: Sequence[Entry]) -> None:
     if not ready:
         return
     outcomes = push(work, [_change(entry, found.get(entry.field)) for entry in ready])
+    outage = is_outage(work, outcomes.values())
     open_: list[Entry] = []
     now = work.now()
     with work.store.transaction(work.fence) as conn:
@@ -77,7 +79,8 @@ def _write(work: Work, entries: Sequence[Entry]) -> None:
             elif outcome.state in ("verified", "sent"):
                 open_.append(entry)
             else:
-                move(conn, entry, outcome.state, now, error=outcome.error, correlation_id=outcome.correlation_id)
+                words = {"error": outcome.error, "correlation_id": outcome.correlation_id}
+                move(conn, entry, outcome.state, now, **words, counted=not outage)
                 if outcome.state == "unknown":
                     open_.append(entry)
     if open_ and work.fault is None:
