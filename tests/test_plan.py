@@ -469,3 +469,10 @@ def test_a_plan_without_changes_is_stored_too(tmp_path: Path, store: Store) -> N
     with pytest.raises(ConfigError, match="there is no plan p-nope") as error:
         load_plan(store, "p-nope")
     assert found.id in error.value.fix
+
+
+def test_a_mapping_to_a_result_that_no_pack_has_is_refused(tmp_path: Path, store: Store) -> None:
+    space = workspace(tmp_path, {"crm": Crm()}, fields={"cs_a": "health.skore", "cs_b": "health.score", "cs_c": "x.y"})
+    with pytest.raises(ConfigError, match=r"crm\.cs_a: health\.skore, crm\.cs_c: x\.y") as refused:
+        make(store, space)
+    assert "health.score" in refused.value.fix

@@ -68,7 +68,7 @@ def test_a_mapping_to_a_result_that_no_pack_has_stops_before_anything_is_created
     def create(*args: Any) -> Iterator[Finding]:
         pytest.fail("nothing may be created")
 
-    with pytest.raises(ConfigError, match=r"no rule pack has health\.skore") as refused:
+    with pytest.raises(ConfigError, match=r"no loaded rule pack has crm\.cs_typo: health\.skore") as refused:
         run(tmp_path, {**FIELDS, "cs_typo": "health.skore"}, create)
     assert "health.score, risk.flags" in refused.value.fix
 

@@ -78,6 +78,9 @@ def hold_lease(
     Raises:
         LeaseHeld: another run is alive; says which, and since when.
     """
+    seen = store.query("SELECT * FROM lease WHERE name = ?", (NAME,))
+    if seen and _alive(seen[0], instant(clock.time())):
+        raise _held(store.reader(), seen[0])  # said at once, without waiting for a transaction of that run
     lease = _take(store, f"{_machine()} pid {os.getpid()} {owner}", clock, seconds)
     done = threading.Event()
     thread = threading.Thread(target=_beat, args=(lease, done, heartbeat), name="heartbeat", daemon=True)

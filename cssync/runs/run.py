@@ -17,7 +17,7 @@ from cssync.runs.sessions import open_sessions
 from cssync.store import Store
 from cssync.sync import StreamReport, sync
 from cssync.writeback.apply import ApplyReport, Sessions, apply_plan, settle, unfinished
-from cssync.writeback.plan import Plan, approve_plan, load_plan, make_plan
+from cssync.writeback.plan import Plan, approve_plan, load_plan, make_plan, mapped_types
 
 if TYPE_CHECKING:
     from cssync.rules import EvaluationReport, RuleSet
@@ -91,6 +91,7 @@ def run(
     from cssync import rules as language
 
     rules = language.load(workspace)
+    mapped_types(workspace, rules)
     began = datetime.fromtimestamp(clock.time(), UTC)
     run_id = new_run_id(began)
     report = RunReport(run_id, as_of or began)

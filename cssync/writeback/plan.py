@@ -64,8 +64,11 @@ def make_plan(
     A plan whose changes are just those of the waiting one is that plan: its id and its approval stay. It is `held`
     when a brake applies; `attended=False` (a run without a person) also holds the first plan of each connection.
     A plan without changes is stored too.
+
+    Raises:
+        ConfigError: `writeback:` names results that no loaded pack has.
     """
-    found = draft(store, workspace, written_types(rules), as_of)
+    found = draft(store, workspace, mapped_types(workspace, rules), as_of)
     why = brakes.reasons(store, workspace, found, as_of)
     if not attended:
         why = (*(f"{name}: first write to this connection" for name in brakes.first_writes(store, found)), *why)
@@ -95,8 +98,8 @@ def make_plan(
 
 
 def draft_plan(store: Store, workspace: Workspace, rules: RuleSet, as_of: datetime) -> Plan:
-    """Make a plan to look at, without storing anything: for while another run is at work."""
-    found = draft(store, workspace, written_types(rules), as_of)
+    """Make a plan to look at, without storing anything: for while another run is at work. Raises as `make_plan`."""
+    found = draft(store, workspace, mapped_types(workspace, rules), as_of)
     why = brakes.reasons(store, workspace, found, as_of)
     at = as_of.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Plan(UNSTORED, at, at, "held" if why else "open", why, digest(found.changes), found.changes, found.notes)
@@ -107,6 +110,28 @@ def written_types(rules: RuleSet) -> dict[str, str]:
     from cssync.rules import written_fields
 
     return {name: field.type for name, field in written_fields(rules).items()}
+
+
+def mapped_types(workspace: Workspace, rules: RuleSet) -> dict[str, str]:
+    """Result name -> type, after a look at the mapping: every result in it must exist.
+
+    Raises:
+        ConfigError: naming all that do not, by connection.
+    """
+    types = written_types(rules)
+    missing = [
+        f"{back.connection}.{field}: {name}"
+        for back in workspace.writeback.values()
+        for field, name in back.fields.items()
+        if name not in types
+    ]
+    if missing:
+        raise ConfigError(
+            f"writeback: no loaded rule pack has {', '.join(missing)}",
+            kept="nothing was created, planned or written",
+            fix=f"results that can be written: {', '.join(sorted(types)) or 'none'}",
+        )
+    return types
 
 
 def load_plan(store: Store, plan_id: str) -> Plan:

@@ -7,25 +7,15 @@ from typing import TYPE_CHECKING
 
 from cssync.config.workspace import Workspace, Writeback
 from cssync.connectors.contract import Finding, OwnField, Session
-from cssync.errors import ConfigError, CssyncError
+from cssync.errors import CssyncError
+from cssync.writeback.plan import mapped_types
 
 if TYPE_CHECKING:
     from cssync.rules import RuleSet, WrittenField
 
 
 def own_fields(back: Writeback, known: Mapping[str, WrittenField]) -> list[OwnField]:
-    """Return the fields of one connection's mapping, as the rule packs describe the results behind them.
-
-    Raises:
-        ConfigError: a mapped result that no loaded pack has; all of them at once.
-    """
-    missing = sorted({name for name in back.fields.values() if name not in known})
-    if missing:
-        raise ConfigError(
-            f"writeback.{back.connection}.fields: no rule pack has {', '.join(missing)}",
-            kept="nothing was created or written",
-            fix=f"results that can be written: {', '.join(sorted(known)) or 'none'}",
-        )
+    """Return the fields of one connection's mapping, as the rule packs describe the results behind them."""
     return [
         OwnField(
             name=field,
@@ -54,6 +44,7 @@ def provision(
     """
     from cssync.rules import written_fields
 
+    mapped_types(workspace, rules)
     known = written_fields(rules)
     wanted = {
         name: own_fields(back, known) for name, back in workspace.writeback.items() if only is None or name == only
