@@ -387,6 +387,25 @@ def test_a_task_that_a_person_rewrote_is_theirs(tmp_path: Path, store: Store) ->
         assert (found.changes, [n.kind for n in found.notes]) == ((), ["conflict"])
 
 
+def test_tasks_of_a_store_that_was_lost_are_known_by_their_key(tmp_path: Path, store: Store) -> None:
+    crm = Crm({"1": {}})
+    account(store, "a-1")
+    task(store, "a-1")
+    space = workspace(tmp_path, {"crm": crm}, fields={})
+    apply(store, space, make(store, space))
+    with Store.open(tmp_path / "again.db") as again:
+        account(again, "a-1")
+        pulled(again, crm)
+        task(again, "a-1")
+        assert make(again, space).changes == ()
+        task(again, "a-1", due_on="2027-02-01")
+        assert [n.kind for n in make(again, space, "r2").notes] == ["conflict"]
+        task(again, "a-1", status="done", closing_note="renewed")
+        assert [c.action for c in (closing := make(again, space, "r3")).changes] == ["close_task"]
+        assert apply(again, space, closing, "r3").exit_code == 0
+    assert [w[0] for w in crm.journal] == ["create_task", "close_task"]
+
+
 def test_owners_are_found_across_systems_and_the_inactive_replaced_by_their_manager(
     tmp_path: Path, store: Store
 ) -> None:

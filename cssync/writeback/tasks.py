@@ -137,8 +137,9 @@ class _Walk:
         moved = [n for n in SHOWN if n in base and wanted[n] is not None and base[n] is not None]
         if not any(not altered(wanted[n], base[n], "text") for n in moved):
             return
-        if known.edited():
-            self._note("conflict", row, known.home, "a person changed this task in the CRM: theirs is kept")
+        if known.content is None or known.edited():
+            whose = "this store never wrote this task" if known.content is None else "a person changed this task"
+            self._note("conflict", row, known.home, f"{whose}; it is kept as the CRM has it")
             return
         refused = self.failures.get((known.home.connection, known.home.stream, known.home.source_id, row["key"]))
         if refused is not None and refused.blocks_task("update_task", wanted):
