@@ -401,7 +401,8 @@ def test_tasks_of_a_store_that_was_lost_are_known_by_their_key(tmp_path: Path, s
         task(again, "a-1", due_on="2027-02-01")
         assert [n.kind for n in make(again, space, "r2").notes] == ["conflict"]
         task(again, "a-1", status="done", closing_note="renewed")
-        assert [c.action for c in (closing := make(again, space, "r3")).changes] == ["close_task"]
+        closing = make(again, space, "r3")
+        assert [c.action for c in closing.changes] == ["close_task"]
         assert apply(again, space, closing, "r3").exit_code == 0
     assert [w[0] for w in crm.journal] == ["create_task", "close_task"]
 
