@@ -48,6 +48,10 @@ class FakeSession:
     requests: int = 0
     requests_here: int = 0
 
+    def count(self) -> None:
+        self.requests += 1
+        self.requests_here += 1
+
     def now(self) -> datetime:
         return AS_OF
 
@@ -70,13 +74,13 @@ class Crm:
     keep: Callable[[Any], Any] = lambda value: value
 
     def read(self, session: Any, stream: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, dict[str, Any]]:
-        session.requests += 1
+        session.count()
         self.reads += 1
         self.before_read()
         return {i: {f: self.companies[i].get(f) for f in fields} for i in ids if i in self.companies}
 
     def push(self, session: Any, changes: Sequence[Change]) -> Iterator[Outcome]:
-        session.requests += 1
+        session.count()
         self.before_push(changes)
         for change in reversed(changes):  # no order is promised
             outcome = self.answer(change, self._write(change))
@@ -107,7 +111,7 @@ class Crm:
         return Outcome(change.key, "verified", remote_id)
 
     def find_tasks(self, session: Any, tasks: Sequence[TaskContent]) -> dict[str, RemoteTask]:
-        session.requests += 1
+        session.count()
         self.reads += 1
         wanted = {task.key for task in tasks}
         return {
@@ -117,8 +121,7 @@ class Crm:
         }
 
     def pages(self, session: Any, request: PullRequest) -> Iterator[Page]:
-        session.requests += 1
-        session.requests_here += 1
+        session.count()
         self.before_read()
         records = [{"id": i, "name": f"Company {i}", **fields} for i, fields in self.companies.items()]
         yield Page(records, {"at": "now"}, last=True)

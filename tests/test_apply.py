@@ -338,6 +338,25 @@ def test_no_batch_leaves_without_the_lease(tmp_path: Path, store: Store) -> None
     assert states(store).count("verified") == 200
 
 
+def test_a_lease_lost_between_two_batches_of_one_push_stops_the_second(tmp_path: Path, store: Store) -> None:
+    sent: list[str] = []
+
+    def push(session: Any, changes: Any) -> Iterator[Outcome]:
+        for change in changes:
+            session.request("POST", f"/companies/{change.source_id}")
+            yield Outcome(change.key, "verified")
+
+    crm = Crm()
+    space = many(store, tmp_path, crm, 3, connector={"push": push})
+    opened: Any = sessions(space)
+    opened["crm"].request = lambda method, path, **options: sent.append(path)
+    plan = make(store, space)
+    with pytest.raises(LeaseLost):
+        apply(store, space, plan, sessions=opened, fence=Lost(3))  # enter, mark as sent, first request
+    assert sent == ["/companies/0"]
+    assert states(store) == ["sent"] * 3  # the run that took over looks before it sends
+
+
 class Killed(BaseException):
     """Stands for kill -9: nothing after it runs, and no handler catches it."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from cssync.config.workspace import Connection
-from cssync.connectors.contract import Change, Outcome, Session
+from cssync.connectors.contract import Answer, Change, Outcome, Session
 from cssync.errors import ConnectionFault, CssyncError, LeaseHeld, UnknownOutcome
 from cssync.http.clock import Clock
 from cssync.store import Fence, Store
@@ -54,6 +54,23 @@ class Work:
         return None
 
 
+class Fenced:
+    """A session that asks for the lease before each request that may write: a connector sends several batches in one
+    `push`, and waits for rate limits between them."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._work.session, name)
+
+    def request(self, method: str, path: str, **options: Any) -> Answer:
+        """See `Session.request`. Raises LeaseLost when another run has taken over; nothing is sent then."""
+        if method != "GET" and self._work.fence is not None:
+            self._work.fence.check(self._work.store.reader())
+        return self._work.session.request(method, path, **options)
+
+
 def stamp(clock: Clock) -> str:
     """The clock's time as the store writes an instant."""
     return datetime.fromtimestamp(clock.time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -82,7 +99,7 @@ def push(work: Work, changes: Sequence[Change]) -> dict[str, Outcome]:
         return {key: Outcome(key, "failed-permanent", error="this connector cannot write") for key in wanted}
 
     def collect() -> None:
-        for outcome in send(work.session, changes):
+        for outcome in send(cast(Session, Fenced(work)), changes):
             if outcome.key in wanted:
                 found.setdefault(outcome.key, outcome)
 
