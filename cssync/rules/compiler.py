@@ -8,7 +8,7 @@ other packs; `m_<measure>` 0..100 and `x_<measure>` 1 where it applies; `covered
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from cssync.rules.catalogue import FACTS, OUTPUTS, SOURCES
@@ -34,6 +34,8 @@ from cssync.rules.tree import (
 
 ALWAYS = ("name", "locale", "owner_uid", "csm_uid")
 """Columns of account that every statement carries, for texts and task owners."""
+_HINT = dict.fromkeys(("base", "measured", "weighed", "capped"), "MATERIALIZED ")
+"""Links that are computed once: engines would otherwise write their expressions into every place that names them."""
 EVENT_FACTS = ("renewal_contracts", "term_end", "term_days")
 """Facts that identify a renewal event; carried by packs with a task `once_per: renewal_event`."""
 
@@ -61,16 +63,53 @@ def entities_of(names: Iterable[str], features: Mapping[str, Feature]) -> set[st
 
 
 def compile_pack(
-    pack: Pack, features: Mapping[str, Feature], context: Context, dialect: Dialect = SQLITE, also: tuple[str, ...] = ()
+    pack: Pack,
+    features: Mapping[str, Feature],
+    context: Context,
+    dialect: Dialect = SQLITE,
+    *,
+    also: tuple[str, ...] = (),
+    shared: Collection[str] = (),
 ) -> Statement:
-    """Return the pack's statement for a day; `also` names further facts to carry. Same arguments, same bytes."""
-    return _Compiler(pack, features, context, dialect, also).statement()
+    """Return the pack's statement for a day. Same arguments, same bytes.
+
+    also: further facts to carry. shared: groups of facts that stand ready as tables `fact_<group>`.
+    """
+    return _Compiler(pack, features, context, dialect, also, shared).statement()
+
+
+def fact_tables(rules: Iterable[Pack], features: Mapping[str, Feature], context: Context) -> dict[str, str]:
+    """Return group -> SELECT of the fact groups that these packs use and that `context` knows, in order.
+
+    An evaluation runs each once, instead of once per pack.
+    """
+    used = {n for p in rules for n in (*closure(used_names(p), features), *EVENT_FACTS)}
+    found: dict[str, str] = {}
+    for group, build in GROUPS.items():
+        entities = {e for n in used if n in FACTS and FACTS[n].group == group for e in FACTS[n].entities}
+        if entities and all(context.ok(e) for e in entities):
+            ctes: dict[str, str] = {}
+            for part in NEEDS.get(group, ()):
+                ctes.update(GROUPS[part](context, SQLITE))
+            ctes.update(build(context, SQLITE))
+            if group == "weeks" and "usage" in found:
+                del ctes["fact_usage"]
+            chain = ",\n".join(f"{name} AS ({sql})" for name, sql in ctes.items())
+            found[group] = f"WITH {chain} SELECT * FROM fact_{group}"
+    return found
 
 
 class _Compiler:
     def __init__(
-        self, pack: Pack, features: Mapping[str, Feature], context: Context, dialect: Dialect, also: tuple[str, ...]
+        self,
+        pack: Pack,
+        features: Mapping[str, Feature],
+        context: Context,
+        dialect: Dialect,
+        also: tuple[str, ...],
+        shared: Collection[str],
     ) -> None:
+        self.shared = frozenset(shared)
         self.pack = pack
         self.all = features
         self.c = context
@@ -120,7 +159,7 @@ class _Compiler:
         last = self.scored(last, self.pack.score) if self.pack.score else last
         extra = [*self.results(), *self.signals(), *self.tasks()]
         select = f"SELECT {', '.join(['b.*', *extra])} FROM {last} b ORDER BY b.uid"
-        chain = ",\n".join(f"{name} AS ({sql})" for name, sql in self.ctes.items())
+        chain = ",\n".join(f"{name} AS {_HINT.get(name, '')}({sql})" for name, sql in self.ctes.items())
         types: dict[str, Type] = {n: self.all[n].type for n in self.names}
         types.update((n, FACTS[n].type) for n in self.facts)
         return Statement(f"WITH {chain}\n{select}", types, self.accounts)
@@ -152,9 +191,11 @@ class _Compiler:
             if not facts:
                 continue
             known = all(self.c.ok(entity) for entity in FACTS[facts[0]].entities)
-            if known:
+            if known and group not in self.shared:
                 for part in (*NEEDS.get(group, ()), group):
-                    self.ctes.update(GROUPS[part](self.c, self.d))
+                    if part not in self.shared:
+                        self.ctes.update(GROUPS[part](self.c, self.d))
+            if known:
                 joins.append(f"LEFT JOIN fact_{group} ON fact_{group}.account_uid = a.uid")
             for name in facts:
                 value = f"fact_{group}.{name}" if known else "NULL"

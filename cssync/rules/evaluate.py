@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cssync.config import Workspace
 from cssync.errors import ConfigError
 from cssync.rules.calendar import calendar_of, local_date
-from cssync.rules.compiler import Statement, compile_pack, entities_of
+from cssync.rules.compiler import Statement, compile_pack, entities_of, fact_tables
 from cssync.rules.dialect import SQLITE
 from cssync.rules.freshness import Context, read_freshness
 from cssync.rules.interpreter import Outcome
@@ -111,7 +111,8 @@ def evaluate(
         )
     contexts = {p.name: context_for(store, workspace, p, as_of) for p in rules.packs}
     with store.transaction(fence) as conn:
-        reports = [_Evaluation(conn, p, rules, workspace, contexts[p.name], run_id).run() for p in rules.packs]
+        shared = _share(conn, rules, contexts)
+        reports = [_Evaluation(conn, p, rules, workspace, contexts[p.name], run_id, shared).run() for p in rules.packs]
         names = [p.name for p in rules.packs]
         absent = " AND ".join("r.name NOT GLOB ?" for _ in names) or "1 = 1"
         forget(conn, absent, tuple(f"{n}.*" for n in names), at)
@@ -119,7 +120,7 @@ def evaluate(
         bands = conn.execute(
             "SELECT value, count(*) FROM result WHERE name = ? GROUP BY value", (f"{scored}.band",)
         ).fetchall()
-        _drop(conn)
+        _drop(conn, *(f"fact_{group}" for group in shared))
     looked_at = {e for p in rules.packs for e in _entities(p, rules.features)}
     states = {e: contexts[p.name].state(e) for p in rules.packs for e in looked_at}
     return EvaluationReport(
@@ -135,8 +136,24 @@ def _entities(pack: Pack, features: Mapping[str, Feature]) -> set[str]:
     return entities_of({n for e in pack.exprs for n in e.names("feature")}, features)
 
 
-def _drop(conn: sqlite3.Connection) -> None:
-    for table in ("now", "changed", "touched", "delta"):
+def _share(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Context]) -> tuple[str, ...]:
+    """Build each group of facts once for all packs, as temporary tables `fact_<group>`; returns the groups.
+
+    Packs may allow different ages: a group is built when one pack finds it fresh, and the others still see it as stale.
+    """
+    found: list[str] = []
+    for context in contexts.values():
+        for group, sql in fact_tables(rules.packs, rules.features, context).items():
+            if group not in found:
+                conn.execute(f"DROP TABLE IF EXISTS temp.fact_{group}")
+                conn.execute(f"CREATE TEMP TABLE fact_{group} AS {sql}")
+                conn.execute(f"CREATE UNIQUE INDEX temp.fact_{group}_account ON fact_{group} (account_uid)")
+                found.append(group)
+    return tuple(found)
+
+
+def _drop(conn: sqlite3.Connection, *more: str) -> None:
+    for table in ("now", "changed", "touched", "delta", *more):
         conn.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
 
@@ -162,7 +179,14 @@ class _Evaluation:
     feature row, `touched` accounts whose texts are written anew."""
 
     def __init__(
-        self, conn: sqlite3.Connection, pack: Pack, rules: RuleSet, workspace: Workspace, c: Context, run_id: str
+        self,
+        conn: sqlite3.Connection,
+        pack: Pack,
+        rules: RuleSet,
+        workspace: Workspace,
+        c: Context,
+        run_id: str,
+        shared: tuple[str, ...],
     ) -> None:
         self.conn = conn
         self.pack = pack
@@ -171,7 +195,7 @@ class _Evaluation:
         self.run_id = run_id
         self.lang = language(workspace.locale)
         self.stamp = Stamp(instant(c.as_of), pack.hash, run_id)
-        self.statement = compile_pack(pack, rules.features, c)
+        self.statement = compile_pack(pack, rules.features, c, shared=shared)
 
     def run(self) -> PackReport:
         conn, pack = self.conn, self.pack
@@ -220,7 +244,8 @@ class _Evaluation:
         pairs += [(f"measure.{m.name}", f"n.m_{m.name}") for m in measures]
         self.conn.execute(
             "CREATE TEMP TABLE changed AS SELECT * FROM (SELECT n.uid AS uid, "
-            f"{SQLITE.json_object(pairs)} AS features, {self.states()} AS states, f.features AS former, f.states AS former_states, f.pack_hash AS former_hash "
+            f"{SQLITE.json_object(pairs)} AS features, {self.states()} AS states, "
+            "f.features AS former, f.states AS former_states, f.pack_hash AS former_hash "
             "FROM now n LEFT JOIN feature_row f ON f.account_uid = n.uid AND f.pack = ? AND f.as_of = "
             "(SELECT max(g.as_of) FROM feature_row g WHERE g.account_uid = n.uid AND g.pack = ?)) "
             "WHERE features IS NOT former OR states IS NOT former_states OR former_hash IS NOT ?",

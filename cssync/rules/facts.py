@@ -151,15 +151,18 @@ def usage(c: Context, d: Dialect) -> dict[str, str]:
         return d.day(c.today - timedelta(days=days))
 
     day = "t.period_start"
+    full = "CASE WHEN coalesce(t.is_complete, 1) = 1 THEN t.value END"
     people = "t.metric IN ('active_users', 'active_users_28d')"
-    exact = f"max(CASE WHEN t.metric = 'active_users_28d' AND {day} BETWEEN {ago(7)} AND {ago(0)} THEN t.value END)"
-    peak = f"max(CASE WHEN t.metric = 'active_users' AND {day} BETWEEN {ago(28)} AND {ago(1)} THEN t.value END)"
+    exact = f"max(CASE WHEN t.metric = 'active_users_28d' AND {day} BETWEEN {ago(7)} AND {ago(0)} THEN {full} END)"
+    peak = f"max(CASE WHEN t.metric = 'active_users' AND {day} BETWEEN {ago(28)} AND {ago(1)} THEN {full} END)"
     last = f"CASE WHEN t.grain = 'week' THEN {d.smallest([d.add_days(day, '6'), ago(0)])} ELSE {day} END"
-    used = f"t.metric IN ('active_users', 'logins', 'events') AND t.value > 0 AND {day} <= {ago(0)}"
+    used = f"t.metric IN ('active_users', 'logins', 'events') AND {full} > 0 AND {day} <= {ago(0)}"
     return {
         "fact_usage": f"""SELECT t.account_uid, max(CASE WHEN {used} THEN {last} END) AS last_active_on,
-            CASE WHEN count(CASE WHEN {people} THEN 1 END) > 0 THEN coalesce({exact}, {peak}, 0) END AS active_users_28d
-            FROM usage_metric t WHERE {live("t", c, d)} AND coalesce(t.is_complete, 1) = 1 GROUP BY t.account_uid"""
+            CASE WHEN count(CASE WHEN {people} THEN 1 END) > 0 THEN coalesce({exact}, {peak}, 0) END
+            AS active_users_28d,
+            min(CASE WHEN t.metric = 'active_users' THEN {day} END) AS first_on
+            FROM usage_metric t WHERE {live("t", c, d)} GROUP BY t.account_uid"""
     }
 
 
@@ -181,47 +184,47 @@ def weeks(c: Context, d: Dialect) -> dict[str, str]:
 
     week_begin = " ".join(f"WHEN {n} THEN {day}" for n, day in begins.items())
     not_out = f" AND w.week NOT IN ({', '.join(map(str, out))})" if out else ""
-    thousandths = d.real(d.nearest("t.value * 1000"))
-
-    def part(which: int, column: str) -> str:
-        return f"coalesce(sum(CASE WHEN w.part = {which} THEN {column} ELSE 0 END), 0)"
+    thousandths = d.whole(d.smallest(["t.value", "1000000000000.0"]) + " * 1000 + 0.5")
 
     def median(which: int) -> str:
-        n, zeros = f"n.weeks{which}", f"(n.weeks{which} - n.rows{which})"
-        hit = f"r.place IN (({n} + 1) / 2 - {zeros}, ({n} + 2) / 2 - {zeros})"
-        twice = f"CASE WHEN ({n} + 1) / 2 = ({n} + 2) / 2 THEN 2 ELSE 1 END"
+        zeros = "(r.n - r.present)"
+        hit = f"r.place IN ((r.n + 1) / 2 - {zeros}, (r.n + 2) / 2 - {zeros})"
+        twice = "CASE WHEN (r.n + 1) / 2 = (r.n + 2) / 2 THEN 2 ELSE 1 END"
+        value = f"CASE WHEN r.part = {which} AND r.incomplete = 0 AND {hit} THEN r.value * {twice} ELSE 0 END"
+        return f"CASE WHEN max(CASE WHEN r.part = {which} THEN r.n END) >= {least[which]} THEN sum({value}) / 2.0 END"
+
+    def silent(which: int, column: str) -> str:
         return (
-            f"CASE WHEN {n} >= {3 if which == 0 else 5} THEN "
-            f"coalesce(sum(CASE WHEN r.part = {which} AND {hit} THEN r.value * {twice} ELSE 0 END), 0) / 2.0 END"
+            f"CASE WHEN m.seen{which} = 1 THEN m.{column} WHEN {known(numbers[which])} >= {least[which]} THEN 0.0 END"
         )
 
-    numbers = {0: range(1, 5), 1: range(5, 13)}
+    numbers, least = {0: range(1, 5), 1: range(5, 13)}, {0: 3, 1: 5}
+    counts = f"CASE r.part WHEN 0 THEN {known(numbers[0])} ELSE {known(numbers[1])} END".replace("f.first", "r.first")
+    side = "PARTITION BY w.account_uid, w.part"
     return {
-        "week_first": f"""SELECT t.account_uid, min(t.period_start) AS first_on FROM usage_metric t
-            WHERE {live("t", c, d)} AND t.metric = 'active_users' GROUP BY t.account_uid""",
+        "week_first": "SELECT account_uid, first_on FROM fact_usage WHERE first_on IS NOT NULL",
         "week_value": f"""SELECT t.account_uid, {number} AS week,
             max(CASE WHEN t.is_complete = 0 OR t.value IS NULL THEN 1 ELSE 0 END) AS incomplete,
             sum({thousandths}) / 1000.0 / count(t.value) AS value FROM usage_metric t
             WHERE {live("t", c, d)} AND t.metric = 'active_users' AND t.period_start >= {first}
             AND t.period_start < {d.day(start)} GROUP BY t.account_uid, {number}""",
-        "week_valid": f"""SELECT w.account_uid, w.week, w.incomplete, w.value,
+        "week_valid": f"""SELECT w.account_uid, w.week, w.incomplete, w.value, f.first_on,
             CASE WHEN w.week <= 4 THEN 0 ELSE 1 END AS part FROM week_value w
             JOIN week_first f ON f.account_uid = w.account_uid
             WHERE f.first_on <= CASE w.week {week_begin} END{not_out}""",
-        "week_ranked": """SELECT w.account_uid, w.part, w.value,
-            row_number() OVER (PARTITION BY w.account_uid, w.part ORDER BY w.value, w.week) AS place
-            FROM week_valid w WHERE w.incomplete = 0""",
-        "week_count": f"""SELECT f.account_uid,
-            {known(numbers[0])} - {part(0, "w.incomplete")} AS weeks0, {part(0, "1 - w.incomplete")} AS rows0,
-            {known(numbers[1])} - {part(1, "w.incomplete")} AS weeks1, {part(1, "1 - w.incomplete")} AS rows1,
-            {len(out)} + coalesce(sum(w.incomplete), 0) AS weeks_left_out
-            FROM week_first f LEFT JOIN week_valid w ON w.account_uid = f.account_uid
-            GROUP BY f.account_uid, f.first_on""",
-        "week_median": f"""SELECT n.account_uid, {median(0)} AS usage_recent, {median(1)} AS usage_before,
-            n.weeks_left_out FROM week_count n LEFT JOIN week_ranked r ON r.account_uid = n.account_uid
-            GROUP BY n.account_uid, n.weeks0, n.rows0, n.weeks1, n.rows1, n.weeks_left_out""",
-        "fact_weeks": f"""SELECT m.*, CASE WHEN usage_before >= {MIN_BASE} THEN usage_recent / usage_before - 1
-            END AS usage_growth FROM week_median m""",
+        "week_ranked": f"""SELECT w.*,
+            row_number() OVER ({side}, w.incomplete ORDER BY w.value, w.week) AS place,
+            sum(w.incomplete) OVER ({side}) AS dropped, sum(1 - w.incomplete) OVER ({side}) AS present
+            FROM week_valid w""",
+        "week_counted": f"SELECT r.*, {counts} - r.dropped AS n FROM week_ranked r",
+        "week_median": f"""SELECT r.account_uid, {median(0)} AS recent, {median(1)} AS base,
+            max(CASE WHEN r.part = 0 THEN 1 ELSE 0 END) AS seen0, max(CASE WHEN r.part = 1 THEN 1 ELSE 0 END) AS seen1,
+            sum(r.incomplete) AS dropped FROM week_counted r GROUP BY r.account_uid""",
+        "week_both": f"""SELECT f.account_uid, {silent(0, "recent")} AS usage_recent,
+            {silent(1, "base")} AS usage_before, {len(out)} + coalesce(m.dropped, 0) AS weeks_left_out
+            FROM week_first f LEFT JOIN week_median m ON m.account_uid = f.account_uid""",
+        "fact_weeks": f"""SELECT b.*, CASE WHEN usage_before >= {MIN_BASE} THEN usage_recent / usage_before - 1
+            END AS usage_growth FROM week_both b""",
     }
 
 
@@ -241,7 +244,7 @@ GROUPS: Mapping[str, Callable[[Context, Dialect], dict[str, str]]] = {
     "weeks": weeks,
     "deals": deals,
 }
-NEEDS = {"lines": ("terms",)}
+NEEDS: Mapping[str, tuple[str, ...]] = {"lines": ("terms",), "weeks": ("usage",)}
 """Groups whose expressions another group builds on."""
 PRESENT = {"has_contract": "0", "has_open_renewal_opportunity": "0"}
 """Facts that say whether something exists: without any row in a fresh source the answer is no."""

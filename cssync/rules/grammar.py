@@ -81,8 +81,6 @@ def _tokens(scalar: Scalar, faults: Faults) -> list[_Token]:
 
 
 def _no_token(rest: str) -> str:
-    if rest.startswith("=="):
-        return "`==` is not part of the language; write `=`"
     if rest[0] in "'\"":
         return "this text is not closed"
     if rest[0].isdigit():
@@ -156,6 +154,8 @@ class _Parser:
     def test(self) -> Syntax:
         left = self.sum()
         if token := self.take(*_COMPARE):
+            if token.text == "=" and self.sees("="):
+                self.fail("`==` is not part of the language; write `=`", token.mark)
             right = self.sum()
             if self.sees(*_COMPARE):
                 self.fail("comparisons do not chain; write `a < b and b < c`, or `b between a and c`")

@@ -1,0 +1,205 @@
+"""What a pack may say, and how it is refused: every fault with its place, all at once, fast."""
+
+from __future__ import annotations
+
+import pytest
+
+from cssync.errors import ConfigError
+from cssync.rules.faults import Source
+from cssync.rules.packs import read_rules
+from cssync.rules.tree import RuleSet
+
+GOOD = """pack: p
+features:
+  n: {count: tickets, where: status = 'open', within: 30d}
+  r: n / seats
+signals:
+  S1: {when: r > 50%, because: "{n} of {seats}"}
+"""
+
+
+def rules(text: str) -> RuleSet:
+    return read_rules([Source("p.yaml", text)])
+
+
+def faults(text: str) -> str:
+    with pytest.raises(ConfigError) as error:
+        rules(text)
+    assert error.value.exit_code == 2
+    assert error.value.kept
+    return error.value.message
+
+
+def test_a_good_pack_reads() -> None:
+    pack = rules(GOOD).packs[0]
+    assert [s.name for s in pack.signals] == ["S1"]
+
+
+def test_the_hash_changes_with_what_is_computed_and_with_nothing_else() -> None:
+    before = rules(GOOD).packs[0].hash
+    assert rules(GOOD + "# a comment\n").packs[0].hash == before
+    assert rules(GOOD.replace("50%", "51%")).packs[0].hash != before
+    assert rules(GOOD.replace("within: 30d", "within: 31d")).packs[0].hash != before
+
+
+def test_every_fault_is_named_at_once_with_its_place() -> None:
+    message = faults(
+        "pack: p\nfeatures:\n  n: {count: tikets}\n  m: {sum: tickets.reopened_count, wher: status = 'open'}\n"
+        "signals:\n  S1: {when: n > 'three', because: x}\n  S2: {when: seets > 3, because: '{nam}'}\n"
+    )
+    assert message.startswith("4 faults in the rules")
+    assert "p.yaml:3:14: there is no source 'tikets'; did you mean tickets?" in message
+    assert "p.yaml:4:36: feature m has no key 'wher'; did you mean where?" in message
+    assert "p.yaml:7:14: there is no feature or column 'seets'; did you mean seats?" in message
+    assert "    7 |   S2: {when: seets > 3, because: '{nam}'}\n      |              ^" in message
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("status = 'actve'", "status is never 'actve'; did you mean active?"),
+        ("status = active", "write 'active' in quotes"),
+        ("name > 3", "a text cannot be compared with a whole number"),
+        ("name < 'x'", "`<` needs numbers, money or dates"),
+        ("seats + name > 3", "a number, money or a date is needed here"),
+        ("arr > 30000", "an amount of money cannot be compared"),
+        ("arr * arr > 0", "`*` cannot join"),
+        ("renews_on + 1.5 > renews_on", "`+` cannot join a date and a number"),
+        ("seats", "this is a whole number, but yes or no is needed here"),
+        ("seats == 3", "write `=`"),
+        ("1 < seats < 3", "comparisons do not chain"),
+        ("seats > 3 and", "expected a value, found the end"),
+        ("(seats > 3", "expected `)`, found the end"),
+        ("seats > 3)", "expected an operator or the end"),
+        ("sqrt(seats) > 3", "there is no function 'sqrt'"),
+        ("days_since(seats) > 3", "a date is needed here"),
+        ("min(seats) > 3", "min takes 2 or more values"),
+        ("contains(name, name)", "must be written out"),
+        ("renews_on > 2026-02-30", "not a date of the calendar"),
+        ("seats in (seats, 3)", "values only, no names"),
+        ("seats.real > 3", "there is no feature or column 'seats.real'"),
+        ("seats > 1e9", "this is not a number"),
+        ("'open", "this text is not closed"),
+        ("other.score > 3", "there is no feature or column 'other.score'"),
+        ("health.reasons = 'x'", "there is no feature or column"),
+        ("seats is 3", "expected `missing`"),
+        ("seats ? 3", "'?' is not part of the rule language"),
+    ],
+)
+def test_expressions_are_refused_in_words(expression: str, words: str) -> None:
+    quoted = expression.replace("\\", "\\\\").replace('"', '\\"')
+    assert words in faults(f'pack: p\nsignals:\n  S1: {{when: "{quoted}", because: x}}\n')
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("pack: p\npack: q\n", "'pack' stands here twice, first on line 1"),
+        ("pack: p\nsignls: {}\n", "a pack has no key 'signls'; did you mean signals?"),
+        ("pack: p\nmodels: []\n", "`models` is not supported by this version"),
+        ("pack: p\nsignals:\n  S1: {when: seats > 3, for: 3d, because: x}\n", "`for` of signal S1 is not supported"),
+        ("pack: P x\n", "is not a name"),
+        ("signals: {}\n", "a rule file begins with `pack: NAME`"),
+        ("- pack\n", "a rule file is a block"),
+        ("pack: p\nfeatures:\n  seats: 3\n", "'seats' is a built-in fact already"),
+        ("pack: p\nfeatures:\n  a: b\n  b: a\n", "depends on itself: a -> b -> a"),
+        ("pack: p\nfeatures:\n  a: {count: tickets, sum: tickets.reopened_count}\n", "needs one of count, sum"),
+        ("pack: p\nfeatures:\n  a: {count: tickets, ending: 3d}\n", "it needs `within`, too"),
+        ("pack: p\nfeatures:\n  a: {count: tickets, within: 3 days}\n", "a number of days such as 30d"),
+        ("pack: p\nfeatures:\n  a: {sum: tickets.subject}\n", "sum does not work on tickets.subject"),
+        ("pack: p\nfeatures:\n  a: {last: contacts.email}\n", "contacts has no column 'email'"),
+        ("pack: p\nscore: {bands: {red: 0, yellow: 50, green: 75}, measures: {}}\n", "at least one measure"),
+        ("pack: p\nscore: {bands: {red: 0, yellow: 80, green: 75}, measures: {m: {weight: 1, curve: {of: seats, at: "
+         "{0: 0, 1: 100}}}}}\n", "red: 0 < yellow < green"),
+        ("pack: p\nscore: {bands: {red: 0, yellow: 5, green: 75}, measures: {m: {weight: 1, curve: {of: seats, at: "
+         "{5: 0, 1: 100}}}}}\n", "ascending order"),
+        ("pack: p\nresults:\n  a: {options: [x], first: [y otherwise]}\n", "'y' is none of the options"),
+        ("pack: p\nresults:\n  a: {options: [x], first: [x otherwise, x if seats > 1]}\n", "never reached"),
+        ("pack: p\nsignals:\n  S: {when: seats > 1, because: x}\ntests:\n  - {name: t, as_of: 2026-11-20, given: "
+         "{seets: 3}, then: {signals: [S, Q]}}\n", "has no signal 'Q'"),
+    ],
+)  # fmt: skip
+def test_packs_are_refused_in_words(text: str, words: str) -> None:
+    assert words in faults(text)
+
+
+def test_two_packs_cannot_give_one_feature_two_meanings() -> None:
+    sources = [Source(f"{n}.yaml", f"pack: {n}\nfeatures:\n  x: {{count: tickets}}\n") for n in "ab"]
+    with pytest.raises(ConfigError, match=r"feature 'x' is declared twice, first in a\.yaml:3:3"):
+        read_rules(sources)
+
+
+def test_packs_run_after_those_whose_results_they_read_and_never_in_a_circle() -> None:
+    bands = "score: {{bands: {{red: 0, yellow: 5, green: 75}}, "
+    scored = bands + "measures: {{m: {{weight: 1, curve: {{of: {}, at: {{0: 0, 1: 100}}}}}}}}}}"
+    a = Source("a.yaml", "pack: a\n" + scored.format("z.score"))
+    z = Source("z.yaml", "pack: z\n" + scored.format("seats"))
+    assert [p.name for p in read_rules([a, z]).packs] == ["z", "a"]
+    circle = Source("z.yaml", "pack: z\n" + scored.format("a.score"))
+    with pytest.raises(ConfigError, match="in a circle: a, z"):
+        read_rules([a, circle])
+
+
+# --- hostile files ----------------------------------------------------------------------------------------------------
+
+SIGNAL = "pack: p\nsignals:\n  S1:\n    because: x\n    when: "
+HOSTILE = {
+    "python tag": "pack: !!python/object/apply:os.system [id]",
+    "any tag": "pack: !x p",
+    "alias bomb": "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+    "merge key": "pack: p\n<<: {signals: {}}\n",
+    "50,000 brackets": "pack: p\nx: " + "[" * 50_000,
+    "brackets on lines": "pack: p\nx:\n" + " [\n" * 20_000,
+    "50,000 braces": "{" * 50_000,
+    "deep blocks": "\n".join(" " * n + "a:" for n in range(3_000)),
+    "many keys": "pack: p\n" + "".join(f"k{n}: 1\n" for n in range(15_000)),
+    "5,000-digit number": SIGNAL + "seats > " + "9" * 5_000,
+    "long line": SIGNAL + "seats > 1 or " * 5_000,
+    "parentheses": SIGNAL + "(" * 900,
+    "negatives": SIGNAL + "- " * 480 + "1",
+    "nots": SIGNAL + "not " * 240 + "is_test",
+    "sums": SIGNAL + "+".join(["1"] * 400),
+    "power": SIGNAL + "9**9**9 > 1",
+    "attribute": SIGNAL + "name.__class__ = 'x'",
+    "call": SIGNAL + "__import__('os')",
+    "lambda": SIGNAL + "(lambda: 1)()",
+    "injection": SIGNAL + "seats > 1; drop table account",
+    "comment": SIGNAL + "seats > 1 -- x",
+    "subscript": SIGNAL + "name[0] = 'x'",
+    "backslash": SIGNAL + "name = 'a\\' or 1=1'",
+    "nul": "pack: p\0",
+    "binary": "\x01\x02\x03",
+    "huge": "# x\n" * 100_000,
+    "two documents": "pack: p\n---\npack: q\n",
+    "quotes": "pack: " + "'" * 1_501,
+    "unicode digits": SIGNAL + "seats > ١٢",
+    "template": "pack: p\nsignals:\n  S1: {when: seats > 1, because: '{seats.__class__}'}",
+    "format": "pack: p\nsignals:\n  S1: {when: seats > 1, because: '{seats:>99999999}'}",
+    "surrogate": "pack: \ud800",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused_in_words(name: str) -> None:
+    message = faults(HOSTILE[name])
+    assert message.startswith(("1 fault", "2 faults", "50", "14", "15"))
+    assert len(message) < 20_000
+
+
+@pytest.mark.parametrize("text", ["'; drop table account; --", "x\\", "' or ''=''", "a\u0000b", "%s {0} $1"])
+def test_texts_reach_sql_as_texts(text: str) -> None:
+    import sqlite3
+    from datetime import UTC, datetime
+
+    from cssync.rules.compiler import compile_pack
+    from cssync.rules.dialect import SQLITE
+    from cssync.rules.freshness import Context
+
+    literal = SQLITE.text(text)
+    conn = sqlite3.connect(":memory:")
+    assert conn.execute(f"SELECT {literal}").fetchone()[0] == text.replace("\0", "")
+    conn.close()
+    safe = text.replace("\0", "").replace("\\", "").replace("'", "''").replace('"', "")
+    found = rules(f"pack: p\nsignals:\n  S1:\n    because: x\n    when: \"name = '{safe}'\"\n")
+    sql = compile_pack(found.packs[0], found.features, Context(datetime(2026, 11, 20, tzinfo=UTC))).sql
+    assert f"'{safe}'" in sql
