@@ -16,8 +16,8 @@ from cssync.cli import main
 from cssync.cli.context import Call
 from cssync.config import Workspace
 from cssync.connectors import Outcome
-from cssync.runs import hold_lease
 from cssync.runs import sessions as opening
+from cssync.runs.lease import hold_lease
 from cssync.store import Store
 from cssync.writeback import plan as planning
 from fake_crm import TYPES, Crm, FakeSession, account, pulled, result, task, workspace

@@ -16,7 +16,7 @@ from cssync.cli import main
 from cssync.cli.init import TEMPLATE
 from cssync.config.load import load_workspace
 from cssync.plugins import plugins
-from cssync.runs import hold_lease
+from cssync.runs.lease import hold_lease
 from cssync.sandbox.make_world import make
 from cssync.sandbox.vendors import Vendor, vendors
 from cssync.sandbox.workspace import CONNECTIONS, write_workspace
@@ -337,7 +337,7 @@ def test_missing_credentials_do_not_stop_commands_that_call_nobody(here: Path) -
         assert invoke(*command).exit_code == 0
     result = invoke("sync")
     assert result.exit_code == 2
-    assert result.stderr.count("No such file or directory") == 4
+    assert result.stderr.count("No such file or directory") == 3
     assert "cssync.yaml:" in result.stderr
 
 

@@ -20,7 +20,7 @@ from rich.cells import cell_len
 from cssync.cli import main
 from cssync.config.load import load_workspace
 from cssync.plugins import plugins
-from cssync.runs import open_sessions
+from cssync.runs.sessions import open_sessions
 from cssync.sandbox.demo import demo
 from cssync.sandbox.demo_report import DemoReport
 from cssync.sandbox.demo_verify import verify

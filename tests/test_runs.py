@@ -13,10 +13,10 @@ from cssync import rules as language
 from cssync.config import Workspace
 from cssync.connectors import Connector, Identity
 from cssync.errors import ConfigError, ConnectionFault, LeaseHeld
-from cssync.runs import hold_lease, open_sessions, run
 from cssync.runs import sessions as opening
-from cssync.runs.run import RunReport
-from cssync.runs.sessions import WrongOrg
+from cssync.runs.lease import hold_lease
+from cssync.runs.run import RunReport, run
+from cssync.runs.sessions import WrongOrg, open_sessions
 from cssync.store import Store
 from cssync.sync import StreamReport
 from cssync.writeback import plan as planning

@@ -15,7 +15,8 @@ from cssync.config import Workspace
 from cssync.config.load import load_workspace
 from cssync.plugins import plugins
 from cssync.rules import load
-from cssync.runs import open_sessions, run
+from cssync.runs.run import run
+from cssync.runs.sessions import open_sessions
 from cssync.sandbox.make_world import make
 from cssync.sandbox.server import Fault, SandboxServer, serve
 from cssync.sandbox.workspace import write_workspace

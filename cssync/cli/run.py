@@ -10,7 +10,7 @@ import click
 from cssync.cli.context import Call, example, shared
 
 if TYPE_CHECKING:
-    from cssync.runs import RunReport
+    from cssync.runs.run import RunReport
 
 
 @click.command(epilog=example("cssync run", "cssync run --json >> runs.jsonl"))
@@ -22,7 +22,7 @@ def run(call: Call) -> int:
     changes more than `limits:` allow. Exit codes: 0 all done, 3 something is incomplete, 4 a plan waits for approval,
     5 another run is at work, 1 failed, 2 bad configuration.
     """
-    from cssync.runs import run as whole_job
+    from cssync.runs.run import run as whole_job
 
     workspace = call.workspace()
     with call.progress() as tell:

@@ -16,7 +16,10 @@ from cssync.config import Workspace
 from cssync.config.load import load_workspace
 from cssync.errors import CssyncError
 from cssync.rules import RuleSet, load
-from cssync.runs import RunReport, hold_lease, new_run_id, open_sessions, recorded, run
+from cssync.runs.lease import hold_lease
+from cssync.runs.record import new_run_id, recorded
+from cssync.runs.run import RunReport, run
+from cssync.runs.sessions import open_sessions
 from cssync.sandbox import demo_reading as reading
 from cssync.sandbox.demo_report import Card, DemoReport, Pulled, SecondPass, Sent
 from cssync.sandbox.demo_verify import Verified, choose, face, verify
