@@ -142,7 +142,8 @@ FROM m ORDER BY uid""",
 WITH c AS (SELECT account_uid, date(end_date, '+1 day') AS renewal, auto_renew, connection, source_id, start_date,
         date(end_date, '+1 day', '-' || (notice_days + 1) || ' days') AS deadline, end_date
         FROM contract WHERE deleted_at IS NULL AND coalesce(status, 'active') <> 'draft'),
-    e AS (SELECT account_uid, min(renewal) AS renewal, min(CASE WHEN auto_renew THEN deadline ELSE renewal END) AS anchor
+    e AS (SELECT account_uid, min(renewal) AS renewal,
+        min(CASE WHEN auto_renew THEN deadline ELSE renewal END) AS anchor
         FROM c GROUP BY 1),
     l AS (SELECT l.account_uid, sum(l.quantity * l.unit_price) AS arr FROM contract_line l JOIN c
         ON c.connection = l.connection AND c.source_id = l.contract_source_id WHERE l.deleted_at IS NULL

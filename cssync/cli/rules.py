@@ -13,7 +13,7 @@ from cssync.cli.context import Call, Group, columns, did_you_mean, example, shar
 
 if TYPE_CHECKING:
     from cssync.rules import RuleSet
-    from cssync.rules.packtests import TestReport
+    from cssync.rules.packtests import CaseReport
     from cssync.rules.tree import Pack
 
 FOLDER = click.argument(
@@ -70,7 +70,7 @@ def test(call: Call, folder: Path | None) -> int:
     return 1 if failed else 0
 
 
-def _told(reports: list[TestReport], failed: list[TestReport]) -> Iterator[str]:
+def _told(reports: list[CaseReport], failed: list[CaseReport]) -> Iterator[str]:
     for report in failed:
         yield f"FAILED {report.pack}: {report.name} ({report.place})"
         yield from (f"  {difference}" for difference in report.differences)

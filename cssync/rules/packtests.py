@@ -27,7 +27,7 @@ Find = Callable[[str, Mark], Expr | None]
 
 
 @dataclass(frozen=True, slots=True)
-class TestReport:
+class CaseReport:
     """How one test went; `differences` are (what, expected, found by whom)."""
 
     pack: str
@@ -191,11 +191,11 @@ class _Reader:
 # --- running ----------------------------------------------------------------------------------------------------------
 
 
-def run_tests(rules: RuleSet) -> Iterator[TestReport]:
+def run_tests(rules: RuleSet) -> Iterator[CaseReport]:
     """Run every test of every pack, in order."""
     for pack in rules.packs:
         for test in pack.tests:
-            yield TestReport(pack.name, test.name, str(test.mark), tuple(_differences(pack, rules, test)))
+            yield CaseReport(pack.name, test.name, str(test.mark), tuple(_differences(pack, rules, test)))
 
 
 def context_of(test: PackTest) -> Context:
@@ -325,4 +325,4 @@ def _shown(value: Any) -> str:
     return "null" if value is None else str(value)
 
 
-__all__ = ["Block", "TestReport", "context_of", "read_tests", "run_tests"]
+__all__ = ["Block", "CaseReport", "context_of", "read_tests", "run_tests"]
