@@ -1,4 +1,4 @@
-"""What packs mean: generated packs over generated rows give the same answers in SQL and in the reference interpreter."""
+"""Generated packs over generated rows give the same answers in SQL and in the reference interpreter."""
 
 from __future__ import annotations
 
