@@ -114,9 +114,10 @@ class SQLite(Dialect):
         return f"min(date({day}, CAST({months} AS TEXT) || ' months'), {end})"
 
     def local_day(self, instant: str, spans: Sequence[tuple[str, int]]) -> str:
+        second = f"substr({instant}, 1, 19)"  # SQLite rounds fractions up, 23:59:59.9999 into the next day
         if len(spans) == 1:
-            return f"date({instant}, '{spans[0][1]:+d} minutes')"
-        cases = " ".join(f"WHEN {instant} >= '{start}' THEN date({instant}, '{m:+d} minutes')" for start, m in spans)
+            return f"date({second}, '{spans[0][1]:+d} minutes')"
+        cases = " ".join(f"WHEN {instant} >= '{start}' THEN date({second}, '{m:+d} minutes')" for start, m in spans)
         return f"(CASE {cases} END)"
 
     def contains(self, text: str, letters: str) -> str:

@@ -97,6 +97,27 @@ def test_an_inverted_measure() -> None:
     assert curve_value([(0, 100), (8, 0)], 3) == 62.5
 
 
+@pytest.mark.parametrize(
+    ("instant", "zone", "wanted"),
+    [
+        ("2026-11-14T14:59:59.999999Z", "Asia/Tokyo", "2026-11-14"),
+        ("2026-11-14T15:00:00Z", "Asia/Tokyo", "2026-11-15"),
+        ("2026-10-24T22:30:00Z", "Europe/Zurich", "2026-10-25"),
+        ("2026-10-25T22:30:00Z", "Europe/Zurich", "2026-10-25"),
+        ("2026-10-25T23:00:00Z", "Europe/Zurich", "2026-10-26"),
+        ("1999-01-01T23:30:00Z", "Europe/Zurich", "1999-01-02"),
+    ],
+)
+def test_instants_are_read_as_days_of_the_business_time_zone(
+    store: Store, instant: str, zone: str, wanted: str
+) -> None:
+    from cssync.rules.calendar import offsets
+    from cssync.rules.dialect import SQLITE
+
+    sql = SQLITE.local_day(f"'{instant}'", offsets(ZoneInfo(zone), 2027))
+    assert store.query(f"SELECT {sql}")[0][0] == wanted
+
+
 TABLE = {
     "usage_growth": (20, 60), "seat_utilisation": (15, 84), "feature_breadth": (10, 70), "login_recency": (10, 100),
     "ticket_load": (10, 40), "resolution_time": (5, 80), "csat": (10, None), "nps": (5, None), "engagement": (10, 50),
