@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -283,3 +286,26 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert str(port) in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_serve_keeps_the_vendors_up_until_it_is_asked_to_end(tmp_path: Path) -> None:
+    """The kept workspace can be run again, from another process, as long as the vendors are up."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "cssync", "demo", "--companies", "5", "--serve", "--port", str(min(port, 65_000)),
+               "--keep", str(tmp_path / "kept")]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        for said in process.stderr:
+            if "Ctrl-C" in said:
+                break
+        again = CliRunner().invoke(main, ["-c", str(tmp_path / "kept" / "cssync.yaml"), "run"])
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+    finally:
+        process.kill()
+        process.stderr.close()
+        process.wait()
+    assert again.exit_code == 0, again.output

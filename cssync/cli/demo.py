@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 SEED = 7
 PORT = 8471
+UP = "They are up as long as `cssync demo --serve` runs. After that, what needs no vendor still works."
+DOWN = (
+    "They are gone by now: status, accounts, explain, plan, history and rules still work.\n"
+    "# `cssync demo --keep FOLDER --serve` keeps them up, so that sync, apply and run work too."
+)
 
 
 @click.command(epilog=example("cssync demo", "cssync demo --keep ./demo --serve"))
@@ -50,7 +55,7 @@ def demo(call: Call, keep: Path | None, serve: bool, port: int | None, companies
         call.say(f"starting {len(connectors)} vendors with {companies:,} invented companies")
         with vendors(make(companies, SEED, moment), connectors, port if port is not None else PORT * serve) as running:
             urls = {vendor.connection: vendor.server.url for vendor in running}
-            path = write_workspace(folder, connectors, urls)
+            path = write_workspace(folder, connectors, urls, UP if serve else DOWN)
             report = run(path, running, companies=companies, as_of=moment, say=call.say)
             if call.json:
                 call.show(asdict(report), ())
@@ -87,11 +92,14 @@ def _folder(keep: Path | None, *, serve: bool) -> Iterator[Path]:
 
 
 def _serve(call: Call, path: Path, running: tuple[Vendor, ...]) -> None:
-    """Keep the vendors up until Ctrl-C."""
+    """Keep the vendors up until Ctrl-C, or until the process is asked to end."""
+    import signal
     import threading
 
     for vendor in running:
         call.say(f"{vendor.connector.title} is at {vendor.server.url}")
     call.say(f"try another terminal: `cssync -c {path} run`; Ctrl-C ends the vendors")
-    with contextlib.suppress(KeyboardInterrupt):
-        threading.Event().wait()
+    ended = threading.Event()
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, lambda *_: ended.set())
+    ended.wait()

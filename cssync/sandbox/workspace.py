@@ -67,17 +67,20 @@ _TARGETS = {"crm": ("companies", "cs_{}", True), "sales": ("accounts", "CS_{}__c
 
 
 def write_workspace(
-    folder: Path, connectors: Mapping[str, Connector], urls: Mapping[str, str], vendors: str = ""
+    folder: Path,
+    connectors: Mapping[str, Connector],
+    urls: Mapping[str, str],
+    vendors: str = "They are up while the program runs that wrote it.",
 ) -> Path:
     """Write cssync.yaml and its secrets (0600) into `folder` and return the file's path.
 
-    connectors and urls: by connection. vendors: one line that says where the vendors are.
+    connectors and urls: by connection. vendors: a sentence on whether the vendors are up, for the file's head.
 
     Raises:
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    text = [_HEAD.format(vendors=vendors or "They run while the command does that wrote it.")]
+    text = [_HEAD.format(vendors=vendors)]
     for name, connector in connectors.items():
         text.append(f"  {name}:\n    connector: {connector.name}\n    base_url: {urls[name]}\n")
         text.append("    allow_hosts: [127.0.0.1]\n")
