@@ -72,8 +72,8 @@ class EvaluationReport:
 
 
 def instant(at: datetime) -> str:
-    """Return an aware datetime as a stored instant."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    """Return an aware datetime as a stored instant, in whole seconds: they are compared as texts."""
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def context_for(store: Store, workspace: Workspace, pack: Pack, as_of: datetime, only: str | None = None) -> Context:
