@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import format_datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -74,7 +75,9 @@ def api() -> Iterator[respx.MockRouter]:
 def session(clock: ManualClock) -> Iterator[Open]:
     with ExitStack() as stack:
 
-        def opened(limiter: Any = None, settings: dict[str, Any] | None = None, **vendor: Any) -> Session:
+        def opened(
+            limiter: Any = None, settings: dict[str, Any] | None = None, share: Decimal = Decimal(1), **vendor: Any
+        ) -> Session:
             return stack.enter_context(
                 open_session(
                     connector(**vendor),
@@ -83,6 +86,7 @@ def session(clock: ManualClock) -> Iterator[Open]:
                     timezone=ZoneInfo("Asia/Tokyo"),
                     limiter=limiter,
                     clock=clock,
+                    share=share,
                 )
             )
 
@@ -390,3 +394,17 @@ def test_logs_no_query_and_no_credential(
 def test_a_base_url_that_is_not_the_vendors_is_a_configuration_error(session: Open, base: str) -> None:
     with pytest.raises(ConfigError, match="base_url"):
         session(settings={"base_url": base})
+
+
+def test_the_share_of_people_in_the_vendors_day_is_left_to_them(api: respx.MockRouter, session: Open) -> None:
+    def daily(answer: Answer) -> tuple[int, int] | None:
+        return int(answer.headers["x-left"]), 1000
+
+    opened = session(share=Decimal("0.5"), daily=daily)
+    route = api.get("/a")
+    route.side_effect = [httpx.Response(200, json={}, headers={"x-left": left}) for left in ("501", "500", "499")]
+    for _ in range(3):
+        opened.get("/a")
+    with pytest.raises(TransientFault, match=r"left 499 of the day's 1,000 calls, and 50% of them are for people"):
+        opened.get("/a")
+    assert route.call_count == 3

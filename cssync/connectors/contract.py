@@ -154,6 +154,7 @@ class Vendor:
     judge: reads status, headers and body of every answer.
     pause: seconds to hold back after this answer because its headers say the allowance is used up, with the name of
         the bucket to hold; None for no pause.
+    daily: calls left and calls in all of the vendor's daily allowance, where the answer's headers tell.
     """
 
     base_url: str
@@ -162,6 +163,7 @@ class Vendor:
     login: Callable[[Callable[..., Answer]], Token] | None = None
     buckets: tuple[Bucket, ...] = ()
     pause: Callable[[Answer], tuple[str, float] | None] = lambda answer: None
+    daily: Callable[[Answer], tuple[int, int] | None] = lambda answer: None
     concurrency: int = 4
 
 

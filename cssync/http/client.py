@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
@@ -48,11 +49,13 @@ class HttpSession:
         timezone: ZoneInfo,
         limiter: Limiter,
         clock: Clock,
+        share: Decimal,
     ) -> None:
         self.settings: Any = settings
         self.timezone = timezone
         self._connection = connection
         self._limiter = limiter
+        self._share = share
         self._clock = clock
         self._vendor = vendor = connector.vendor(settings)
         install(_secrets(settings, vendor.headers))
@@ -245,6 +248,7 @@ class HttpSession:
 
     def _verdict(self, wanted: Call, answer: Received) -> Verdict:
         """Ask the vendor's judge, and hold back where its headers say so."""
+        self._leave_some(answer)
         paused = self._asked(self._vendor.pause, answer)
         if paused:
             self._limiter.hold(self._connection, *paused)
@@ -262,6 +266,15 @@ class HttpSession:
         if verdict.kind == "ok" and not 200 <= answer.status < 300 and answer.status not in wanted.accept:
             return judge_by_status(answer)
         return verdict
+
+    def _leave_some(self, answer: Received) -> None:
+        """End this session's work when what is left of the vendor's day is the share of people and other tools."""
+        left = self._asked(self._vendor.daily, answer)
+        if left and left[0] < (1 - self._share) * left[1]:
+            self._stopped = (
+                f"left {left[0]:,} of the day's {left[1]:,} calls, and {1 - self._share:.0%} of them are for people "
+                "and other tools (limits.share)"
+            )
 
     def _settle(self, wanted: Call, answer: Received, verdict: Verdict) -> Received:
         """Return the answer, or raise what its verdict means."""
@@ -375,11 +388,13 @@ def open_session(
     timezone: ZoneInfo,
     limiter: Limiter | None = None,
     clock: Clock = SYSTEM,
+    share: Decimal = Decimal(1),
 ) -> Iterator[Session]:
     """Open a session for the duration of the block; nothing is sent before the first request.
 
     limiter: shared with other sessions and processes of this connection, e.g. `cssync.store.limiter.StoreLimiter`;
-    without one the session keeps the vendor's limits by itself.
+    without one the session keeps the vendor's limits by itself. share: of the vendor's daily allowance that may be used
+    up, by whomever, before this session stops; 1 for all of it.
 
     Raises:
         ConfigError: the base URL is not one this connection may call.
@@ -391,6 +406,7 @@ def open_session(
         timezone=timezone,
         limiter=limiter or ProcessLimiter(clock),
         clock=clock,
+        share=share,
     )
     try:
         yield session

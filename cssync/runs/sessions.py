@@ -51,7 +51,7 @@ def open_sessions(
                 session = stack.enter_context(
                     open_session(
                         connection.connector, connection.settings, connection=connection.name,
-                        timezone=workspace.timezone, limiter=limiter, clock=clock,
+                        timezone=workspace.timezone, limiter=limiter, clock=clock, share=workspace.limits.share,
                     )
                 )  # fmt: skip
                 if bind:

@@ -263,8 +263,15 @@ def vendor(settings: HubSpotSettings) -> Vendor:
             Bucket("general", settings.calls_per_10_seconds, 10.0),
         ),
         pause=portal.pause,
+        daily=daily,
         concurrency=4,
     )
+
+
+def daily(answer: Answer) -> tuple[int, int] | None:
+    """Return the calls left and in all of the account's day; OAuth apps and searches are not told."""
+    told = [answer.headers.get(f"x-hubspot-ratelimit-daily{end}", "") for end in ("-remaining", "")]
+    return (int(told[0]), int(told[1])) if all(number.isdigit() for number in told) else None
 
 
 # --- Requests used in several places ----------------------------------------------------------------------------------

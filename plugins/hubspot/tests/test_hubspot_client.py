@@ -16,7 +16,7 @@ from cssync.connectors import Answer, PullRequest, Session
 from cssync.errors import ConnectionFault, TransientFault
 from cssync.http.clock import ManualClock
 from cssync_hubspot import HUBSPOT
-from cssync_hubspot.client import HubSpotSettings, Portal, vendor
+from cssync_hubspot.client import HubSpotSettings, Portal, daily, vendor
 from cssync_hubspot.streams import COMPANIES, DEALS, OWNERS
 
 TOKEN = "pat-canary-1"
@@ -188,3 +188,15 @@ def test_only_hubspots_own_host_is_ever_called(session: Callable[..., Session]) 
         with pytest.raises(ConnectionFault):
             session().get(url)
     assert HUBSPOT.hosts == r"api\.hubapi\.com"
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ({"x-hubspot-ratelimit-daily": "250000", "x-hubspot-ratelimit-daily-remaining": "1234"}, (1234, 250000)),
+        ({"x-hubspot-ratelimit-daily": "250000"}, None),
+        ({}, None),
+    ],
+)
+def test_the_days_allowance_is_read_from_the_headers(headers: dict[str, str], told: tuple[int, int] | None) -> None:
+    assert daily(Answer(200, headers, b"{}")) == told

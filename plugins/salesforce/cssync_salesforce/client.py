@@ -137,8 +137,15 @@ def vendor(settings: SalesforceSettings) -> Vendor:
         judge=judge,
         headers={"Accept": "application/json", "Accept-Encoding": "gzip"},
         login=login,
+        daily=daily,
         concurrency=4,
     )
+
+
+def daily(answer: Answer) -> tuple[int, int] | None:
+    """Return the calls left and in all of the rolling 24 hours, out of `Sforce-Limit-Info: api-usage=45/15000`."""
+    told = re.search(r"api-usage=(\d+)/(\d+)", answer.headers.get("sforce-limit-info", ""))
+    return (int(told[2]) - int(told[1]), int(told[2])) if told else None
 
 
 def _refused_login(answer: Answer) -> ConnectionFault | ConfigError:

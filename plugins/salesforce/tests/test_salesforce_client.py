@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from cssync.connectors import Answer, Session
 from cssync.errors import ConfigError, ConnectionFault, CssyncError, TransientFault
 from cssync.http.clock import ManualClock
-from cssync_salesforce.client import judge
+from cssync_salesforce.client import daily, judge
 from cssync_salesforce.connector import HOSTS
 from cssync_salesforce.settings import SalesforceSettings
 
@@ -215,3 +215,8 @@ def test_an_error_of_ours_is_for_the_admin(api: respx.MockRouter, mocked: Sessio
     api.get(f"{DATA}/limits").respond(400, json=failure("MALFORMED_QUERY", "unexpected token"))
     with pytest.raises(CssyncError, match="limits: answered 400: MALFORMED_QUERY"):
         mocked.get("/services/data/v66.0/limits")
+
+
+@pytest.mark.parametrize(("header", "told"), [("api-usage=45/15000", (14955, 15000)), ("", None)])
+def test_the_days_allowance_is_read_from_the_header(header: str, told: tuple[int, int] | None) -> None:
+    assert daily(Answer(200, {"sforce-limit-info": header}, b"[]")) == told
