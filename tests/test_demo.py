@@ -28,6 +28,7 @@ from cssync.sandbox.demo import demo
 from cssync.sandbox.demo_report import DemoReport
 from cssync.sandbox.demo_verify import verify
 from cssync.sandbox.make_world import make
+from cssync.sandbox.server import Fault, SandboxAnswer
 from cssync.sandbox.vendors import Requests, Vendor, vendors
 from cssync.sandbox.workspace import CONNECTIONS, write_workspace
 from cssync.sandbox.world import World
@@ -245,6 +246,22 @@ def test_a_third_run_from_the_command_line_writes_nothing_either(played: Played)
     result = played.cssync("run")
     assert result.exit_code == 0, result.output
     assert played.requests().writes == before.writes
+
+
+def test_writes_that_a_vendor_refuses_are_faults_of_the_demo(tmp_path: Path) -> None:
+    connectors = {name: plugins().connector(connector) for name, connector in CONNECTIONS.items()}
+    now = datetime.now(UTC)
+    refused = SandboxAnswer(422, {"error": "RecordInvalid", "description": "Record validation errors"})
+    with vendors(make(5, 7, now), connectors) as running:
+        desk = next(vendor for vendor in running if vendor.connection == "desk")
+        desk.server.faults.append(Fault("PUT .*/update_many", times=99, answer=refused))
+        path = write_workspace(tmp_path, connectors, {v.connection: v.server.url for v in running})
+        report = demo(path, running, companies=5, as_of=now, say=lambda line: None)
+    assert any("desk" in fault and "failed-permanent" in fault for fault in report.faults)
+    assert any(fault.startswith("desk") and "not what the vendor holds" in fault for fault in report.faults)
+    sent = {s.connection: s for s in report.sent}
+    assert sent["desk"].verified == 0 < sent["desk"].fields
+    assert sent["crm"].verified == sent["crm"].fields + sent["crm"].tasks
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
