@@ -76,6 +76,12 @@ def test_a_file_that_is_no_text_or_too_large_is_refused(run: Run, folder: Path, 
     assert "Traceback" not in err
 
 
+def test_a_folder_without_packs_is_refused(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("rules", "check", str(tmp_path))
+    assert code == 2
+    assert "there is no rule pack" in err
+
+
 def test_sql_prints_one_statement_of_a_workspaces_pack(run: Run, folder: Path) -> None:
     import sqlglot
 

@@ -45,15 +45,19 @@ def load_folders(folders: Iterable[tuple[str, Traversable]]) -> RuleSet:
     """Read all `*.yaml` directly in some folders, each named by what messages shall call it.
 
     Raises:
-        ConfigError: a file cannot be read, or all faults of all files at once.
+        ConfigError: a folder holds none, a file cannot be read, or all faults of all files at once.
     """
     return read_rules([source for name, folder in folders for source in _sources(name, folder)])
 
 
 def _sources(name: str, folder: Traversable) -> Iterator[Source]:
-    for file in sorted(folder.iterdir(), key=lambda f: f.name):
-        if file.name.endswith((".yaml", ".yml")) and file.is_file():
-            yield Source(f"{name}/{file.name}", _text(file, f"{name}/{file.name}"))
+    found = [f for f in folder.iterdir() if f.name.endswith((".yaml", ".yml")) and f.is_file()]
+    if not found:
+        raise ConfigError(
+            f"there is no rule pack (*.yaml) in {name}", fix="add one, or correct `rules:` in cssync.yaml"
+        )
+    for file in sorted(found, key=lambda f: f.name):
+        yield Source(f"{name}/{file.name}", _text(file, f"{name}/{file.name}"))
 
 
 def _text(file: Traversable, name: str) -> str:
