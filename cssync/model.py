@@ -196,7 +196,7 @@ ENTITIES: tuple[Entity, ...] = (
             _c("unit_price", "money", "price of one unit per billing period"),
             _c("amount", "money", "price of the whole line per billing period; wins over quantity x unit_price"),
             _c("currency", "text", "ISO 4217"),
-            _c("billing_period_months", "integer", "months one price covers; NULL: 12"),
+            _c("billing_period_months", "integer", "months one price covers; NULL: 12; 0: the whole term of the line"),
             _c("start_date", "date", "first day"),
             _c("end_date", "date", "last day, inclusive"),
             _c("is_recurring", "bool", "NULL counts as recurring"),
@@ -528,7 +528,7 @@ TABLES: tuple[Table, ...] = (
         (
             _c("account_uid", "text", "account"),
             _c("name", "text", "<pack>.<output>"),
-            _c("value", "json", "the value; null is unknown"),
+            _c("value", "json", "the value; null is unknown; money in major units of the account's currency"),
             _c("state", "text", "ok, unknown or stale"),
             _c("because", "text", "sentence for people"),
             SINCE,

@@ -183,10 +183,7 @@ def _compare(
 
 
 def vendor_value(value: Any) -> Any:
-    """A result as the value a connector takes: empty texts and lists as None, lists sorted and each value once.
-
-    Money results are in major units already.
-    """
+    """A result as the value a connector takes: empty texts and lists as None; money is in major units already."""
     if isinstance(value, (list, tuple)):
         return sorted({str(item) for item in value}) or None
     if isinstance(value, str):
