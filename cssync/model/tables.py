@@ -1,0 +1,355 @@
+"""cssync's own tables: state, results, plans, the outbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cssync.model.columns import PROFILE, TIERS, WRITE_OUTCOMES, Column, col
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of cssync's own state or results; `key` is its primary key."""
+
+    name: str
+    doc: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    indexes: tuple[tuple[str, ...], ...] = field(default=())
+
+
+RUN_ID = col("run_id", "text", "run that wrote it")
+SINCE = col("since", "instant", "as_of at which this value first held")
+
+TABLES: tuple[Table, ...] = (
+    Table(
+        "account",
+        "The unified customer.",
+        (
+            col("uid", "text", "ours, stable"),
+            *PROFILE,
+            col("touch_tier", "text", "tier in force", *TIERS),
+            col("parent_uid", "text", "parent account"),
+            col("owner_uid", "text", "uid of the owner (user)"),
+            col("csm_uid", "text", "uid of the customer success manager (user)"),
+            col("master_connection", "text", "connection whose values win"),
+            col("created_at", "instant", "when the account was first linked"),
+            col("updated_at", "instant", "when a unified value last changed"),
+            col("deleted_at", "instant", "every source record is deleted, or the account was merged into another"),
+            col("merged_into", "text", "uid of the account that took this one over"),
+        ),
+        ("uid",),
+    ),
+    Table(
+        "account_link",
+        "Which source record belongs to which account, and why. At most one active link per source record.",
+        (
+            col("connection", "text", "connection of the source record"),
+            col("source_id", "text", "source record"),
+            col("account_uid", "text", "account"),
+            col("method", "text", "how it was found", "explicit", "crm_native", "domain", "name", "manual", "single"),
+            col("confidence", "real", "0..1"),
+            col("status", "text", "state", "active", "suggested", "rejected"),
+            col("evidence", "text", "the key, domain or names that matched"),
+            col("valid_from", "instant", "from"),
+            col("valid_to", "instant", "until; NULL: now"),
+        ),
+        ("connection", "source_id", "account_uid"),
+        (("account_uid", "status"),),
+    ),
+    Table(
+        "source_state",
+        "How far each stream has come. `cursor` is the checkpoint, committed with the rows it stands for.",
+        (
+            col("connection", "text", "connection"),
+            col("stream", "text", "stream"),
+            col("cursor", "json", "where the next run resumes"),
+            col("last_attempt_at", "instant", "last try"),
+            col("last_success_at", "instant", "last complete pull"),
+            col("outcome", "text", "of the last try", "ok", "empty", "partial", "failed", "skipped-by-config"),
+            col("error", "text", "why it failed"),
+            col("rows_stored", "integer", "live rows of the stream's entity"),
+        ),
+        ("connection", "stream"),
+    ),
+    Table(
+        "source_feed",
+        "Which stream feeds which entity under the present configuration: rules read freshness through it.",
+        (
+            col("connection", "text", "connection"),
+            col("stream", "text", "stream"),
+            col("entity", "text", "entity"),
+        ),
+        ("connection", "stream", "entity"),
+    ),
+    Table(
+        "history",
+        "Former versions of vendor rows: what was known from `known_from` to `known_to`.",
+        (
+            col("id", "integer", "sequence"),
+            col("entity", "text", "table"),
+            col("connection", "text", "connection"),
+            col("source_id", "text", "record"),
+            col("known_from", "instant", "learned"),
+            col("known_to", "instant", "replaced"),
+            col("row", "json", "the former row"),
+        ),
+        ("id",),
+        (("entity", "connection", "source_id", "known_to"),),
+    ),
+    Table(
+        "quarantine",
+        "Records that could not be normalised; their stored version, if any, is unchanged.",
+        (
+            col("connection", "text", "connection"),
+            col("stream", "text", "stream"),
+            col("source_id", "text", "record, or a digest where it has no id"),
+            col("field", "text", "vendor field"),
+            col("reason", "text", "what was wrong"),
+            col("raw", "json", "the record as read"),
+            col("first_seen_at", "instant", "first failure"),
+            col("last_seen_at", "instant", "last failure"),
+        ),
+        ("connection", "stream", "source_id"),
+    ),
+    Table(
+        "run",
+        "One row per run.",
+        (
+            col("id", "text", "run id, sortable by time"),
+            col("command", "text", "what was run"),
+            col("started_at", "instant", "start"),
+            col("ended_at", "instant", "end"),
+            col("outcome", "text", "ok, partial, failed, crashed, needs-approval"),
+            col("exit_code", "integer", "exit code"),
+            col("summary", "json", "counts per stage"),
+        ),
+        ("id",),
+    ),
+    Table(
+        "run_stream",
+        "What a run did with each stream: read = new + changed + same + echo + tombstoned + incomplete + quarantined.",
+        (
+            col("run_id", "text", "run"),
+            col("connection", "text", "connection"),
+            col("stream", "text", "stream"),
+            col("outcome", "text", "stream outcome"),
+            *(
+                col(n, "integer", f"{n} records")
+                for n in ("read", "new", "changed", "same", "echo", "tombstoned", "incomplete", "quarantined")
+            ),
+            col("requests", "integer", "API requests used"),
+            col("seconds", "real", "duration"),
+            col("error", "text", "why it failed"),
+        ),
+        ("run_id", "connection", "stream"),
+    ),
+    Table(
+        "lease",
+        "Who may write. Every writing transaction checks `fence`.",
+        (
+            col("name", "text", "always 'workspace'"),
+            col("owner", "text", "host, process and run that holds it"),
+            col("fence", "integer", "grows with every take-over"),
+            col("heartbeat_at", "instant", "last sign of life"),
+            col("expires_at", "instant", "after this another run may take over"),
+        ),
+        ("name",),
+    ),
+    Table(
+        "rate_limit",
+        "One row per vendor account and bucket, shared by threads and processes.",
+        (
+            col("bucket", "text", "connection and endpoint family"),
+            col("tat", "real", "theoretical arrival time (GCRA), epoch seconds"),
+            col("blocked_until", "real", "nobody calls before this, epoch seconds"),
+            col("remaining", "integer", "calls left as the vendor last said"),
+            col("updated_at", "instant", "when"),
+        ),
+        ("bucket",),
+    ),
+    Table(
+        "binding",
+        "The vendor organisation behind each connection; another one behind the same credentials stops the run.",
+        (
+            col("connection", "text", "connection"),
+            col("org_id", "text", "portal, org or subdomain id"),
+            col("org_name", "text", "name"),
+            col("org_kind", "text", "production or sandbox"),
+            col("currency", "text", "the organisation's own currency, for money that names none"),
+            col("bound_at", "instant", "when"),
+        ),
+        ("connection",),
+    ),
+    Table(
+        "setting",
+        "Facts about this store: workspace name, created_at.",
+        (col("name", "text", "name"), col("value", "text", "value")),
+        ("name",),
+    ),
+    Table(
+        "feature_row",
+        "The features of an account on a day; a new row only when a value changed.",
+        (
+            col("account_uid", "text", "account"),
+            col("pack", "text", "rule pack"),
+            col("as_of", "instant", "as-of instant"),
+            col("pack_hash", "text", "version of the rules"),
+            col("features", "json", "feature -> value; null is missing"),
+            col("states", "json", "feature -> stale or missing, with the reason; only those not ok"),
+        ),
+        ("account_uid", "pack", "as_of"),
+    ),
+    Table(
+        "result",
+        "Current value of every named result, e.g. health.score.",
+        (
+            col("account_uid", "text", "account"),
+            col("name", "text", "<pack>.<output>"),
+            col("value", "json", "the value; null is unknown; money in major units of the account's currency"),
+            col("state", "text", "ok, unknown or stale"),
+            col("because", "text", "sentence for people"),
+            SINCE,
+            col("as_of", "instant", "as-of of the evaluation that set it"),
+            col("pack_hash", "text", "version of the rules"),
+            RUN_ID,
+        ),
+        ("account_uid", "name"),
+        (("name", "value"),),
+    ),
+    Table(
+        "result_history",
+        "Former values of `result`, valid from `since` to `until`.",
+        (
+            col("id", "integer", "sequence"),
+            col("account_uid", "text", "account"),
+            col("name", "text", "<pack>.<output>"),
+            col("value", "json", "the value"),
+            col("state", "text", "ok, unknown or stale"),
+            col("because", "text", "sentence for people"),
+            SINCE,
+            col("until", "instant", "as_of at which it was replaced"),
+            col("pack_hash", "text", "version of the rules"),
+        ),
+        ("id",),
+        (("account_uid", "name"),),
+    ),
+    Table(
+        "signal",
+        "Something true of an account.",
+        (
+            col("account_uid", "text", "account"),
+            col("pack", "text", "rule pack"),
+            col("name", "text", "signal id, e.g. K07"),
+            SINCE,
+            col("until", "instant", "as_of at which it ended; NULL: still true"),
+            col("because", "text", "sentence for people"),
+            col("evidence", "json", "inputs"),
+            RUN_ID,
+        ),
+        ("account_uid", "pack", "name", "since"),
+    ),
+    Table(
+        "task",
+        "Something a person must do. `key` is stable: rule, account, occurrence.",
+        (
+            col("key", "text", "identity, carried in the CRM task"),
+            col("account_uid", "text", "account"),
+            col("pack", "text", "rule pack"),
+            col("rule", "text", "rule id, e.g. R03"),
+            col("subject_uid", "text", "what it is about, e.g. a contract uid"),
+            col("occurrence", "text", "which time: term, month"),
+            col("title", "text", "title"),
+            col("body", "text", "why, numbers, next step"),
+            col("due_on", "date", "due, a business day"),
+            col("owner_uid", "text", "uid of the owner (user)"),
+            col("priority", "text", "priority", "high", "normal", "low"),
+            col("status", "text", "state", "open", "done", "closed"),
+            col("closing_note", "text", "why it was closed"),
+            col("created_at", "instant", "as_of at which it was raised"),
+            col("closed_at", "instant", "when it was closed"),
+            RUN_ID,
+        ),
+        ("key",),
+        (("account_uid", "status"),),
+    ),
+    Table(
+        "plan",
+        "A frozen list of intended writes.",
+        (
+            col("id", "text", "plan id"),
+            col("created_at", "instant", "when"),
+            col("as_of", "instant", "as-of of the results it rests on"),
+            col("status", "text", "state", "open", "held", "approved", "applied", "superseded", "refused"),
+            col("held_by", "text", "which brake and why"),
+            col("digest", "text", "hash of the changes: same inputs, same digest"),
+            col("totals", "json", "counts"),
+            RUN_ID,
+        ),
+        ("id",),
+    ),
+    Table(
+        "plan_change",
+        "One intended write of a plan: a field of a record, or a task.",
+        (
+            col("plan_id", "text", "plan"),
+            col("seq", "integer", "order"),
+            col("connection", "text", "connection"),
+            col("stream", "text", "target stream"),
+            col("source_id", "text", "target record (the company)"),
+            col("account_uid", "text", "account"),
+            col("action", "text", "what", "set", "clear", "create_task", "update_task", "close_task"),
+            col("field", "text", "vendor field; for a task the task key"),
+            col("old", "json", "what the CRM holds"),
+            col("new", "json", "what we want; for a task its whole content"),
+            col("result_name", "text", "result or rule it comes from"),
+            col("because", "text", "why"),
+        ),
+        ("plan_id", "seq"),
+        (("account_uid",),),
+    ),
+    Table(
+        "outbox",
+        "Changes on their way; a change is done only when the vendor's answer or a read-back proves it.",
+        (
+            col("key", "text", "stable key of the change"),
+            col("plan_id", "text", "plan"),
+            col("seq", "integer", "order in the plan"),
+            col("connection", "text", "connection"),
+            col("stream", "text", "target stream"),
+            col("source_id", "text", "target record"),
+            col("account_uid", "text", "account"),
+            col("action", "text", "what"),
+            col("field", "text", "vendor field or task key"),
+            col("old", "json", "before"),
+            col("new", "json", "after"),
+            col("result_name", "text", "result or rule"),
+            col("because", "text", "why"),
+            col("state", "text", "write outcome", *WRITE_OUTCOMES),
+            col("attempts", "integer", "times sent"),
+            col("error", "text", "the vendor's words"),
+            col("correlation_id", "text", "the vendor's id of the failed call"),
+            col("remote_id", "text", "id of what was created"),
+            col("sent_at", "instant", "last sent"),
+            col("settled_at", "instant", "when the state became final"),
+            RUN_ID,
+        ),
+        ("key",),
+        (("state",), ("account_uid",), ("connection", "source_id")),
+    ),
+    Table(
+        "written",
+        "What we last wrote and saw verified, per field: the third side of the three-way comparison.",
+        (
+            col("connection", "text", "connection"),
+            col("stream", "text", "stream"),
+            col("source_id", "text", "record"),
+            col("field", "text", "vendor field or task key"),
+            col("value", "json", "verified value"),
+            col("remote_id", "text", "id of a created task"),
+            col("verified_at", "instant", "when"),
+        ),
+        ("connection", "stream", "source_id", "field"),
+    ),
+)
+TABLE: dict[str, Table] = {t.name: t for t in TABLES}
