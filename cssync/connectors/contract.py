@@ -90,6 +90,10 @@ class Session(Protocol):
         """The vendor's time (UTC) by its last `Date` header; the local clock only before the first answer."""
         ...
 
+    def wait(self, seconds: float) -> None:
+        """Wait for work that the vendor does in the background, such as a job, before asking for it again."""
+        ...
+
     @property
     def requests(self) -> int:
         """Requests sent so far, retries included."""

@@ -117,6 +117,10 @@ class HttpSession:
             return datetime.fromtimestamp(self._clock.time(), UTC)
         return seen[0] + timedelta(seconds=self._clock.monotonic() - seen[1])
 
+    def wait(self, seconds: float) -> None:
+        """Wait by this session's clock; see `cssync.connectors.Session.wait`."""
+        self._clock.sleep(seconds)
+
     @property
     def requests_here(self) -> int:
         """Requests sent so far by the calling thread."""
