@@ -145,3 +145,23 @@ def test_history_tells_what_was_written_and_why(space: Workspace) -> None:
     assert "create 'Call them' (due 2026-12-28)" in told
     assert "because no use for 30 days" in told
     assert cssync("history", "Nobody").exit_code == 2
+
+
+def test_undo_plans_the_values_back_and_apply_sends_it(space: Workspace, crm: Crm) -> None:
+    with Store.open(space.store) as store:
+        for n in range(3, 6):
+            result(store, f"a-{n}", "health.band", None, state="unknown")
+    cssync("apply", plan_id())
+    with Store.open(space.store) as store:
+        (run,) = (row["run_id"] for row in store.query("SELECT DISTINCT run_id FROM outbox"))
+    crm.companies["0"]["cs_health_band"] = "yellow"
+    with Store.open(space.store) as store:
+        pulled(store, crm)
+    shown = cssync("undo", run)
+    assert shown.exit_code == 0
+    assert "0 to set, 0 to change, 2 to clear, 1 task to close, 1 not taken back. Nothing was sent." in shown.stdout
+    assert "not taken back, because it is not as the run left it (1):" in shown.stdout
+    assert cssync("apply", json.loads(cssync("undo", run, "--json").stdout)["plan"]).exit_code == 0
+    assert [c.get("cs_health_band") for c in crm.companies.values()] == ["yellow", *[None] * 5]
+    assert "undo of r-" in cssync("history", "Company 1").stdout
+    assert (cssync("undo", "r-nope").exit_code, "wrote nothing" in cssync("undo", "r-nope").stderr) == (2, True)

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "Pull": (
         ("sync", "cssync.cli.sync:sync", "Pull what is new, then link it to accounts."),
+        ("verify", "cssync.cli.verify:verify", "Compare the store with the vendors, record by record."),
         ("link", "cssync.cli.link:link", "See and decide which records are one account."),
         ("quarantine", "cssync.cli.quarantine:quarantine", "See, retry or drop records that could not be stored."),
     ),
@@ -40,6 +41,7 @@ COMMANDS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("plan", "cssync.cli.plan:plan", "Show what would be written, and why."),
         ("apply", "cssync.cli.apply:apply", "Send a plan, exactly as shown."),
         ("approve", "cssync.cli.apply:approve", "Release a plan that a brake holds."),
+        ("undo", "cssync.cli.undo:undo", "Plan the values back that a run replaced."),
         ("failures", "cssync.cli.failures:failures", "List, retry or drop writes that failed."),
         ("history", "cssync.cli.failures:history", "List what was written for an account."),
     ),

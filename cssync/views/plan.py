@@ -24,6 +24,9 @@ HEADINGS = {
     "later": "tasks held back for their owners' sake",
     "unsettled": "waiting to be looked up first",
     "unowned": "tasks without the owner they are meant for",
+    "kept": "not taken back, because it is not as the run left it",
+    "cut": "too long for its field",
+    "misfit": "mappings that stopped, because the vendor's field does not take the value",
 }
 
 
@@ -57,6 +60,10 @@ def totals(counts: Mapping[str, int]) -> str:
         told.append(f"{counts['conflict']:,} left as a person set {'it' if counts['conflict'] == 1 else 'them'}")
     if counts["blocked"]:
         told.append(f"{counts['blocked']:,} refused before")
+    if counts.get("kept"):
+        told.append(f"{counts['kept']:,} not taken back")
+    if counts.get("misfit"):
+        told.append(f"{counts['misfit']:,} mapping{'' if counts['misfit'] == 1 else 's'} stopped")
     if counts["later"]:
         told.append(f"{counts['later']:,} task{'' if counts['later'] == 1 else 's'} for later")
     return ", ".join(told)

@@ -7,11 +7,12 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Action = Literal["set", "clear", "create_task", "update_task", "close_task"]
 Status = Literal["open", "held", "approved", "applied", "superseded", "refused"]
-NoteKind = Literal["conflict", "later", "blocked", "unsettled", "unowned"]
+NoteKind = Literal["conflict", "later", "blocked", "unsettled", "unowned", "kept", "cut", "misfit"]
+NOTE_KINDS: tuple[NoteKind, ...] = get_args(NoteKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class Note:
 
     conflict: a person changed the value since we wrote it. later: over the load limit of its owner. blocked: the
     vendor refused exactly this before. unsettled: an earlier write whose outcome is not known yet. unowned: a task that
-    goes to nobody.
+    goes to nobody. kept: an undo does not touch it. cut: written, but not in full. misfit: the vendor's field does not
+    take it, so that mapping stops.
     """
 
     kind: NoteKind
@@ -99,7 +101,7 @@ def totals(changes: Iterable[PlannedChange], notes: Iterable[Note]) -> dict[str,
     )
     found.update(note.kind for note in notes)
     names = ("set", "change", "clear", "create_task", "update_task", "close_task")
-    return {name: found[name] for name in (*names, "conflict", "later", "blocked", "unsettled", "unowned")}
+    return {name: found[name] for name in (*names, *NOTE_KINDS)}
 
 
 def digest(changes: Iterable[PlannedChange]) -> str:

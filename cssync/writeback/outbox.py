@@ -29,6 +29,9 @@ State = Literal[
 MAX_ATTEMPTS = 5
 """Times that the same value is sent to the same place in vain before a person must say `failures retry`."""
 
+UNDO = "undo"
+"""Takes the place of the result's name in changes that take a run back."""
+
 OPEN = ("planned", "waiting", "sent", "unknown")
 """States that still ask for something to be done."""
 FINAL = ("verified", "refused", "failed-retry", "failed-permanent", "dropped")
@@ -100,8 +103,15 @@ class Failed:
 
     entry: Entry
 
+    @property
+    def undone(self) -> bool:
+        """Whether nothing failed, but a person took the value back."""
+        return self.entry.result_name == UNDO and self.entry.state == "verified"
+
     def blocks(self, want: Any, kind: Kind | None = None) -> bool:
         """Whether `want` must not be tried again without a reason: same value, and no tries left."""
+        if self.undone:
+            return same(self.entry.old, want, kind)
         tried_out = self.entry.state != "failed-retry" or self.entry.attempts >= MAX_ATTEMPTS
         return tried_out and same(self.entry.new, want, kind)
 
@@ -114,6 +124,8 @@ class Failed:
     @property
     def told(self) -> str:
         """One line for the plan."""
+        if self.undone:
+            return "a person took this value back (undo); it is written again when the rules come to another one"
         if self.entry.state == "dropped":
             return f"dropped by a person: {self.entry.error}"
         return f"refused by the vendor before ({self.entry.error}); `cssync failures` shows it"
@@ -121,23 +133,25 @@ class Failed:
 
 _LAST = """
 SELECT o.* FROM (
-  SELECT DISTINCT connection, source_id FROM outbox WHERE state IN ('failed-retry', 'failed-permanent', 'dropped')) f
+  SELECT DISTINCT connection, source_id FROM outbox WHERE state IN ('failed-retry', 'failed-permanent', 'dropped')
+  OR result_name = 'undo') f
 JOIN outbox o ON o.connection = f.connection AND o.source_id = f.source_id
 ORDER BY o.run_id, o.plan_id, o.seq
 """
 
 
 def failed(store: Store) -> dict[tuple[str, str, str, str], Failed]:
-    """Return the places whose last write failed or was dropped. Writes that we refused ourselves do not count."""
+    """Return the places whose last write failed, was dropped, or took an earlier one back.
+
+    Writes that we refused ourselves do not count.
+    """
     last: dict[tuple[str, str, str, str], Entry] = {}
     for entry in entries(store.query(_LAST)):
         if entry.state != "refused":
             last[entry.place] = entry
-    return {
-        place: Failed(entry)
-        for place, entry in last.items()
-        if entry.state in ("failed-retry", "failed-permanent", "dropped")
-    }
+    found = {place: Failed(entry) for place, entry in last.items()}
+    shut = ("failed-retry", "failed-permanent", "dropped")
+    return {place: word for place, word in found.items() if word.entry.state in shut or word.undone}
 
 
 def last_sent(store: Store, place: tuple[str, str, str, str]) -> tuple[Any] | None:

@@ -21,11 +21,22 @@ from cssync.writeback.desired import field_changes
 from cssync.writeback.outbox import remember
 from cssync.writeback.send import stamp
 from cssync.writeback.tasks import task_changes
+from cssync.writeback.undo import draft_undo
 
 if TYPE_CHECKING:
     from cssync.rules import RuleSet
 
-__all__ = ["Note", "Plan", "PlannedChange", "approve_plan", "draft_plan", "latest_plan", "load_plan", "make_plan"]
+__all__ = [
+    "Note",
+    "Plan",
+    "PlannedChange",
+    "approve_plan",
+    "draft_plan",
+    "latest_plan",
+    "load_plan",
+    "make_plan",
+    "make_undo",
+]
 
 ALIVE = ("open", "held", "approved")
 """States of a plan that may still be carried out; there is at most one such plan."""
@@ -72,6 +83,35 @@ def make_plan(
     why = brakes.reasons(store, workspace, found, as_of)
     if not attended:
         why = (*(f"{name}: first write to this connection" for name in brakes.first_writes(store, found)), *why)
+    return _freeze(store, found, why, as_of, run_id=run_id, fence=fence, clock=clock)
+
+
+def make_undo(
+    store: Store,
+    workspace: Workspace,
+    rules: RuleSet,
+    as_of: datetime,
+    undone: str,
+    *,
+    run_id: str,
+    fence: Fence | None = None,
+    clock: Clock = SYSTEM,
+) -> Plan:
+    """Make and store the plan that takes run `undone` back; brakes and everything after it are those of any plan.
+
+    Raises:
+        ConfigError: that run wrote nothing.
+    """
+    found = draft_undo(store, workspace, mapped_types(workspace, rules), undone)
+    found = replace(found, changes=tuple(sorted(found.changes, key=_order)))
+    why = brakes.reasons(store, workspace, found, as_of)
+    return _freeze(store, found, why, as_of, run_id=run_id, fence=fence, clock=clock)
+
+
+def _freeze(
+    store: Store, found: Draft, why: tuple[str, ...], as_of: datetime, *, run_id: str, fence: Fence | None, clock: Clock
+) -> Plan:
+    """Store a draft as the plan that is alive now, or return the waiting one when it is the same."""
     mark = digest(found.changes)
     status: Status = "held" if why else "open"
     waiting = latest_plan(store, ALIVE)

@@ -30,7 +30,7 @@ SHOWN = ("subject", "due_on", "priority", "owner_source_id")
 
 
 @dataclass(frozen=True, slots=True)
-class _Home:
+class Home:
     """Where an account's tasks go."""
 
     connection: str
@@ -39,10 +39,10 @@ class _Home:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class Known:
     """A task as we know it: `content` we last wrote and saw verified, `live` as the CRM had it at the last pull."""
 
-    home: _Home
+    home: Home
     remote_id: str
     content: Mapping[str, Any] | None = None
     live: Mapping[str, Any] | None = None
@@ -87,7 +87,7 @@ class _Walk:
         self.notes: list[Note] = []
         self.people = _People(store)
         self.homes = _homes(store, workspace)
-        self.known = _known(store, workspace)
+        self.known = known_tasks(store, workspace)
         self.failures = failed(store)
         self.unsettled = {
             row["field"] for row in store.query(
@@ -107,7 +107,7 @@ class _Walk:
         elif known is not None and known.status == "open":
             self._close(row, known)
 
-    def _create(self, row: sqlite3.Row, home: _Home) -> None:
+    def _create(self, row: sqlite3.Row, home: Home) -> None:
         if row["key"] in self.unsettled:
             self._note(
                 "unsettled", row, home, "was sent before without an answer; it is looked for before anything else"
@@ -128,7 +128,7 @@ class _Walk:
             self._note("unowned", row, home, trouble)
         self._change("create_task", row, home, None, content)
 
-    def _update(self, row: sqlite3.Row, known: _Known) -> None:
+    def _update(self, row: sqlite3.Row, known: Known) -> None:
         if known.status != "open":
             return  # a person closed or deleted it: it stays so for this occurrence
         owner, _ = self.people.owner(row["owner_uid"], known.home.connection)
@@ -147,7 +147,7 @@ class _Walk:
             return
         self._change("update_task", row, known.home, known, content)
 
-    def _close(self, row: sqlite3.Row, known: _Known) -> None:
+    def _close(self, row: sqlite3.Row, known: Known) -> None:
         if known.edited():
             self._note("conflict", row, known.home, "is done, but a person changed it in the CRM: theirs to close")
             return
@@ -163,8 +163,8 @@ class _Walk:
         self,
         action: Literal["create_task", "update_task", "close_task"],
         row: sqlite3.Row,
-        home: _Home,
-        known: _Known | None,
+        home: Home,
+        known: Known | None,
         content: TaskContent,
     ) -> None:
         because = (row["closing_note"] if action == "close_task" else None) or _first_line(row["body"]) or row["title"]
@@ -188,7 +188,7 @@ class _Walk:
         self,
         kind: Literal["conflict", "later", "blocked", "unsettled", "unowned"],
         row: sqlite3.Row,
-        home: _Home,
+        home: Home,
         message: str,
     ) -> None:
         told = f"task {row['title']!r}: {message}"
@@ -229,10 +229,10 @@ class _People:
         return str(match["source_id"]) if match else None
 
 
-def _homes(store: Store, workspace: Workspace) -> dict[str, _Home]:
+def _homes(store: Store, workspace: Workspace) -> dict[str, Home]:
     """Account -> the one record its tasks go to: the first connection, in the configuration's order, that takes tasks
     and knows the account; its first record there by id."""
-    homes: dict[str, _Home] = {}
+    homes: dict[str, Home] = {}
     for back in _taking(workspace):
         for row in store.query(
             "SELECT l.account_uid, min(l.source_id) AS source_id FROM account_link l "
@@ -241,7 +241,7 @@ def _homes(store: Store, workspace: Workspace) -> dict[str, _Home]:
             "AND r.merged_into IS NULL GROUP BY l.account_uid",
             (back.connection,),
         ):
-            homes.setdefault(row["account_uid"], _Home(back.connection, back.to, row["source_id"]))
+            homes.setdefault(row["account_uid"], Home(back.connection, back.to, row["source_id"]))
     return homes
 
 
@@ -252,20 +252,20 @@ def _taking(workspace: Workspace) -> Iterator[Any]:
             yield back
 
 
-def _known(store: Store, workspace: Workspace) -> dict[str, _Known]:
+def known_tasks(store: Store, workspace: Workspace) -> dict[str, Known]:
     """Task key -> the task as we know it, from what we wrote and from what was pulled."""
-    found: dict[str, _Known] = {}
+    found: dict[str, Known] = {}
     for row in store.query("SELECT * FROM written WHERE remote_id IS NOT NULL ORDER BY connection, field"):
-        home = _Home(row["connection"], row["stream"], row["source_id"])
-        found.setdefault(row["field"], _Known(home, row["remote_id"], content=load(row["value"])))
+        home = Home(row["connection"], row["stream"], row["source_id"])
+        found.setdefault(row["field"], Known(home, row["remote_id"], content=load(row["value"])))
     streams = {back.connection: back.to for back in _taking(workspace)}
     for row in store.query("SELECT * FROM crm_task WHERE task_key IS NOT NULL ORDER BY connection, source_id"):
         ours = found.get(row["task_key"])
         if ours is not None and (ours.home.connection, ours.remote_id) == (row["connection"], row["source_id"]):
             found[row["task_key"]] = replace(ours, live=dict(row))
         elif ours is None and row["connection"] in streams and not row["deleted_at"]:
-            home = _Home(row["connection"], streams[row["connection"]], row["account_source_id"] or "")
-            found[row["task_key"]] = _Known(home, row["source_id"], live=dict(row))
+            home = Home(row["connection"], streams[row["connection"]], row["account_source_id"] or "")
+            found[row["task_key"]] = Known(home, row["source_id"], live=dict(row))
     return found
 
 
@@ -283,7 +283,7 @@ def _created_on(store: Store, workspace: Workspace, as_of: datetime) -> Counter[
     return found
 
 
-def _content(row: sqlite3.Row, home: _Home, owner: str | None) -> TaskContent:
+def _content(row: sqlite3.Row, home: Home, owner: str | None) -> TaskContent:
     return TaskContent(
         key=row["key"],
         account_source_id=home.source_id,
