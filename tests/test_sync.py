@@ -289,3 +289,22 @@ def test_a_deleted_record_of_wide_usage_takes_each_of_its_metrics_with_it(tmp_pa
     (report,) = sync(store, space, sessions(space), run_id="r2")
     assert (report.tombstoned, report.read) == (1, 1)
     assert store.query("SELECT count(*) FROM usage_metric WHERE deleted_at IS NULL")[0][0] == 0
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_verify_finds_what_was_damaged_behind_our_back_and_repairs_it_when_asked(
+    tmp_path: Path, store: Store, keep: bool
+) -> None:
+    world = World([company(n) for n in range(60)], page_size=7)
+    pull(tmp_path, world, store, stream="companies")
+    with store.transaction() as conn:
+        conn.execute("DELETE FROM account_source WHERE CAST(source_id AS INTEGER) < 12")
+        conn.execute("UPDATE account_source SET name = 'stale' WHERE CAST(source_id AS INTEGER) BETWEEN 20 AND 28")
+        conn.execute("INSERT INTO account_source (connection, source_id, synced_at) VALUES ('crm', 'ghost', 'x')")
+    cursor = store.query("SELECT cursor FROM source_state")[0][0]
+    found = pull(tmp_path, world, store, stream="companies", full=True, keep=keep)
+    assert (found.new, found.changed, found.tombstoned) == (12, 9, 1)
+    after = pull(tmp_path, world, store, stream="companies", full=True, keep=False)
+    assert (after.new, after.changed, after.tombstoned) == ((0, 0, 0) if keep else (12, 9, 1))
+    assert store.query("SELECT cursor FROM source_state")[0][0] == cursor
+    assert store.query("SELECT count(*) FROM account_source WHERE name = 'stale'")[0][0] == (0 if keep else 9)

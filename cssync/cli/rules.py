@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from cssync.rules.tree import Pack
 
 FOLDER = click.argument(
-    "folder", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="[FOLDER]"
+    "folder",
+    required=False,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="[FOLDER]",
+    help="Folder of packs to look at instead of those of cssync.yaml.",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -17,12 +18,20 @@ from cssync.sync import cast
 if TYPE_CHECKING:
     from cssync.sync.engine import Batch, Job
 
+OWN_ROWS = "source_id NOT LIKE '%/%'"
+"""Rows that a stream feeds under the record's own id; rows mapped out of other records have a `/` in theirs."""
+WIDE_ROWS = "length(source_id) - length(replace(source_id, '/', '')) = 1"
+"""Rows `<id>/<metric>` of a usage record with several metrics."""
 MASS_DELETION = (50, 0.05)
 """More accounts than this, or than this share, vanishing in one full pass is taken for a fault, not for the truth."""
 
 
+class _OnlyLooking(Exception):  # noqa: N818 - rolls a page back whose outcomes were all that was wanted
+    pass
+
+
 def commit_page(store: Store, job: Job, batch: Batch, *, run_id: str, fence: Fence | None) -> None:
-    """Store one page of a stream and add its outcomes to the job's report.
+    """Store one page of a stream and add its outcomes to the job's report; a job that only looks is rolled back.
 
     Raises:
         LeaseLost: refused by the fence; nothing of the page is stored.
@@ -30,23 +39,26 @@ def commit_page(store: Store, job: Job, batch: Batch, *, run_id: str, fence: Fen
     """
     name, page, report = job.connection.name, batch.page, job.report
     known_at = cast.stamp(job.session.now())
-    with store.transaction(fence) as conn:
+    if job.full:
+        with store.transaction(fence) as conn:
+            _mark_seen(conn, job, batch)
+    with contextlib.suppress(_OnlyLooking), store.transaction(fence) as conn:
         new, changed = _upsert(store, conn, job, batch, known_at)
         echoes = (
             _echoes(conn, job, batch, new | changed) if job.writes_back or job.stream.entity == "crm_task" else set()
         )
         gone = _bury(store, conn, job, page.deleted, known_at)
         _quarantine(conn, job, batch, known_at)
-        if job.full:
-            _mark_seen(conn, job, batch)
-            if page.last:
-                gone |= _sweep(store, conn, job, known_at)
+        if job.full and page.last:
+            gone |= _sweep(store, conn, job, known_at)
         if page.cursor is not None:
             conn.execute(
                 """INSERT INTO source_state (connection, stream, cursor, last_attempt_at) VALUES (?, ?, ?, ?)
                    ON CONFLICT (connection, stream) DO UPDATE SET cursor = excluded.cursor""",
                 (name, job.stream.name, msgspec.json.encode(page.cursor).decode(), known_at),
             )
+        if not job.keep:
+            raise _OnlyLooking
     _count(job, batch, new, changed, echoes, gone)
     report.requests = batch.requests
 
@@ -176,9 +188,13 @@ def _mark_seen(conn: sqlite3.Connection, job: Job, batch: Batch) -> None:
 def _sweep(store: Store, conn: sqlite3.Connection, job: Job, known_at: str) -> set[str]:
     """After a full pass: tombstone the stream's live rows that the vendor no longer lists."""
     entity, name = job.stream.entity, job.connection.name
-    live = f"FROM {quote(entity)} WHERE connection = ? AND deleted_at IS NULL AND source_id NOT LIKE '%/%'"
+    live = f"FROM {quote(entity)} WHERE connection = ? AND deleted_at IS NULL AND {OWN_ROWS}"
+    key = "source_id"
+    if entity == "usage_metric" and job.normalise.metrics:
+        live = f"FROM {quote(entity)} WHERE connection = ? AND deleted_at IS NULL AND {WIDE_ROWS}"
+        key = "substr(source_id, 1, instr(source_id, '/') - 1)"
     unseen = conn.execute(
-        f"""SELECT source_id {live} AND source_id NOT IN
+        f"""SELECT DISTINCT {key} {live} AND {key} NOT IN
             (SELECT source_id FROM temp.seen WHERE connection = ? AND stream = ?)""",
         (name, name, job.stream.name),
     ).fetchall()

@@ -87,6 +87,7 @@ class Job:
     request: PullRequest
     report: StreamReport
     full: bool
+    keep: bool
     writes_back: bool
     started_at: str = ""
     began: float = field(default_factory=time.monotonic)
@@ -115,6 +116,7 @@ def sync(
     only: str | None = None,
     stream: str | None = None,
     full: bool = False,
+    keep: bool = True,
     run_id: str,
     fence: Fence | None = None,
     progress: Progress | None = None,
@@ -122,13 +124,14 @@ def sync(
     """Pull every stream of every connection (or of connection `only`, or its one `stream`) into the store.
 
     A connection whose session is an error fails its streams with that error. `full` reads from the beginning and
-    tombstones what is no longer there. Returns a report for each stream, in configuration order.
+    tombstones what is no longer there. `keep=False` looks only: the counts say what would change, and
+    nothing is stored. Returns a report for each stream, in configuration order.
 
     Raises:
         LeaseLost: another run took over; what was committed before stays.
     """
     remember_feeds(store, workspace, fence)
-    jobs, reports = _jobs(store, workspace, sessions, only=only, stream=stream, full=full)
+    jobs, reports = _jobs(store, workspace, sessions, only=only, stream=stream, full=full, keep=keep)
     inbox: queue.Queue[_Message] = queue.Queue(maxsize=PAGES_IN_FLIGHT)
     stop = threading.Event()
     open_jobs = len(jobs)
@@ -155,7 +158,8 @@ def sync(
                     progress(job.report)
         finally:
             stop.set()
-    remember_reports(store, reports, run_id, fence)
+    if keep:
+        remember_reports(store, reports, run_id, fence)
     return reports
 
 
@@ -167,6 +171,7 @@ def _jobs(
     only: str | None,
     stream: str | None,
     full: bool,
+    keep: bool,
 ) -> tuple[list[Job], list[StreamReport]]:
     jobs: list[Job] = []
     reports: list[StreamReport] = []
@@ -182,7 +187,7 @@ def _jobs(
             if isinstance(session, CssyncError):
                 report.outcome, report.error = "failed", session
                 continue
-            jobs.append(_job(store, workspace, connection, declared, session, report, full))
+            jobs.append(_job(store, workspace, connection, declared, session, report, full=full, keep=keep))
     return jobs, reports
 
 
@@ -193,7 +198,9 @@ def _job(
     stream: Stream,
     session: Session,
     report: StreamReport,
+    *,
     full: bool,
+    keep: bool,
 ) -> Job:
     mapped = connection.mapped.get(stream.name, {})
     back = workspace.writeback.get(connection.name)
@@ -221,6 +228,7 @@ def _job(
         request=PullRequest(cursor=cursor, fields=fields, lag=stream.lag or timedelta(0)),
         report=report,
         full=full,
+        keep=keep,
         writes_back=bool(written),
         started_at=cast.stamp(now),
     )
@@ -317,7 +325,8 @@ def _close(store: Store, job: Job, error: CssyncError | None, fence: Fence | Non
         if report.read
         else "empty"
     )
-    remember_stream(store, job, complete=not failed, fence=fence)
+    if job.keep:
+        remember_stream(store, job, complete=not failed, fence=fence)
 
 
 def remember_feeds(store: Store, workspace: Workspace, fence: Fence | None) -> None:
