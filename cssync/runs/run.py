@@ -17,6 +17,7 @@ from cssync.runs.sessions import open_sessions
 from cssync.store import Store
 from cssync.sync import StreamReport, sync
 from cssync.writeback.apply import ApplyReport, Sessions, apply_plan, settle, unfinished
+from cssync.writeback.fit import Descriptions
 from cssync.writeback.plan import Plan, approve_plan, load_plan, make_plan, mapped_types
 
 if TYPE_CHECKING:
@@ -44,15 +45,16 @@ class RunReport:
 
     @property
     def exit_code(self) -> int:
-        """4 when the plan waits for approval, 3 when anything is incomplete, 0 otherwise. When no stream at all could
-        be pulled: 2 if only the configuration or credentials are to blame, else 1."""
+        """4 when the plan waits for approval, 3 when anything is incomplete or a mapping stopped, 0 otherwise. When no
+        stream at all could be pulled: 2 if only the configuration or credentials are to blame, else 1."""
         if self.streams and all(stream.outcome == "failed" for stream in self.streams):
             errors = [stream.error for stream in self.streams]
             return 2 if all(isinstance(error, ConfigError) for error in errors) else 1
         if self.plan is not None and self.plan.status == "held":
             return 4
         applies = [report for report in (self.resumed, self.applied) if report is not None]
-        partial = self.faults or any(stream.outcome not in GOOD for stream in self.streams)
+        stopped = self.plan is not None and self.plan.totals["misfit"]
+        partial = self.faults or stopped or any(stream.outcome not in GOOD for stream in self.streams)
         return 3 if partial or any(report.exit_code for report in applies) else 0
 
     def as_dict(self) -> dict[str, Any]:
@@ -136,22 +138,26 @@ def _stages(
     report.links = link(store, workspace, datetime.fromtimestamp(clock.time(), UTC), lease)
     tell("judging accounts")
     report.evaluation = language.evaluate(store, rules, workspace, as_of, run_id=run_id, fence=lease)
+    describe = Descriptions(store, workspace, sessions, lease)
     begun = unfinished(store)
     if begun is not None:
         tell(f"resuming plan {begun}")
         report.resumed = apply_plan(
-            store, workspace, begun, sessions, run_id=run_id, fence=lease, clock=clock, progress=tell
+            store, workspace, begun, sessions, run_id=run_id, fence=lease, describe=describe, clock=clock, progress=tell
         )
     else:
         settle(store, workspace, sessions, fence=lease, clock=clock)
     tell("planning")
-    report.plan = make_plan(store, workspace, rules, as_of, run_id=run_id, fence=lease, attended=approved, clock=clock)
+    report.plan = make_plan(
+        store, workspace, rules, as_of, run_id=run_id, fence=lease, attended=approved, describe=describe, clock=clock
+    )
     if report.plan.status == "held" and approved:
         report.plan = approve_plan(store, report.plan.id, fence=lease)
     if report.plan.status != "held":
         report.applied = apply_plan(
-            store, workspace, report.plan.id, sessions, run_id=run_id, fence=lease, clock=clock, progress=tell
-        )
+            store, workspace, report.plan.id, sessions, run_id=run_id, fence=lease, describe=describe, clock=clock,
+            progress=tell,
+        )  # fmt: skip
         report.plan = replace(report.plan, status=load_plan(store, report.plan.id).status)
 
 

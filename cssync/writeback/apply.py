@@ -19,6 +19,7 @@ from cssync.http.clock import SYSTEM, Clock
 from cssync.store import Fence, Store
 from cssync.writeback import send_fields, send_tasks
 from cssync.writeback.changes import Plan
+from cssync.writeback.fit import Describe, Descriptions, refusals
 from cssync.writeback.outbox import Entry, enter, failed, move, of_plan, pending
 from cssync.writeback.plan import load_plan, must_be_alive, set_status
 from cssync.writeback.send import Work, stamp
@@ -67,10 +68,14 @@ def apply_plan(
     *,
     run_id: str,
     fence: Fence | None = None,
+    describe: Describe | None = None,
     clock: Clock = SYSTEM,
     progress: Progress | None = None,
 ) -> ApplyReport:
     """Carry out a plan. One that was carried out already sends nothing and reports what it did then.
+
+    What the vendors' fields take is asked once per connection (`describe` brings the answers of the plan along): a
+    mapping whose field does not take its values is refused as a whole, the others go on.
 
     A connection that fails stops alone; its changes wait, the plan stays alive, and applying it again resumes.
 
@@ -90,6 +95,7 @@ def apply_plan(
             fix=f"read it with `cssync plan --show {plan.id}`, then `cssync approve {plan.id}`",
         )
     settled, faults = _settle(store, workspace, sessions, plan.id, fence, clock)
+    describe = describe or Descriptions(store, workspace, sessions, fence)
     if plan.changes:
         with store.transaction(fence) as conn:
             enter(conn, plan, run_id, failed(store))
@@ -101,7 +107,7 @@ def apply_plan(
         if name not in faults and session is not None and not isinstance(session, CssyncError):
             before = session.requests
             work = Work(store, workspace.connections[name], session, fence, clock, progress or _quiet)
-            _carry_out(work, mine)
+            _carry_out(work, _refuse_misfits(work, mine, describe))
             requests[name] = session.requests - before
             if work.fault is not None:
                 faults[name] = work.fault
@@ -181,6 +187,24 @@ def _carry_out(work: Work, mine: list[Entry]) -> None:
     tasks = [entry for entry in mine if entry.is_task]
     if tasks and work.fault is None:
         send_tasks.write_tasks(work, tasks)
+
+
+def _refuse_misfits(work: Work, mine: list[Entry], describe: Describe) -> list[Entry]:
+    """Refuse the changes of mappings that their field does not take; return the rest."""
+    fields = [entry for entry in mine if not entry.is_task]
+    if not fields:
+        return mine
+    work.shape = describe(work.connection.name)
+    stopped = refusals(((e.connection, e.field, e.new) for e in fields), describe)
+    refused = [entry for entry in fields if (entry.connection, entry.field) in stopped]
+    if refused:
+        now = work.now()
+        with work.store.transaction(work.fence) as conn:
+            for entry in refused:
+                told = f"the field {stopped[entry.connection, entry.field]}; this mapping stopped"
+                move(conn, entry, "refused", now, error=told)
+    gone = {entry.key for entry in refused}
+    return [entry for entry in mine if entry.key not in gone]
 
 
 def _wait(store: Store, plan_id: str, name: str, fault: CssyncError, fence: Fence | None, clock: Clock) -> None:

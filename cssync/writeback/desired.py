@@ -19,6 +19,7 @@ from cssync.config.workspace import Policy, Workspace, Writeback
 from cssync.store import Store
 from cssync.writeback.canonical import KINDS, Canonical, Kind, altered, canonical, kind_of
 from cssync.writeback.changes import Note, PlannedChange
+from cssync.writeback.fit import Lengths, cut
 from cssync.writeback.outbox import Failed, failed, last_sent
 
 Decision = Literal["same", "agree", "write", "keep", "conflict"]
@@ -55,8 +56,11 @@ class FieldDiff:
     filled: Counter[tuple[str, str]]
 
 
-def field_changes(store: Store, workspace: Workspace, types: Mapping[str, str]) -> FieldDiff:
-    """Compare every mapped field of every linked, live record. `types`: result name -> type of the written field.
+def field_changes(
+    store: Store, workspace: Workspace, types: Mapping[str, str], limits: Lengths | None = None
+) -> FieldDiff:
+    """Compare every mapped field of every linked, live record. `types`: result name -> type of the written field;
+    `limits`: what is known of the fields' lengths.
 
     Reads the store only. A result that is stale or not known (null without being `ok`) changes nothing: the CRM keeps
     what it holds.
@@ -66,7 +70,7 @@ def field_changes(store: Store, workspace: Workspace, types: Mapping[str, str]) 
     for back in workspace.writeback.values():
         for target in _targets(store, back):
             diff.records[back.connection] += 1
-            _compare(store, back, target, types, failures, diff)
+            _compare(store, back, target, types, limits or {}, failures, diff)
     return diff
 
 
@@ -127,6 +131,7 @@ def _compare(
     back: Writeback,
     target: _Target,
     types: Mapping[str, str],
+    limits: Lengths,
     failures: Mapping[tuple[str, str, str, str], Failed],
     diff: FieldDiff,
 ) -> None:
@@ -141,7 +146,9 @@ def _compare(
             diff.filled[back.connection, field] += 1
         if state == "stale" or (value is None and state != "ok"):
             continue
-        want_value = vendor_value(value)
+        want_value = whole = vendor_value(value)
+        if isinstance(whole, str) and (longest := limits.get((back.connection, field))) is not None:
+            want_value = cut(whole, longest)
         kind = KINDS.get(types.get(name, "")) or kind_of(want_value, held)
         want, live = canonical(want_value, kind), canonical(held, kind)
         last = canonical(target.written.get(field), kind)
@@ -161,6 +168,9 @@ def _compare(
         if refused is not None and refused.blocks(want_value, kind):
             diff.notes.append(_note("blocked", back, target, field, refused.told))
             continue
+        if want_value != whole:
+            told = f"{len(whole)} characters are too many for this field; {len(want_value)} of them are written"
+            diff.notes.append(_note("cut", back, target, field, told))
         found.append(
             PlannedChange(
                 back.connection,
@@ -197,7 +207,9 @@ def _took(store: Store, place: tuple[str, str, str, str], want: Any, live: Any, 
     return sent is not None and canonical(sent[0], kind) == want and altered(sent[0], live, kind)
 
 
-def _note(kind: Literal["conflict", "blocked"], back: Writeback, target: _Target, field: str, message: str) -> Note:
+def _note(
+    kind: Literal["conflict", "blocked", "cut"], back: Writeback, target: _Target, field: str, message: str
+) -> Note:
     return Note(kind, back.connection, target.account_uid, target.account, field, message)
 
 

@@ -18,6 +18,7 @@ from cssync.store import Fence, Store
 from cssync.writeback import brakes
 from cssync.writeback.changes import Draft, Note, Plan, PlannedChange, Status, digest, dump, load
 from cssync.writeback.desired import field_changes
+from cssync.writeback.fit import Describe, fitting, lengths, must_have_one_source
 from cssync.writeback.outbox import remember
 from cssync.writeback.send import stamp
 from cssync.writeback.tasks import task_changes
@@ -48,7 +49,8 @@ def draft(store: Store, workspace: Workspace, types: Mapping[str, str], as_of: d
 
     `types`: result name -> type of the written field, for comparing values.
     """
-    fields = field_changes(store, workspace, types)
+    must_have_one_source(workspace, store)
+    fields = field_changes(store, workspace, types, lengths(store, workspace))
     tasks, task_notes = task_changes(store, workspace, as_of)
     return Draft(
         tuple(sorted((*fields.changes, *tasks), key=_order)),
@@ -68,18 +70,27 @@ def make_plan(
     run_id: str,
     fence: Fence | None = None,
     attended: bool = True,
+    describe: Describe | None = None,
     clock: Clock = SYSTEM,
 ) -> Plan:
     """Make the plan of this moment and store it; an older one that was not carried out becomes `superseded`.
 
     A plan whose changes are just those of the waiting one is that plan: its id and its approval stay. It is `held`
     when a brake applies; `attended=False` (a run without a person) also holds the first plan of each connection.
-    A plan without changes is stored too.
+    A plan without changes is stored too. `describe` asks the vendors what their fields take, where anything would
+    change; without it, only the lengths seen before are known, and `apply` asks.
 
     Raises:
-        ConfigError: `writeback:` names results that no loaded pack has.
+        ConfigError: `writeback:` names results that no loaded pack has, or one field twice.
     """
-    found = draft(store, workspace, mapped_types(workspace, rules), as_of)
+    types = mapped_types(workspace, rules)
+    found = draft(store, workspace, types, as_of)
+    if describe is not None:
+        known = lengths(store, workspace)
+        fitted = fitting(found, describe)
+        if lengths(store, workspace) != known:  # the first look at these fields: compare again, with texts cut to fit
+            fitted = fitting(draft(store, workspace, types, as_of), describe)
+        found = fitted
     why = brakes.reasons(store, workspace, found, as_of)
     if not attended:
         why = (*(f"{name}: first write to this connection" for name in brakes.first_writes(store, found)), *why)
@@ -156,8 +167,9 @@ def mapped_types(workspace: Workspace, rules: RuleSet) -> dict[str, str]:
     """Result name -> type, after a look at the mapping: every result in it must exist.
 
     Raises:
-        ConfigError: naming all that do not, by connection.
+        ConfigError: naming all that do not, by connection; or two mappings onto one field.
     """
+    must_have_one_source(workspace)
     types = written_types(rules)
     missing = [
         f"{back.connection}.{field}: {name}"

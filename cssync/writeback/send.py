@@ -12,6 +12,7 @@ from cssync.connectors.contract import Answer, Change, Outcome, Session
 from cssync.errors import ConnectionFault, CssyncError, LeaseHeld, UnknownOutcome
 from cssync.http.clock import Clock
 from cssync.store import Fence, Store
+from cssync.writeback.fit import Shape, cut
 
 CHUNK = 200
 """Records per round of look, mark, send, settle: the largest batch any of the three vendors takes (HubSpot 100, Zendesk
@@ -31,10 +32,17 @@ class Work:
     clock: Clock
     progress: Callable[[str], None] = field(default=lambda text: None)
     fault: CssyncError | None = None
+    shape: Shape | None = None
+    """What the vendor's fields take, where it says so."""
 
     def now(self) -> str:
         """UTC instant of our own clock, for the outbox."""
         return stamp(self.clock)
+
+    def fitted(self, field: str, value: Any) -> Any:
+        """A text within the length that its field takes; every other value as it is."""
+        known = (self.shape or {}).get(field.casefold())
+        return cut(value, known.length) if isinstance(value, str) and known and known.length else value
 
     def attempt(self, call: Callable[[], T], doing: str) -> T | None:
         """Call the connector; None with `fault` set when it fails. A lost lease is not caught."""

@@ -80,7 +80,7 @@ def _write(work: Work, records: Sequence[Sequence[Entry]]) -> None:
                     move(conn, entry, "refused", now, error=moved_on(entry.old, held))
                 else:
                     move(conn, entry, "sent", now)
-                    values[entry.field] = entry.new
+                    values[entry.field] = work.fitted(entry.field, entry.new)
                     mine.append(entry)
             if mine:
                 changes.append(Change(mine[0].key, "update", stream, source_id, values))
