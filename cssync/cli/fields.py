@@ -17,7 +17,7 @@ def fields(call: Call, connection: str, stream: str | None) -> int:
     """List a connection's fields as the vendor describes them.
 
     The names in the first column are what `fields:` and `writeback:` of cssync.yaml take. A field that is mapped
-    already shows where it goes.
+    already shows where it goes; `?` is a proposal for one that is not.
     """
     from dataclasses import asdict
 
@@ -46,7 +46,13 @@ def fields(call: Call, connection: str, stream: str | None) -> int:
                     f.type,
                     "yes" if f.writable else "no",
                     f.label,
-                    f"-> {goes[f.name]}" if f.name in goes else f"<- {comes[f.name]}" if f.name in comes else None,
+                    f"-> {goes[f.name]}"
+                    if f.name in goes
+                    else f"<- {comes[f.name]}"
+                    if f.name in comes
+                    else f"? {f.proposal}"
+                    if f.proposal
+                    else None,
                 )
                 for f in listed
             ),

@@ -56,13 +56,21 @@ def _connection(reading: Reading, name: str, data: Mapping[str, Any], fields: Ma
     if connector is None:
         return None
     settings = _settings(reading, connector, data, place)
+    own = {key: stream for key in fields for owner, _, stream in (key.partition("."),) if owner == name and stream}
+    mapped: dict[str, Mapping[str, str]] = {
+        stream: dict(targets(reading.document, ("fields", key), _mapping(fields[key]))) for key, stream in own.items()
+    }
+    if connector.configured:
+        if settings is None:
+            return None
+        try:
+            connector = connector.configured(settings, mapped)
+        except ConfigError as error:
+            reading.document.fault(place, f"{dotted(place)}: {error.message}")
+            return None
     streams = {s.name: s for s in connector.streams}
-    mapped: dict[str, Mapping[str, str]] = {}
-    for key, columns in fields.items():
-        owner, _, stream = key.partition(".")
-        if owner == name and stream:
-            mapped[stream] = dict(targets(reading.document, ("fields", key), _mapping(columns)))
-            _custom_stream(reading, connector, streams, key, mapped[stream])
+    for key, stream in own.items():
+        _custom_stream(reading, connector, streams, key, mapped[stream])
     if settings is None:
         settings = connector.config.model_construct()
     for i, skipped in enumerate(settings.skip_streams):
@@ -96,7 +104,12 @@ def _settings(
     before = len(reading.document.faults)
     values = {key: _value(reading, connector, key, value, (*place, key)) for key, value in data.items()}
     settings = validate(
-        reading.document, connector.config, values, place, ignore=lambda key: values.get(key) == UNRESOLVED
+        reading.document,
+        connector.config,
+        values,
+        place,
+        ignore=lambda key: values.get(key) == UNRESOLVED,
+        folder=reading.folder,
     )
     return settings if len(reading.document.faults) == before else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -36,13 +37,15 @@ def validate(
     place: Place = (),
     *,
     ignore: Callable[[str], bool] = lambda key: False,
+    folder: Path | None = None,
 ) -> Model | None:
     """Return `data` (which stands at `place`) as the model, or note every fault on the document and return None.
 
     Faults of top-level keys for which `ignore` is true are passed over; the model then holds their values unchecked.
+    A validator that takes relative paths finds `folder` in its context.
     """
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, context={"folder": folder})
     except ValidationError as error:
         details = [d for d in error.errors(include_url=False) if not (d["loc"] and ignore(str(d["loc"][0])))]
         for detail in details:

@@ -22,6 +22,7 @@ from cssync.connectors.contract import (
     TaskContent,
     Token,
     Tombstone,
+    Unreadable,
     Vendor,
     Verdict,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "TaskContent",
     "Token",
     "Tombstone",
+    "Unreadable",
     "Vendor",
     "Verdict",
     "error_body",

@@ -214,12 +214,25 @@ class Tombstone:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record that the connector itself could not take apart (a torn line of a file): it goes into quarantine.
+
+    source_id: empty where it cannot be told; then nothing is taken for deleted in this pull.
+    """
+
+    reason: str
+    raw: Any
+    source_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """What one request (or one small group of requests) returned; the unit that commits.
 
     cursor: the checkpoint to commit with these records, None to leave the checkpoint where it is (the source is not
     ordered by the cursor, so only the last page may move it). incomplete: source_ids whose nested lists could not be
-    read; their stored row is kept. last: the stream has been read to its end.
+    read; their stored row is kept. unreadable: what did not even become a record. last: the stream has been read to
+    its end.
     """
 
     records: Sequence[Record]
@@ -227,6 +240,7 @@ class Page:
     deleted: Sequence[Tombstone] = ()
     incomplete: Sequence[str] = ()
     last: bool = False
+    unreadable: Sequence[Unreadable] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +264,8 @@ class Stream:
     vendor fields mapped in cssync.yaml are found (HubSpot `properties`, Zendesk `organization_fields`, Salesforce the
     record itself). fields_of: vendor field names that the declared feeds need, to be requested where the API wants a
     list. deletes: how deletes and merges are seen, for the docs. page_size and requests_per_1000: the vendor's
-    maximum and the resulting minimum cost.
+    maximum and the resulting minimum cost. whole: every pull lists everything there is, and what it no longer lists is
+    gone.
     """
 
     name: str
@@ -265,6 +280,7 @@ class Stream:
     page_size: int = 100
     requests_per_1000: float = 10.0
     writable: bool = False
+    whole: bool = False
 
     @property
     def entity(self) -> str:
@@ -299,7 +315,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class RemoteField:
-    """A field as the vendor describes it. `type` is one of the model's column types."""
+    """A field as the vendor describes it. `type` is one of the model's column types; `proposal` is the
+    `entity.column` it seems to belong to, empty where nothing is to be proposed."""
 
     name: str
     label: str
@@ -308,6 +325,7 @@ class RemoteField:
     options: tuple[str, ...] = ()
     length: int | None = None
     custom: bool = False
+    proposal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,6 +417,8 @@ class Connector:
     hosts: regex that a host name must match in full (https is enforced beside it).
     custom_stream: builds a stream for an object that is not declared, when cssync.yaml maps one (a custom object);
         gets the object's name and the columns mapped from it (vendor field -> `entity.column`).
+    configured: the connector as the settings of one connection make it, for one whose streams are named there (tables
+        of a database, files); gets the settings and, by stream, the columns mapped from it. It may raise ConfigError.
     check: yields findings about scopes, mapped fields (stream -> vendor fields) and quota.
     read: live values `{source_id: {field: value}}` of some records; ids that are gone are absent.
     push: yields one Outcome per Change, in any order, batched at the vendor's size; never raises for one record.
@@ -417,13 +437,14 @@ class Connector:
     check: Callable[[Session, Mapping[str, Sequence[str]]], Iterable[Finding]] = _no_findings
     describe: Callable[[Session, str], Sequence[RemoteField]] | None = None
     custom_stream: Callable[[str, Mapping[str, str]], Stream] | None = None
+    configured: Callable[[Any, Mapping[str, Mapping[str, str]]], Connector] | None = None
     provision: Callable[[Session, str, Sequence[OwnField], bool], Iterable[Finding]] | None = None
     read: Callable[[Session, str, Sequence[str], Sequence[str]], dict[str, dict[str, Any]]] | None = None
     push: Callable[[Session, Sequence[Change]], Iterator[Outcome]] | None = None
     find_tasks: Callable[[Session, Sequence[TaskContent]], dict[str, RemoteTask]] | None = None
     tasks: bool = False
     sandbox: Callable[[World], SandboxApp] | None = None
-    sandbox_settings: Mapping[str, str] = field(default_factory=dict)
+    sandbox_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def stream(self, name: str) -> Stream | None:
         """Return the declared stream of that name."""

@@ -31,6 +31,7 @@ def declaration_faults(connector: Connector) -> Faults:
     yield from _host_faults(connector)
     yield from _vendor_faults(connector)
     yield from _function_faults(connector)
+    connector = _configured(connector)
     if not isinstance(connector.streams, tuple) or not connector.streams:
         yield "streams: declare at least one Stream, in a tuple"
     names = [stream.name for stream in connector.streams]
@@ -38,6 +39,14 @@ def declaration_faults(connector: Connector) -> Faults:
         yield f"stream {name}: the name is used twice"
     for stream in connector.streams:
         yield from _stream_faults(stream)
+
+
+def _configured(connector: Connector) -> Connector:
+    """Return the connector as its sandbox's settings make it, where streams are named in settings."""
+    try:
+        return connector.configured(sandbox_config(connector), {}) if connector.configured else connector
+    except ValidationError:  # told by the checks of config
+        return connector
 
 
 def _config_faults(connector: Connector) -> Faults:

@@ -179,6 +179,10 @@ def _mark_seen(conn: sqlite3.Connection, job: Job, batch: Batch) -> None:
         """CREATE TEMP TABLE IF NOT EXISTS seen
            (connection, stream, source_id, PRIMARY KEY (connection, stream, source_id))"""
     )
+    if not job.marked:  # what a pass that broke off has left behind
+        place = (job.connection.name, job.stream.name)
+        conn.execute("DELETE FROM temp.seen WHERE connection = ? AND stream = ?", place)
+        job.marked = True
     ids = [*(r.key for r in batch.rows), *(b.source_id for b in batch.bad)]
     conn.executemany(
         "INSERT OR IGNORE INTO temp.seen VALUES (?, ?, ?)", [(job.connection.name, job.stream.name, i) for i in ids]
@@ -186,7 +190,10 @@ def _mark_seen(conn: sqlite3.Connection, job: Job, batch: Batch) -> None:
 
 
 def _sweep(store: Store, conn: sqlite3.Connection, job: Job, known_at: str) -> set[str]:
-    """After a full pass: tombstone the stream's live rows that the vendor no longer lists."""
+    """After a full pass: tombstone the stream's live rows that the vendor no longer lists, and forget its quarantined
+    records that are neither. A pass with a record that has no id proves nothing: it may be any of them."""
+    if job.nameless:
+        return set()
     entity, name = job.stream.entity, job.connection.name
     live = f"FROM {quote(entity)} WHERE connection = ? AND deleted_at IS NULL AND {OWN_ROWS}"
     key = "source_id"
@@ -198,6 +205,11 @@ def _sweep(store: Store, conn: sqlite3.Connection, job: Job, known_at: str) -> s
             (SELECT source_id FROM temp.seen WHERE connection = ? AND stream = ?)""",
         (name, name, job.stream.name),
     ).fetchall()
+    conn.execute(
+        """DELETE FROM quarantine WHERE connection = ? AND stream = ? AND source_id NOT IN
+           (SELECT source_id FROM temp.seen WHERE connection = ? AND stream = ?)""",
+        (name, job.stream.name) * 2,
+    )
     conn.execute("DELETE FROM temp.seen WHERE connection = ? AND stream = ?", (name, job.stream.name))
     if entity == "account_source" and unseen:
         total = conn.execute(f"SELECT count(*) {live}", (name,)).fetchone()[0]

@@ -95,6 +95,9 @@ class Job:
     last_page: str = ""
     requests_before: int = 0
     cursors: set[str] = field(default_factory=set)
+    marked: bool = False
+    nameless: bool = False
+    """A record without an id was quarantined: it may be any of those that seem to be gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +230,7 @@ def _job(
         ),
         request=PullRequest(cursor=cursor, fields=fields, lag=stream.lag or timedelta(0)),
         report=report,
-        full=full,
+        full=full or stream.whole,
         keep=keep,
         writes_back=bool(written),
         started_at=cast.stamp(now),
@@ -300,13 +303,19 @@ def _must_move(job: Job, page: Page, where: str) -> None:
 def _normalise(job: Job, page: Page) -> Batch:
     rows: list[Rows] = []
     bad: list[Bad] = []
+    for torn in page.unreadable:
+        raw = msgspec.json.encode(torn.raw, enc_hook=str)
+        job.nameless = job.nameless or not torn.source_id
+        bad.append(Bad(torn.source_id or hashlib.sha256(raw).hexdigest()[:16], "", torn.reason, raw.decode()))
     for record in page.records:
         try:
             rows.append(job.normalise(record))
         except RecordError as error:
             raw = msgspec.json.encode(record, enc_hook=str)
             known = record.get(job.stream.feeds[0].key)
-            name = str(known) if isinstance(known, (str, int)) and known != "" else hashlib.sha256(raw).hexdigest()[:16]
+            named = isinstance(known, (str, int)) and known != ""
+            job.nameless = job.nameless or not named
+            name = str(known) if named else hashlib.sha256(raw).hexdigest()[:16]
             bad.append(Bad(name, error.field, str(error), raw.decode()))
     return Batch(page, rows, bad, _requests(job))
 
