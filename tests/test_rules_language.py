@@ -115,6 +115,15 @@ def test_expressions_are_refused_in_words(expression: str, words: str) -> None:
          "{5: 0, 1: 100}}}}}\n", "ascending order"),
         ("pack: p\nresults:\n  a: {options: [x], first: [y otherwise]}\n", "'y' is none of the options"),
         ("pack: p\nresults:\n  a: {options: [x], first: [x otherwise, x if seats > 1]}\n", "never reached"),
+        ("pack: p\nscore: {bands: {red: 0, yellow: 50, green: 75}, measures: {m: {weight: 1, needs: [status], "
+         "first: [1 if seats > 2, 9 otherwise]}}}\n", "`needs` names features, and status is not one"),
+        ("pack: p\nscore: {bands: {red: 0, yellow: 50, green: 75}, measures: {m: {weight: 1, first: "
+         "[1 if p.score > 2, 9 otherwise]}}}\n", "p.score is computed from this score"),
+        ("pack: p\nsignals:\n  S: {when: seats > 1, because: '{renews_on:percent}'}\n", "cannot be shown as percent"),
+        ("pack: p\ntasks:\n  T: {when: seats > 1, once_per: month, title: x, due: in 100 business days}\n",
+         "at most 60 business days ahead"),
+        ("pack: p\nsignal_list: my list\nsignals:\n  S: {when: seats > 1, because: x}\n", "needs a name of its own"),
+        ("pack: p\nresults:\n  renewal_event: {value: seats, label: x}\n", "already an output of pack 'p'"),
         ("pack: p\nsignals:\n  S: {when: seats > 1, because: x}\ntests:\n  - {name: t, as_of: 2026-11-20, given: "
          "{seets: 3}, then: {signals: [S, Q]}}\n", "has no signal 'Q'"),
     ],

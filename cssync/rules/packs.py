@@ -52,6 +52,9 @@ LATER = frozenset(
     {"for", "models", "hysteresis", "trend", "override", "cooldown", "roll_up", "cadence", "tiers", "hold"}
 )
 MAX_WEIGHT = 1_000
+MAX_BUSINESS_DAYS = 60
+RESERVED = ("renewal_event",)
+"""Results that the engine itself keeps beside a pack's own."""
 PRIORITIES = ("high", "normal", "low")
 
 
@@ -143,11 +146,14 @@ class _PackReader:
         self.top = top
         self.packs = packs
         self.has_score = top.get("score") is not None
+        self.scoring = False
         self.scope = Scope(self.find, self.known)
 
     # --- names ---
 
     def find(self, name: str, mark: Mark) -> Expr | None:
+        if self.scoring and name.partition(".")[0] == self.name and "." in name:
+            raise self.faults.stop(mark, f"{name} is computed from this score, which cannot rest on itself")
         return self.features.lookup(name, mark)
 
     def known(self) -> list[str]:
@@ -168,6 +174,16 @@ class _PackReader:
             self.faults.add(mark, f"there is no feature or column {name!r}{did_you_mean(name, self.known())}")
         return found
 
+    def feature_name(self, name: str, mark: Mark) -> bool:
+        """Whether the name is a feature or fact; what is neither is noted."""
+        found = self.known_name(name, mark)
+        if found is not None and found.op in ("account", "result"):
+            self.faults.add(
+                mark, f"`needs` names features, and {name} is not one; make it one: `my_{found.op}: {name}`"
+            )
+            return False
+        return found is not None
+
     # --- parts ---
 
     def read(self) -> Pack:
@@ -175,7 +191,9 @@ class _PackReader:
         version = shape.whole(top.get("version"), "`version`", 1, 999_999)
         accounts = shape.scalar(top.get("accounts"), "`accounts`")
         only_account = Scope(lambda name, _: account_column(name), lambda: list(ACCOUNT))
+        self.scoring = True
         score = self.score(top.get("score"))
+        self.scoring = False
         results = tuple(r for k, v in shape.named(top.get("results"), "`results`") if (r := self.output(k, v)))
         signals = tuple(s for k, v in shape.named(top.get("signals"), "`signals`", ID) if (s := self.signal(k, v)))
         listed = shape.scalar(top.get("signal_list"), "`signal_list`")
@@ -193,7 +211,10 @@ class _PackReader:
             tasks=tuple(t for k, v in shape.named(top.get("tasks"), "`tasks`", ID) if (t := self.task(k, v))),
             tests=(),
         )
-        taken = {*(OUTPUTS if score else ()), *((pack.signal_list,) if signals else ())}
+        outputs = {*(OUTPUTS if score else ()), *RESERVED}
+        if listed and (not NAME.fullmatch(listed.text) or listed.text in outputs):
+            self.faults.add(listed.mark, f"`signal_list` needs a name of its own, and {listed.text!r} is none")
+        taken = {*outputs, *((pack.signal_list,) if signals else ())}
         for result in results:
             if result.name in taken:
                 self.faults.add(top.mark, f"result {result.name!r} is already an output of pack {self.name!r}")
@@ -221,6 +242,8 @@ class _PackReader:
                 continue
             if form not in ("", "percent"):
                 self.faults.add(mark, f"there is no format {form!r}; known: percent")
+            elif form == "percent" and found.type not in ("integer", "number"):
+                self.faults.add(mark, f"{name} is no number, so it cannot be shown as percent")
             else:
                 kind = {"account": "account", "result": "result"}.get(found.op, "feature")
                 yield Place(name, found.type, form, kind)  # type: ignore[arg-type]
@@ -291,7 +314,7 @@ class _PackReader:
             if value.op != "number" or not 0 <= value.value <= 100:
                 self.faults.add(node.mark, f"{what} gives whole numbers from 0 to 100")
         words = self.shape.words(block.get("needs"), f"`needs` of {what}")
-        needs = tuple(w.text for w in words if self.known_name(w.text, w.mark) is not None)
+        needs = tuple(w.text for w in words if self.feature_name(w.text, w.mark))
         return Lines(lines, needs) if lines else None
 
     def curve(self, node: Node, what: str) -> Curve | None:
@@ -398,8 +421,17 @@ class _PackReader:
         """A date expression, or `in N business days` counted from the day the task is raised."""
         scalar = self.shape.scalar(node, f"`due` of {what}")
         words = scalar.text.split() if scalar else []
-        if len(words) == 4 and words[0] == "in" and words[2:] == ["business", "days"] and words[1].isdecimal():
-            return Expr("business_days", "date", value=min(int(words[1][:3]), 60))
+        if (
+            scalar
+            and len(words) == 4
+            and words[0] == "in"
+            and words[2:] == ["business", "days"]
+            and words[1].isdecimal()
+        ):
+            days = int(words[1][:4])
+            if days > MAX_BUSINESS_DAYS:
+                self.faults.add(scalar.mark, f"`due` of {what} is at most {MAX_BUSINESS_DAYS} business days ahead")
+            return Expr("business_days", "date", value=min(days, MAX_BUSINESS_DAYS))
         return expression(scalar, self.scope, self.faults, "date") if scalar else None
 
 

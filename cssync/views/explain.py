@@ -70,8 +70,8 @@ def explain_document(store: Store, uid: str, as_of: datetime, explanation: Expla
 
 
 def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Fractions of points as numbers with two decimals."""
-    return {name: round(float(value), 2) if isinstance(value, Fraction) else value for name, value in items}
+    """Fractions of points as numbers; four decimals, so that a text rounds them as the CRM's does."""
+    return {name: round(float(value), 4) if isinstance(value, Fraction) else value for name, value in items}
 
 
 def _results(rows: Iterable[Any], at: str) -> Iterator[dict[str, Any]]:
@@ -173,7 +173,8 @@ def _input(found: Mapping[str, Any]) -> str:
     if found["state"] != "ok":
         return f"{found['name']}: {found['reason']}"
     kind = "money" if found["currency"] else ""
-    value = shown(found["value"], WORDS["en"], "", found["currency"] or "", kind)
+    held = found["value"]
+    value = f"{held:.3g}" if isinstance(held, float) else shown(held, WORDS["en"], "", found["currency"] or "", kind)
     age = f", {found['age_days']} d old" if found["age_days"] else ""
     return f"{found['name']}: {value} (from {', '.join(found['source']) or 'the account'}{age})"
 
