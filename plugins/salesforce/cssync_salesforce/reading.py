@@ -1,19 +1,25 @@
-"""Read an object page by page: complete, in order of change, resumable, deletes and merges included."""
+"""Read an object page by page: complete, in order of change, resumable, deletes and merges included.
+
+Every pass begins as a query. Its first answer says how many records there are; when they are many, a bulk job reads
+those behind the first page.
+"""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from cssync.connectors import Answer, Cursor, Page, PullRequest, Session, Tombstone
 from cssync.errors import ConnectionFault
-from cssync_salesforce import soql
-from cssync_salesforce.client import errors, refusal
+from cssync_salesforce import bulk, soql
+from cssync_salesforce.client import daily, errors, refusal
+from cssync_salesforce.columns import Columns, columns
+from cssync_salesforce.position import Position
 from cssync_salesforce.settings import SalesforceSettings
 from cssync_salesforce.shape import OPTIONAL, Convert, Shape, shape
 
@@ -30,70 +36,14 @@ Only = Callable[[Session, Shape], Sequence[str]]
 """Further conditions on the records of a stream."""
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """How far a stream has been read.
-
-    stamp: change stamp of the last record passed, None before the first. record: its id while a pass is under way,
-    so that the next run goes on right behind it. started: the vendor's time at which the pass began.
-    """
-
-    stamp: datetime | None = None
-    record: str | None = None
-    started: datetime | None = None
-
-    @classmethod
-    def load(cls, cursor: Cursor | None) -> Position:
-        """Read a committed cursor; {} and None are the beginning.
-
-        Raises:
-            ConnectionFault: it is not one of ours; it is never taken for the beginning.
-        """
-        if not cursor:
-            return cls()
-        try:
-            stamp, record, started = (cursor.get(n) for n in ("stamp", "id", "started"))
-            return cls(
-                soql.moment(stamp) if stamp else None, soql.id18(record), soql.moment(started) if started else None
-            )
-        except (AttributeError, TypeError, ValueError):
-            raise ConnectionFault(
-                "the stored cursor of this stream cannot be read",
-                kept="nothing was changed",
-                fix="refill this stream from the beginning with `cssync sync --stream ... --full`",
-            ) from None
-
-    def dump(self) -> dict[str, str]:
-        """Return the cursor to commit."""
-        held = {
-            "stamp": self.stamp and soql.instant(self.stamp),
-            "id": self.record,
-            "started": self.started and soql.instant(self.started),
-        }
-        return {name: value for name, value in held.items() if value}
-
-    def bound(self, stamp: str, lag: timedelta) -> list[str]:
-        """Return the condition for what is still to be read.
-
-        Between passes: everything from the last stamp on, but from `lag` before the last pass began where that is
-        earlier. A transaction shorter than `lag` cannot appear behind that bound; a stamp older than it is complete.
-        """
-        if self.stamp is None:
-            return []
-        if self.record:
-            at = soql.instant(self.stamp)
-            return [f"({stamp} > {at} OR ({stamp} = {at} AND Id > {soql.text(self.record)}))"]
-        bound = self.stamp if self.started is None else min(self.stamp, self.started - lag)
-        return [f"{stamp} >= {soql.instant(bound)}"]
-
-
 def pages(
     session: Session, request: PullRequest, source: str, only: Only | None = None, adapt: Adapt | None = None
 ) -> Iterator[Page]:
     """Yield the object's records in order of (change stamp, id), deleted ones as tombstones, a checkpoint each page.
 
     One query with `queryAll` sees changes, deletes and merges together. A stated total that is not reached, or a
-    page link that comes twice, ends the stream as failed with the checkpoint it had.
+    page link that comes twice, ends the stream as failed with the checkpoint it had. The records of a bulk job come in
+    any order; its checkpoints keep the place in its results beside the position that it began from.
 
     Raises:
         ConnectionFault: the object cannot be read, or the answers contradict themselves.
@@ -105,11 +55,13 @@ def pages(
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """One answer to a query. `next` is the path of the following one."""
+    """One answer to a query. next: path of the following one. size: bytes of the answer. left: calls left today."""
 
     records: list[dict[str, Any]]
     total: int
     next: str | None
+    size: int
+    left: int | None
 
 
 class _Reader:
@@ -131,6 +83,8 @@ class _Reader:
         fields = [f for f in dict.fromkeys(asked.values()) if f not in self.system]
         self.fields, self.wide = _split(fields)
         self.convert: dict[str, Convert] = seen.converters(fields)
+        self.columns: Columns
+        self.inner = [n if "." in found else f"{found}.{n.partition('.')[2]}" for n, found in asked.items() if "." in n]
 
     def _visible(self, asked: str) -> str | None:
         found = self.shape.field(asked)
@@ -152,7 +106,12 @@ class _Reader:
             position.started if position.record and position.started else self.session.now().replace(microsecond=0)
         )
         newest = position.stamp
+        place, may_begin = self._unfinished(position), True
         while True:
+            if place and (newest := (yield from self._by_job(position, place))):
+                yield Page((), cursor=Position(newest, None, started).dump(), last=True)
+                return
+            newest, place = newest or position.stamp, None
             batch: _Batch | None = self._query(position.bound(self.shape.stamp, self.lag))
             received, links = 0, set[str]()
             while batch is not None:
@@ -164,13 +123,71 @@ class _Reader:
                     newest = at if newest is None else max(newest, at)
                     if at <= started:  # a record that changed while we read is out of order: no place to resume from
                         position = Position(at, record, started)
+                if self.wide:
+                    self._widen(batch.records)
                 if batch.next is None:
                     yield self._page(batch.records, Position(newest, None, started).dump(), last=True)
                     return
                 links.add(batch.next)
                 yield self._page(batch.records, position.dump() if position.record else None)
+                if (
+                    may_begin
+                    and newest
+                    and position.record
+                    and bulk.worth_it(self.settings, batch.total - received, batch.left)
+                ):
+                    may_begin = False
+                    if place := self._begin(position, newest, batch):
+                        break
                 batch = self._more(batch.next)
-            log.warning("Salesforce dropped its cursor on %s: going on from the last record", self.shape.object)
+            else:
+                log.warning("Salesforce dropped its cursor on %s: going on from the last record", self.shape.object)
+
+    # --- by a bulk job ------------------------------------------------------------------------------------------------
+
+    def _job_query(self, position: Position) -> str:
+        """Return what a job is asked: the rest behind `position`, all fields, in no order (that would be slower)."""
+        self.columns = columns(self.session, self.shape, self.system, [*self.fields, *self.wide])
+        bound = position.bound(self.shape.stamp, self.lag)
+        return soql.select(self.columns.names, self.shape.object, [*self.only, *bound])
+
+    def _unfinished(self, position: Position) -> bulk.Place | None:
+        """Return the place in the job that an earlier run left behind, if it is the one that this run would make."""
+        place = bulk.Place.load(self.before.get("job"))
+        same = place and position.record and place.query == bulk.fingerprint(self._job_query(position))
+        return place if same else None
+
+    def _begin(self, position: Position, newest: datetime, batch: _Batch) -> bulk.Place | None:
+        try:
+            place = bulk.start(self.session, self._job_query(position), batch.size / len(batch.records))
+        except bulk.NoJob as refused:
+            self._no_job(refused)
+            return None
+        return replace(place, newest=soql.instant(newest))
+
+    def _no_job(self, why: bulk.NoJob) -> None:
+        log.warning("no bulk job for %s (%s): going on by query", self.shape.object, why)
+
+    def _by_job(self, position: Position, place: bulk.Place) -> Generator[Page, None, datetime | None]:
+        """Yield what a job reads; return the newest change stamp, None when the job came to nothing.
+
+        The empty pages let the core commit the place, notice that it is to stop, and show that there is progress.
+        """
+
+        try:
+            yield Page((), cursor=_at(position, place))
+            total = yield from bulk.finished(self.session, place)
+            newest = soql.moment(place.newest)
+            for records, behind in bulk.groups(self.session, place, total, self.columns):
+                newest = max(newest, *(at for at, _ in self._stamped(records)))
+                yield self._page(records, _at(position, replace(behind, newest=soql.instant(newest))))
+        except bulk.NoJob as lost:
+            self._no_job(lost)
+            return None
+        except bulk.Contradiction:
+            yield Page((), cursor={**position.dump(), "refused": place.job})
+            raise
+        return newest
 
     def _contradiction(self, batch: _Batch, received: int, links: set[str]) -> ConnectionFault | None:
         if batch.next is None and received == batch.total:
@@ -198,7 +215,7 @@ class _Reader:
                     at = soql.moment(raw)
                 yield at, key
         except (KeyError, TypeError, ValueError):
-            raise ConnectionFault(
+            raise bulk.Contradiction(
                 f"a record of {self.shape.object} came without a readable Id or {self.shape.stamp}",
                 kept="the checkpoint is unchanged",
             ) from None
@@ -221,6 +238,7 @@ class _Reader:
                 raise refusal(answer, f"query of {self.shape.object}")
             for field in lost:
                 self._without(field)
+            self.inner = [path for path in self.inner if path not in lost]
             self.fields = [f for f in self.fields if f not in lost]
 
     def _more(self, path: str) -> _Batch | None:
@@ -246,13 +264,13 @@ class _Reader:
                 f"the answer to a query of {self.shape.object} has not the shape of a result",
                 kept="the checkpoint is unchanged",
             )
-        return _Batch(records, total, following)
+        left = daily(answer)
+        return _Batch(records, total, following, len(answer.content), left and left[0])
 
     def _page(self, records: list[dict[str, Any]], cursor: Cursor | None, *, last: bool = False) -> Page:
-        if self.wide:
-            self._widen(records)
         alive: list[dict[str, Any]] = []
         gone: list[Tombstone] = []
+        inner = [path.split(".") for path in self.inner]
         for record in records:
             if record.get("IsDeleted") is True:
                 gone.append(Tombstone(record["Id"], soql.id18(record.get("MasterRecordId"))))
@@ -265,6 +283,8 @@ class _Reader:
             for name, found in self.spelt.items():
                 if found in record:
                     record[name] = record[found]
+            for path in inner:
+                _null(record, path)
             if self.adapt:
                 self.adapt(record)
             alive.append(record)
@@ -284,6 +304,21 @@ class _Reader:
         for record in records:
             more = found.get(record["Id"], {})
             record.update((name, more[name]) for name in self.wide if name in more)
+
+
+def _at(position: Position, place: bulk.Place) -> Cursor:
+    return {**position.dump(), "job": place.dump()}
+
+
+def _null(record: dict[str, Any], path: Sequence[str]) -> None:
+    """Say null, not absent, of a field of a parent that the record does not have."""
+    for step in path[:-1]:
+        if record.get(step) is None:
+            record[step] = {}
+        record = record[step]
+        if type(record) is not dict:
+            return
+    record.setdefault(path[-1], None)
 
 
 def _split(fields: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -33,6 +33,15 @@ class SalesforceSettings(ConnectionSettings):
         ),
     ] = None
 
+    bulk_from: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Read this many records and more by a Bulk API 2.0 job instead of page by page; 0 for never. "
+            "When calls are scarce a job is used earlier.",
+        ),
+    ] = 20_000
+
     @field_validator("instance_url", "base_url")
     @classmethod
     def _origin(cls, value: str | None) -> str | None:

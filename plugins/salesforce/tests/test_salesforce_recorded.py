@@ -167,8 +167,11 @@ def test_requests_and_answers_keep_to_the_specification(
 
     listening = Listening(org)
     server.app = listening
-    live = open_live()
-    work_through(org, live)
+    work_through(org, open_live())
+    org.batch = 10
+    contacts = SALESFORCE.stream("contacts")
+    assert contacts is not None
+    list(contacts.pages(open_live(bulk_from=1), PullRequest(None, contacts.fields_of, contacts.lag)))
     spec = openapi_core.OpenAPI.from_dict(json.loads(SPEC.read_text()))
     seen: set[str] = set()
     for request, answer in listening.heard:
@@ -188,6 +191,7 @@ def test_requests_and_answers_keep_to_the_specification(
         seen.add(f"{request.method} {request.path.rsplit('/', 1)[-1]} {answer.status}")
     assert {"POST token 200", "GET userinfo 200", "GET describe 200", "GET queryAll 200", "PATCH sobjects 200"} <= seen
     assert {"POST CustomField 201", "PATCH CS_Task_Key__c 200", "GET describe 404"} <= seen
+    assert {"POST query 200", "GET results 200"} <= seen
 
 
 def work_through(org: SalesforceSandbox, live: Session) -> None:

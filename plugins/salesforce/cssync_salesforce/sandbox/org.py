@@ -10,12 +10,14 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 from urllib.parse import unquote
 
 from cssync.sandbox.server import SandboxAnswer, SandboxRequest
 from cssync.sandbox.world import World
 from cssync_salesforce import soql
+from cssync_salesforce.sandbox.jobs import Jobs
 from cssync_salesforce.sandbox.rows import ORG_ID, RUNNING_USER, Row, rows, stamp
 from cssync_salesforce.sandbox.schema import PREFIXES, Described, custom_field, objects
 from cssync_salesforce.sandbox.soql import Query, SoqlError, parse, run
@@ -41,6 +43,7 @@ class SalesforceSandbox:
         self.hidden: set[str] = set()
         self.tokens: set[str] = set()
         self.locators: dict[str, tuple[Query, list[Row], int]] = {}
+        self.jobs = Jobs(self)
         self.batch = 2000
         self.daily = 15_000
         self.used = 0
@@ -135,7 +138,7 @@ class SalesforceSandbox:
         for method, pattern, name in ROUTES:
             found = re.fullmatch(pattern, path)
             if found and method == request.method:
-                handler: Handler = getattr(self, name)
+                handler: Handler = attrgetter(name)(self)
                 return handler(request, *(unquote(part or "") for part in found.groups()))
         return _error(404, "NOT_FOUND", "The requested resource does not exist")
 
@@ -250,12 +253,16 @@ class SalesforceSandbox:
         query = parse(request.query.get("q", ""), self.visible)
         source = next(n for n in self.tables if n.casefold() == query.source.casefold())
         held: Iterable[Row] = self.tables[source].values() if every else self._alive(source)
-        found = run(query, [_Resolving(row, self, source) for row in held])
+        found = self.matching(query, source, held)
         if not query.fields:
             return SandboxAnswer(200, {"totalSize": len(found), "done": True, "records": []})
         locator = f"0r8sandbox{next(self._numbers):08d}"
         self.locators[locator] = (query, [self.tables[source][r["Id"]] for r in found], len(found))
         return self._slice(request.path.split("/query")[0], source, locator, 0)
+
+    def matching(self, query: Query, source: str, held: Iterable[Row]) -> list[Mapping[str, Any]]:
+        """Return those of the rows that a query asks for, in its order."""
+        return run(query, [_Resolving(row, self, source) for row in held])
 
     def _more(self, request: SandboxRequest, _: str, locator: str, place: str) -> SandboxAnswer:
         if locator not in self.locators:
@@ -279,7 +286,7 @@ class SalesforceSandbox:
         for field in fields:
             head, _, rest = field.partition(".")
             if not rest:
-                record[field] = row.get(field)
+                record[field] = self.value(source, row, field)
                 continue
             parent = self.parent(source, row, head)
             if parent is None:
@@ -287,6 +294,15 @@ class SalesforceSandbox:
             else:
                 record.setdefault(head, {"attributes": {"type": head}})[rest] = parent.get(rest)
         return record
+
+    def value(self, source: str, row: Row, field: str) -> Any:
+        """Return the value of a field; an address is made of its parts, and null where all of them are."""
+        if self.schema[source].get(field.casefold(), {}).get("type") != "address":
+            return row.get(field)
+        stem = field.removesuffix("Address")
+        names = [f["name"] for f in self.schema[source].values() if f["compoundFieldName"] == field]
+        found = {n.removeprefix(stem)[0].lower() + n.removeprefix(stem)[1:]: row.get(n) for n in names}
+        return found if any(v is not None for v in found.values()) else None
 
     def parent(self, source: str, row: Row, relation: str) -> Row | None:
         """Return the record that a relationship of a row leads to."""
@@ -497,5 +513,11 @@ ROUTES = (
     ("DELETE", r"/composite/sobjects", "_delete_many"),
     ("POST", rf"/composite/sobjects/{_NAME}", "_retrieve_many"),
     ("PATCH", rf"/composite/sobjects/{_NAME}/{_NAME}", "_upsert_many"),
+    ("GET", r"/jobs/query", "jobs.listed"),
+    ("POST", r"/jobs/query", "jobs.create"),
+    ("GET", r"/jobs/query/(\w+)", "jobs.state"),
+    ("PATCH", r"/jobs/query/(\w+)", "jobs.abort"),
+    ("DELETE", r"/jobs/query/(\w+)", "jobs.delete"),
+    ("GET", r"/jobs/query/(\w+)/results", "jobs.results"),
     ("POST", r"/tooling/sobjects/CustomField", "_create_field"),
 )
