@@ -41,7 +41,7 @@ def run(call: Call) -> int:
 def lines(report: RunReport) -> Iterator[str]:
     """Yield the summary for people: a line a stage, and one for each thing that needs a look."""
     from cssync.runs.run import GOOD
-    from cssync.views.plan import apply_lines, totals
+    from cssync.views.plan import apply_lines, note_lines, totals
 
     read, new, changed = (sum(getattr(s, n) for s in report.streams) for n in ("read", "new", "changed"))
     yield f"Run {report.run_id}: {len(report.streams)} streams, {read:,} read, {new:,} new, {changed:,} changed"
@@ -58,5 +58,7 @@ def lines(report: RunReport) -> Iterator[str]:
         held = " It is held, nothing of it was sent." if report.plan.status == "held" else ""
         yield f"Plan {report.plan.id}: {totals(report.plan.totals)}.{held}"
         yield from (f"  held: {reason}" for reason in report.plan.held_by if held)
+        for kind in ("misfit", "later"):
+            yield from (f"  {text}" for text in note_lines(report.plan, kind))
     if report.applied:
         yield from apply_lines(report.applied)

@@ -121,7 +121,7 @@ def _writeback(document: Document, names: Mapping[str, Any], found: Mapping[str,
             _check_target(document, place, raw, found[name])
         default = raw.policy.get(EVERY_FIELD, "unless-edited")
         policies = {field: word for field, word in raw.policy.items() if field != EVERY_FIELD}
-        result[name] = Writeback(name, raw.to, raw.fields, raw.tasks, default, policies)
+        result[name] = Writeback(name, raw.to, raw.fields, raw.tasks, default, policies, raw.task_owner)
     return result
 
 

@@ -111,6 +111,15 @@ class RawWriteback(Raw):
         dict[str, str], Field(description="Vendor field -> result that fills it, e.g. `cs_health_score: health.score`.")
     ] = {}
     tasks: Annotated[bool, Field(description="Create, update and close tasks in the CRM.")] = False
+    task_owner: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="Who gets tasks whose owner is unknown, inactive or absent in this CRM, and has no manager "
+            "there: an e-mail address or the CRM's user id. Without it such tasks belong to nobody; the plan lists "
+            "them either way.",
+        ),
+    ] = None
     policy: Annotated[
         Annotated[dict[str, Policy], BeforeValidator(_policies)],
         Field(

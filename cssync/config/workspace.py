@@ -44,6 +44,8 @@ class Writeback:
     policy: Policy = "unless-edited"
     policies: Mapping[str, Policy] = field(default_factory=dict)
     """Per vendor field, where it differs from `policy`."""
+    task_owner: str | None = None
+    """E-mail address or user id of who gets tasks without a usable owner."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,14 +40,19 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield f"{connection[0]}.{connection[1]}"
         for _, changes in groupby(group, lambda c: (c.account_uid, c.source_id)):
             yield from _account(list(changes))
-    for kind, heading in HEADINGS.items():
-        notes = [note for note in plan.notes if note.kind == kind]
-        if notes:
-            yield ""
-            yield f"{heading} ({len(notes)}):"
-            yield from (f"  {_where(note)}: {_cut(note.message)}" for note in notes[:NOTES])
-            if len(notes) > NOTES:
-                yield f"  and {len(notes) - NOTES:,} more; --json lists all"
+    for kind in HEADINGS:
+        listed = list(note_lines(plan, kind))
+        yield from ("", *listed) if listed else ()
+
+
+def note_lines(plan: Plan, kind: str) -> Iterator[str]:
+    """Yield what a plan leaves alone for one reason, under its heading; nothing when there is none."""
+    notes = [note for note in plan.notes if note.kind == kind]
+    if notes:
+        yield f"{HEADINGS[kind]} ({len(notes)}):"
+        yield from (f"  {_where(note)}: {_cut(note.message)}" for note in notes[:NOTES])
+    if len(notes) > NOTES:
+        yield f"  and {len(notes) - NOTES:,} more; --json lists all"
 
 
 def totals(counts: Mapping[str, int]) -> str:

@@ -19,6 +19,7 @@ from cssync.connectors.contract import TaskContent
 from cssync.store import Store
 from cssync.writeback.canonical import altered
 from cssync.writeback.changes import Note, PlannedChange, load
+from cssync.writeback.merged import Orphan, adoptions, orphans
 from cssync.writeback.outbox import failed
 
 MAX_NEW_TASKS = 10
@@ -75,7 +76,9 @@ def task_changes(store: Store, workspace: Workspace, as_of: datetime) -> tuple[l
         "WHERE a.deleted_at IS NULL AND a.is_test IS NOT 1 "
         "ORDER BY t.due_on, coalesce(a.name, a.uid), t.key"
     ):
-        walk.task(row)
+        walk.task(dict(row))
+    for orphan in walk.orphans:
+        walk.bury(orphan)
     return walk.changes, walk.notes
 
 
@@ -85,9 +88,21 @@ class _Walk:
     def __init__(self, store: Store, workspace: Workspace, as_of: datetime) -> None:
         self.changes: list[PlannedChange] = []
         self.notes: list[Note] = []
-        self.people = _People(store)
+        self.people = _People(store, workspace)
         self.homes = _homes(store, workspace)
         self.known = known_tasks(store, workspace)
+        self.alive = (
+            {
+                (row["connection"], row["source_id"])
+                for row in store.query(
+                    "SELECT connection, source_id FROM account_source WHERE deleted_at IS NULL AND merged_into IS NULL"
+                )
+            }
+            if self.known
+            else set()
+        )
+        self.orphans = orphans(store, self.known)
+        self.adopted = adoptions(store, self.known, self.orphans)
         self.failures = failed(store)
         self.unsettled = {
             row["field"] for row in store.query(
@@ -96,9 +111,9 @@ class _Walk:
         }  # fmt: skip
         self.created = _created_on(store, workspace, as_of)
 
-    def task(self, row: sqlite3.Row) -> None:
+    def task(self, row: Mapping[str, Any]) -> None:
         """Decide about one task."""
-        known = self.known.get(row["key"])
+        known = self._at_home(self.known.get(self._key(row)), row["account_uid"])
         if row["status"] == "open":
             if known is not None:
                 self._update(row, known)
@@ -107,14 +122,27 @@ class _Walk:
         elif known is not None and known.status == "open":
             self._close(row, known)
 
-    def _create(self, row: sqlite3.Row, home: Home) -> None:
+    def bury(self, orphan: Orphan) -> None:
+        """Close the task of an account that a merge took away, when nothing asks for it at the survivor."""
+        known = self._at_home(self.known.get(orphan.key), orphan.survivor)
+        if known is not None and known.status == "open" and orphan.key not in self.adopted.values():
+            self._close(orphan.row, known)
+
+    def _at_home(self, known: Known | None, account_uid: str) -> Known | None:
+        """The task with the record it hangs on now: a vendor hands the tasks of a merged record to the survivor."""
+        if known is None or (known.home.connection, known.home.source_id) in self.alive:
+            return known
+        home = self.homes.get(account_uid)
+        return known if home is None or home.connection != known.home.connection else replace(known, home=home)
+
+    def _create(self, row: Mapping[str, Any], home: Home) -> None:
         if row["key"] in self.unsettled:
             self._note(
                 "unsettled", row, home, "was sent before without an answer; it is looked for before anything else"
             )
             return
         owner, trouble = self.people.owner(row["owner_uid"], home.connection)
-        content = _content(row, home, owner)
+        content = _content(row, row["key"], home, owner)
         refused = self.failures.get((home.connection, home.stream, home.source_id, row["key"]))
         if refused is not None and refused.blocks_task("create_task", asdict(content)):
             self._note("blocked", row, home, refused.told)
@@ -128,11 +156,11 @@ class _Walk:
             self._note("unowned", row, home, trouble)
         self._change("create_task", row, home, None, content)
 
-    def _update(self, row: sqlite3.Row, known: Known) -> None:
+    def _update(self, row: Mapping[str, Any], known: Known) -> None:
         if known.status != "open":
             return  # a person closed or deleted it: it stays so for this occurrence
         owner, _ = self.people.owner(row["owner_uid"], known.home.connection)
-        content = _content(row, known.home, owner)
+        content = _content(row, self._key(row), known.home, owner)
         wanted, base = asdict(content), known.content or known.live or {}
         moved = [n for n in SHOWN if n in base and wanted[n] is not None and base[n] is not None]
         if not any(not altered(wanted[n], base[n], "text") for n in moved):
@@ -141,19 +169,21 @@ class _Walk:
             whose = "this store never wrote this task" if known.content is None else "a person changed this task"
             self._note("conflict", row, known.home, f"{whose}; it is kept as the CRM has it")
             return
-        refused = self.failures.get((known.home.connection, known.home.stream, known.home.source_id, row["key"]))
+        refused = self.failures.get((known.home.connection, known.home.stream, known.home.source_id, self._key(row)))
         if refused is not None and refused.blocks_task("update_task", wanted):
             self._note("blocked", row, known.home, refused.told)
             return
         self._change("update_task", row, known.home, known, content)
 
-    def _close(self, row: sqlite3.Row, known: Known) -> None:
+    def _close(self, row: Mapping[str, Any], known: Known) -> None:
         if known.edited():
             self._note("conflict", row, known.home, "is done, but a person changed it in the CRM: theirs to close")
             return
         owner, _ = self.people.owner(row["owner_uid"], known.home.connection)
-        content = replace(_content(row, known.home, owner), status="done", note=row["closing_note"] or "")
-        refused = self.failures.get((known.home.connection, known.home.stream, known.home.source_id, row["key"]))
+        content = replace(
+            _content(row, self._key(row), known.home, owner), status="done", note=row["closing_note"] or ""
+        )
+        refused = self.failures.get((known.home.connection, known.home.stream, known.home.source_id, self._key(row)))
         if refused is not None and refused.blocks_task("close_task", asdict(content)):
             self._note("blocked", row, known.home, refused.told)
             return
@@ -162,7 +192,7 @@ class _Walk:
     def _change(
         self,
         action: Literal["create_task", "update_task", "close_task"],
-        row: sqlite3.Row,
+        row: Mapping[str, Any],
         home: Home,
         known: Known | None,
         content: TaskContent,
@@ -176,7 +206,7 @@ class _Walk:
                 row["account_uid"],
                 row["account"],
                 action,
-                row["key"],
+                self._key(row),
                 known.side() if known else None,
                 asdict(content),
                 f"{row['pack']}.{row['rule']}",
@@ -184,10 +214,14 @@ class _Walk:
             )
         )
 
+    def _key(self, row: Mapping[str, Any]) -> str:
+        """The key that the CRM's task carries: a task that came over with a merge keeps its own."""
+        return self.adopted.get(row["key"]) or str(row["key"])
+
     def _note(
         self,
         kind: Literal["conflict", "later", "blocked", "unsettled", "unowned"],
-        row: sqlite3.Row,
+        row: Mapping[str, Any],
         home: Home,
         message: str,
     ) -> None:
@@ -198,34 +232,44 @@ class _Walk:
 class _People:
     """Staff of every connection, to find an owner where a task goes."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, workspace: Workspace) -> None:
         self.by_uid: dict[str, sqlite3.Row] = {}
         self.by_mail: dict[tuple[str, str], sqlite3.Row] = {}
+        self.stand_ins = {back.connection: back.task_owner for back in workspace.writeback.values() if back.task_owner}
         for row in store.query('SELECT * FROM "user" WHERE deleted_at IS NULL ORDER BY connection, source_id'):
             self.by_uid[row["uid"]] = row
             if row["email"] and row["is_active"] != 0:
-                self.by_mail.setdefault((row["connection"], row["email"]), row)
+                self.by_mail.setdefault((row["connection"], row["email"].casefold()), row)
 
     def owner(self, uid: str | None, connection: str) -> tuple[str | None, str]:
-        """Return (user id in `connection`, trouble): the person themselves by id or e-mail, else their manager."""
-        if uid is None:
-            return None, "no owner is known"
-        person = self.by_uid.get(uid)
+        """Return (user id in `connection`, trouble): the person themselves by id or e-mail, else their manager, else
+        the connection's `task_owner`."""
+        person = self.by_uid.get(uid or "")
         if person is None:
-            return None, "its owner is no longer known"
+            return self._stand_in(connection, "no owner is known" if uid is None else "its owner is no longer known")
         if found := self._here(person, connection):
             return found, ""
         manager = self.by_uid.get(f"{person['connection']}:{person['manager_source_id']}")
         if manager is not None and (found := self._here(manager, connection)):
             return found, "its owner is inactive or absent there; it goes to their manager"
-        return None, "its owner is inactive or absent there, and so is their manager"
+        return self._stand_in(connection, "its owner is inactive or absent there, and so is their manager")
+
+    def _stand_in(self, connection: str, trouble: str) -> tuple[str | None, str]:
+        wanted = self.stand_ins.get(connection)
+        if wanted is None:
+            return None, trouble
+        setting = f"writeback.{connection}.task_owner"
+        person = self.by_uid.get(f"{connection}:{wanted}") or self.by_mail.get((connection, wanted.casefold()))
+        if person is None or person["is_active"] == 0:
+            return None, f"{trouble}; {setting} is nobody active there either"
+        return str(person["source_id"]), f"{trouble}; it goes to {setting}"
 
     def _here(self, person: sqlite3.Row, connection: str) -> str | None:
         if person["is_active"] == 0:
             return None
         if person["connection"] == connection:
             return str(person["source_id"])
-        match = self.by_mail.get((connection, person["email"] or ""))
+        match = self.by_mail.get((connection, (person["email"] or "").casefold()))
         return str(match["source_id"]) if match else None
 
 
@@ -255,7 +299,7 @@ def _taking(workspace: Workspace) -> Iterator[Any]:
 def known_tasks(store: Store, workspace: Workspace) -> dict[str, Known]:
     """Task key -> the task as we know it, from what we wrote and from what was pulled."""
     found: dict[str, Known] = {}
-    for row in store.query("SELECT * FROM written WHERE remote_id IS NOT NULL ORDER BY connection, field"):
+    for row in store.query("SELECT * FROM written WHERE remote_id IS NOT NULL ORDER BY verified_at DESC, rowid DESC"):
         home = Home(row["connection"], row["stream"], row["source_id"])
         found.setdefault(row["field"], Known(home, row["remote_id"], content=load(row["value"])))
     streams = {back.connection: back.to for back in _taking(workspace)}
@@ -283,9 +327,9 @@ def _created_on(store: Store, workspace: Workspace, as_of: datetime) -> Counter[
     return found
 
 
-def _content(row: sqlite3.Row, home: Home, owner: str | None) -> TaskContent:
+def _content(row: Mapping[str, Any], key: str, home: Home, owner: str | None) -> TaskContent:
     return TaskContent(
-        key=row["key"],
+        key=key,
         account_source_id=home.source_id,
         subject=row["title"] or row["rule"] or row["key"],
         body=row["body"] or "",
