@@ -165,3 +165,18 @@ def test_undo_plans_the_values_back_and_apply_sends_it(space: Workspace, crm: Cr
     assert [c.get("cs_health_band") for c in crm.companies.values()] == ["yellow", *[None] * 5]
     assert "undo of r-" in cssync("history", "Company 1").stdout
     assert (cssync("undo", "r-nope").exit_code, "wrote nothing" in cssync("undo", "r-nope").stderr) == (2, True)
+
+
+def test_history_tells_what_was_left_alone_since_when(space: Workspace, crm: Crm) -> None:
+    crm.companies["4"]["cs_health_band"] = "green"
+    with Store.open(space.store) as store:
+        pulled(store, crm)
+    cssync("apply", plan_id())
+    with Store.open(space.store) as store:
+        result(store, "a-5", "health.band", "yellow")
+    cssync("plan")
+    told = cssync("history", "Company 4").stdout
+    assert told.startswith("nothing was written for this account\nleft alone:\n    conflict  ")
+    assert ", 2 plans  crm cs_health_band: the CRM holds 'green', cssync never wrote it" in told
+    (item,) = json.loads(cssync("history", "Company 4", "--json").stdout)["left_alone"]
+    assert (item["kind"], item["field"], item["plans"]) == ("conflict", "cs_health_band", 2)

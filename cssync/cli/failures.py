@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from cssync.cli.context import Call, example, shared
@@ -58,17 +60,27 @@ def failures(call: Call, what: str, keys: tuple[str, ...], every: bool, reason: 
 @click.argument("account", help="Uid or name of the account, or the id of one of its records.")
 @shared
 def history(call: Call, account: str) -> int:
-    """List what was written for an account: every field and task, old and new value, why, and what became of it."""
+    """List what was written for an account: every field and task, old and new value, why, and what became of it.
+
+    What plans left alone is listed too: a person's value that was kept, a write the vendor refused, a stopped undo.
+    It reaches back at least 400 days.
+    """
     from cssync.link.find import find_account
-    from cssync.views.plan import entry_document, entry_lines
-    from cssync.writeback.failures import account_names, written_for
+    from cssync.views.plan import entry_document, entry_lines, left_lines
+    from cssync.writeback.failures import account_names, left_alone, written_for
 
     with call.store(call.workspace(secrets=False)) as store:
         uid = find_account(store, account)
         found = written_for(store, uid)
+        kept = left_alone(store, uid)
         names = account_names(store)
     call.show(
-        {"account_uid": uid, "account": names.get(uid), "writes": [entry_document(entry) for entry in found]},
-        entry_lines(found, names) if found else ("nothing was written for this account",),
+        {
+            "account_uid": uid,
+            "account": names.get(uid),
+            "writes": [entry_document(entry) for entry in found],
+            "left_alone": [asdict(item) for item in kept],
+        },
+        (*(entry_lines(found, names) if found else ("nothing was written for this account",)), *left_lines(kept)),
     )
     return 0

@@ -13,6 +13,7 @@ from cssync.http.clock import SYSTEM, Clock
 from cssync.link import LinkReport, link
 from cssync.runs.lease import Lease, hold_lease
 from cssync.runs.record import new_run_id, recorded
+from cssync.runs.retention import prune
 from cssync.runs.sessions import open_sessions
 from cssync.store import Store
 from cssync.sync import StreamReport, sync
@@ -159,6 +160,7 @@ def _stages(
             progress=tell,
         )  # fmt: skip
         report.plan = replace(report.plan, status=load_plan(store, report.plan.id).status)
+    prune(store, datetime.fromtimestamp(clock.time(), UTC), fence=lease)
 
 
 def _stream(stream: StreamReport) -> dict[str, Any]:

@@ -10,8 +10,11 @@ from typing import Any
 from cssync.views.terminal import line
 from cssync.writeback.apply import ApplyReport
 from cssync.writeback.changes import Note, Plan, PlannedChange
+from cssync.writeback.failures import LeftAlone
 from cssync.writeback.outbox import Entry
 
+ALIKE = 3
+"""Changes with the same fate that are listed one by one; more are one line."""
 SIGNS = {"set": "~", "clear": "-", "create_task": "+", "update_task": "~", "close_task": "x"}
 """First character of a line: `+` something new, `~` another value, `-` emptied, `x` closed."""
 LONGEST = 160
@@ -20,7 +23,7 @@ NOTES = 20
 """Notes of a kind listed for people."""
 HEADINGS = {
     "conflict": "left alone, because a person changed it in the CRM",
-    "blocked": "not tried again, because the vendor refused exactly this",
+    "blocked": "not tried again, because the vendor refused exactly this; `cssync failures retry` once mended",
     "later": "tasks held back for their owners' sake",
     "unsettled": "waiting to be looked up first",
     "unowned": "tasks without the owner they are meant for",
@@ -99,10 +102,21 @@ def apply_lines(report: ApplyReport) -> Iterator[str]:
         yield f"  {report.settled:,} writes of an interrupted run were looked up first"
     for name, fault in report.faults.items():
         yield f"  {name} stopped: {line(fault.message)}"
+        if fault.fix:
+            yield f"    fix: {line(fault.fix)}"
     for entry in report.altered:
         yield f"  {_place(entry)}: {line(entry.error)}"
+    alike: dict[tuple[str, str, str], list[Entry]] = {}
     for entry in report.open:
-        yield f"  {entry.state} {_place(entry)}: {line(entry.error) or 'no reason given'}"
+        alike.setdefault((entry.connection, entry.state, entry.error), []).append(entry)
+    for (connection, state, error), entries in alike.items():
+        told = _cut(error) or "no reason given"
+        if len(entries) <= ALIKE:
+            yield from (f"  {state} {_place(entry)}: {told}" for entry in entries)
+        else:
+            yield f"  {len(entries):,} {state} on {connection}: {told}"
+    if report.open:
+        yield "  `cssync failures` lists them; `cssync failures retry --all` tries again what a person has mended"
 
 
 def entry_lines(entries: Sequence[Entry], names: Mapping[str, str]) -> Iterator[str]:
@@ -117,6 +131,16 @@ def entry_lines(entries: Sequence[Entry], names: Mapping[str, str]) -> Iterator[
         if entry.error:
             told = f" (request id {line(entry.correlation_id)})" if entry.correlation_id else ""
             yield f"    {_cut(entry.error)}{told}, tried {entry.attempts} time{'' if entry.attempts == 1 else 's'}"
+
+
+def left_lines(items: Sequence[LeftAlone]) -> Iterator[str]:
+    """Yield what plans did not write for an account, a line each."""
+    if items:
+        yield "left alone:"
+    for item in items:
+        since = item.first_at if item.plans == 1 else f"{item.first_at} .. {item.last_at}, {item.plans:,} plans"
+        where = f" {line(item.field)}" if item.kind in ("conflict", "blocked", "cut") else ""
+        yield f"    {item.kind}  {since}  {item.connection}{where}: {_cut(item.message)}"
 
 
 def entry_document(entry: Entry) -> dict[str, Any]:

@@ -92,7 +92,7 @@ FROM account_link l
 JOIN account_source r ON r.connection = l.connection AND r.source_id = l.source_id
 JOIN account a ON a.uid = l.account_uid
 LEFT JOIN crm_state s ON s.connection = l.connection AND s.source_id = l.source_id
-WHERE l.connection = ? AND l.status = 'active' AND l.valid_to IS NULL AND r.deleted_at IS NULL
+WHERE l.connection = ? AND l.status = 'active' AND l.confidence > 0 AND l.valid_to IS NULL AND r.deleted_at IS NULL
   AND r.merged_into IS NULL AND a.deleted_at IS NULL AND a.is_test IS NOT 1 AND (s.stream IS NULL OR s.stream = ?)
 ORDER BY l.account_uid, l.source_id
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cssync.errors import ConfigError
 from cssync.http.clock import SYSTEM, Clock
@@ -74,6 +75,32 @@ def written_for(store: Store, account_uid: str) -> list[Entry]:
             )
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LeftAlone:
+    """Something that plans did not write for an account, and why: a person's value that was kept, a value the vendor
+    refused before. `first_at` and `last_at` are the plans' instants (UTC), `plans` how many said so."""
+
+    kind: str
+    connection: str
+    field: str
+    message: str
+    first_at: str
+    last_at: str
+    plans: int
+
+
+def left_alone(store: Store, account_uid: str) -> list[LeftAlone]:
+    """Return what plans left alone for an account, oldest first; the same reason on many days is one entry."""
+    rows = store.query(
+        "SELECT n.value ->> 'kind' AS kind, n.value ->> 'connection' AS connection, n.value ->> 'field' AS field, "
+        "n.value ->> 'message' AS message, min(p.created_at) AS first_at, max(p.created_at) AS last_at, "
+        "count(*) AS plans FROM plan p, json_each(p.totals, '$.notes') n WHERE n.value ->> 'account_uid' = ? "
+        "GROUP BY 1, 2, 3, 4 ORDER BY first_at, connection, field, message",
+        (account_uid,),
+    )
+    return [LeftAlone(**dict(row)) for row in rows]
 
 
 def account_names(store: Store) -> dict[str, str]:

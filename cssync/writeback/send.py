@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from cssync.config.workspace import Connection
 from cssync.connectors.contract import Answer, Change, Outcome, Session
-from cssync.errors import ConnectionFault, CssyncError, LeaseHeld, UnknownOutcome
+from cssync.errors import ConnectionFault, CssyncError, LeaseHeld, Refused, UnknownOutcome
 from cssync.http.clock import Clock
 from cssync.store import Fence, Store
 from cssync.writeback.fit import Shape, cut
@@ -93,7 +93,8 @@ def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
 def push(work: Work, changes: Sequence[Change]) -> dict[str, Outcome]:
     """Send changes that are marked as sent, and return one Outcome for each, by key.
 
-    What the connector says nothing about (it stopped, or forgot) is `unknown`: it may have arrived.
+    What the connector says nothing about (it stopped, or forgot) is `unknown`: it may have arrived. After the vendor's
+    final no it is `failed-retry`: the refused request did nothing, and none was sent after it.
     """
     found: dict[str, Outcome] = {}
     wanted = {change.key for change in changes}
@@ -115,7 +116,8 @@ def push(work: Work, changes: Sequence[Change]) -> dict[str, Outcome]:
     silence = work.fault.message if work.fault else "the connector reported no outcome"
     if isinstance(work.fault, UnknownOutcome):
         work.fault = None  # the connection works, only this answer was lost: look for what became of it
-    return {key: found.get(key) or Outcome(key, "unknown", error=silence) for key in wanted}
+    state: Literal["failed-retry", "unknown"] = "failed-retry" if isinstance(work.fault, Refused) else "unknown"
+    return {key: found.get(key) or Outcome(key, state, error=silence) for key in wanted}
 
 
 def is_outage(work: Work, outcomes: Collection[Outcome]) -> bool:
