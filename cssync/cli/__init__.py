@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("plugins", "cssync.cli.plugins:plugins", "List installed connectors and rule packs."),
         ("fields", "cssync.cli.fields:fields", "List a connection's fields as the vendor describes them."),
         ("provision", "cssync.cli.provision:provision", "Create the vendor fields that the write-back fills."),
+        ("disconnect", "cssync.cli.disconnect:disconnect", "Say how a connection is removed, step by step."),
     ),
     "Pull": (
         ("sync", "cssync.cli.sync:sync", "Pull what is new, then link it to accounts."),
