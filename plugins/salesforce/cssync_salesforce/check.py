@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,12 +9,11 @@ from urllib.parse import urlsplit
 from cssync.connectors import Finding, Identity, RemoteField, Session
 from cssync.errors import ConfigError, ConnectionFault, TransientFault
 from cssync_salesforce import soql
-from cssync_salesforce.settings import API_VERSION, SalesforceSettings
+from cssync_salesforce.settings import API_VERSION, SANDBOX_HOST, SalesforceSettings
 from cssync_salesforce.shape import OPTIONAL, Shape, remote_field, shape
 from cssync_salesforce.streams import STREAMS, object_of
 from cssync_salesforce.tasks import TASK_KEY, has_key
 
-_SANDBOX_HOST = re.compile(r"\.(sandbox|scratch)\.my\.salesforce\.com$")
 LOW_SHARE = 0.1
 """Below this share of the daily requests left, `check` warns."""
 
@@ -40,7 +38,7 @@ def identity(session: Session) -> Identity:
             fix="add the scope `Access the identity URL service (id)` to the External Client App",
         )
     host = urlsplit(str(_instance(user) or settings.origin)).hostname or ""
-    sandbox = org.get("IsSandbox") if org.get("IsSandbox") is not None else bool(_SANDBOX_HOST.search(host))
+    sandbox = org.get("IsSandbox") if org.get("IsSandbox") is not None else bool(SANDBOX_HOST.search(host))
     return Identity(
         org_id=org_id,
         name=str(org.get("Name") or host),

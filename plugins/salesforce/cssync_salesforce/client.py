@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from cssync.connectors import Answer, Token, Vendor, Verdict
-from cssync.connectors.judging import retry_after
+from cssync.connectors.judging import http_date, retry_after
 from cssync.errors import ConfigError, ConnectionFault, TransientFault
+from cssync_salesforce.bearer import GRANT, assertion
 from cssync_salesforce.settings import SalesforceSettings
 
 CONCURRENCY_PAUSE = 30.0
@@ -28,6 +30,14 @@ LOGIN_FIXES = {
     "inactive_user": "activate the execution user of the External Client App, or name another one (Run As)",
     "inactive_org": "the org is locked or expired: ask its administrator",
     "org_locked": "the org is locked or expired: ask its administrator",
+}
+BEARER_FIXES = {
+    "invalid_grant": "in the External Client App's policies pre-authorise the user (by permission set or profile); its "
+    "certificate must be that of `private_key`, `username` a user of this org, and `audience` "
+    "https://test.salesforce.com for a sandbox",
+    "invalid_client": "enable the JWT bearer flow in the External Client App and upload the certificate of "
+    "`private_key` to it",
+    "unsupported_grant_type": "enable the JWT bearer flow in the External Client App's OAuth settings",
 }
 FIXES = {
     "API_CURRENTLY_DISABLED": "give the execution user the permission `API Enabled`",
@@ -79,7 +89,7 @@ def judge(answer: Answer) -> Verdict:
     code, message = found[0] if found else ("", "")
     said = words(code, message) if code else f"status {status} without a readable error"
     if status == 401 or code == "INVALID_SESSION_ID" or answer.content.strip() == b"Bad_OAuth_Token":
-        return Verdict("renew", message=said, fix="check `client_id`, `client_secret` and the execution user")
+        return Verdict("renew", message=said, fix="check the credential and the execution user")
     if code == "REQUEST_LIMIT_EXCEEDED":
         if "concurrent" in message.casefold():
             return Verdict("wait", CONCURRENCY_PAUSE, f"too many long requests in the org ({said})")
@@ -115,18 +125,21 @@ def vendor(settings: SalesforceSettings) -> Vendor:
     """Return the HTTP facts of one org. There is no limit per second: the daily one is the vendor's to count."""
 
     def login(send: Callable[..., Answer]) -> Token:
-        answer = send(
-            "POST",
-            f"{settings.origin}/services/oauth2/token",
-            data={
+        secret = settings.client_secret
+        form = (
+            {
                 "grant_type": "client_credentials",
                 "client_id": settings.client_id,
-                "client_secret": settings.client_secret.get_secret_value(),
-            },
-            headers={"Accept": "application/json"},
+                "client_secret": secret.get_secret_value(),
+            }
+            if secret
+            else {"grant_type": GRANT, "assertion": assertion(settings, _time(send, settings.origin))}
+        )
+        answer = send(
+            "POST", f"{settings.origin}/services/oauth2/token", data=form, headers={"Accept": "application/json"}
         )
         if answer.status != 200:
-            raise _refused_login(answer)
+            raise _refused_login(answer, bearer=secret is None)
         body = answer.json()
         if not isinstance(body, Mapping) or not body.get("access_token"):
             raise ConnectionFault("the token endpoint answered without a token", fix="check `instance_url`")
@@ -148,7 +161,13 @@ def daily(answer: Answer) -> tuple[int, int] | None:
     return (int(told[2]) - int(told[1]), int(told[2])) if told else None
 
 
-def _refused_login(answer: Answer) -> ConnectionFault | ConfigError:
+def _time(send: Callable[..., Answer], origin: str) -> datetime:
+    """Ask the org what time it is; one request that does not count. Ours may be wrong, an assertion lives 3 minutes."""
+    said = send("GET", f"{origin}/services/data", headers={"Accept": "application/json"}).headers.get("date", "")
+    return http_date(said) or datetime.now(UTC)
+
+
+def _refused_login(answer: Answer, bearer: bool) -> ConnectionFault | ConfigError:
     code, message = (errors(answer) or [("", "")])[0]
     kept = "nothing was read or written"
     if answer.status >= 500 or answer.status in (420, 429) or code in ("rate_limit_exceeded", "server_error"):
@@ -166,5 +185,7 @@ def _refused_login(answer: Answer) -> ConnectionFault | ConfigError:
     return ConfigError(
         f"Salesforce refused the login ({words(code, message)})",
         kept=kept,
-        fix=LOGIN_FIXES.get(code, "check `client_id`, `client_secret` and the External Client App's policies"),
+        fix=(BEARER_FIXES if bearer and code in BEARER_FIXES else LOGIN_FIXES).get(
+            code, "check the credential and the External Client App's policies"
+        ),
     )

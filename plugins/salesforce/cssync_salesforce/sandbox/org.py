@@ -18,6 +18,7 @@ from cssync.sandbox.server import SandboxAnswer, SandboxRequest
 from cssync.sandbox.world import World
 from cssync_salesforce import soql
 from cssync_salesforce.sandbox.jobs import Jobs
+from cssync_salesforce.sandbox.login import refused
 from cssync_salesforce.sandbox.rows import ORG_ID, RUNNING_USER, Row, rows, stamp
 from cssync_salesforce.sandbox.schema import PREFIXES, Described, custom_field, objects
 from cssync_salesforce.sandbox.soql import Query, SoqlError, parse, run
@@ -41,6 +42,7 @@ class SalesforceSandbox:
         self.schema = objects()
         self.tables: dict[str, dict[str, Row]] = {name: {} for name in self.schema}
         self.hidden: set[str] = set()
+        self.public_key = b""
         self.tokens: set[str] = set()
         self.locators: dict[str, tuple[Query, list[Row], int]] = {}
         self.jobs = Jobs(self)
@@ -143,15 +145,9 @@ class SalesforceSandbox:
         return _error(404, "NOT_FOUND", "The requested resource does not exist")
 
     def _token(self, request: SandboxRequest) -> SandboxAnswer:
-        form = request.form()
-        if form.get("grant_type") != "client_credentials":
-            return SandboxAnswer(
-                400, {"error": "unsupported_grant_type", "error_description": "grant type not supported"}
-            )
-        if form.get("client_id") != self.client[0]:
-            return SandboxAnswer(400, {"error": "invalid_client_id", "error_description": "client identifier invalid"})
-        if form.get("client_secret") != self.client[1]:
-            return SandboxAnswer(400, {"error": "invalid_client", "error_description": "invalid client credentials"})
+        refusal = refused(request.form(), self.client, self.public_key, self.tables["User"], self.clock())
+        if refusal:
+            return SandboxAnswer(400, {"error": refusal[0], "error_description": refusal[1]})
         token = f"{ORG_ID[:15]}!sandbox.{next(self._numbers):08d}"
         self.tokens.add(token)
         return SandboxAnswer(
