@@ -4,6 +4,7 @@
     ├── ConfigError      stop before anything is read or written; an admin must act   exit 2
     ├── ConnectionFault  this connection or stream stops; the others go on            exit 1 or 3
     │   ├── TransientFault   the same, and the next run may well succeed              exit 3
+    │   ├── Refused          a final no to one request, which did nothing
     │   └── UnknownOutcome   a create got no readable answer: settle it by looking
     ├── RecordError      one record is quarantined; the stream goes on
     ├── ApprovalNeeded   a brake held the plan back                                   exit 4
@@ -53,6 +54,10 @@ class TransientFault(ConnectionFault):
     def __init__(self, message: str, *, kept: str = "", fix: str = "", resumes_at: str | None = None) -> None:
         super().__init__(message, kept=kept, fix=fix)
         self.resumes_at = resumes_at
+
+
+class Refused(ConnectionFault):
+    """The vendor's final no (credentials, scope, permission, bad request): the request it answers changed nothing."""
 
 
 class UnknownOutcome(ConnectionFault):

@@ -10,8 +10,17 @@ from hypothesis import strategies as st
 
 from cssync.config import Limits, Workspace
 from cssync.connectors import Outcome
-from cssync.errors import ApprovalNeeded, ConfigError, ConnectionFault, LeaseLost, TransientFault, UnknownOutcome
+from cssync.errors import (
+    ApprovalNeeded,
+    ConfigError,
+    ConnectionFault,
+    LeaseLost,
+    Refused,
+    TransientFault,
+    UnknownOutcome,
+)
 from cssync.store import Store
+from cssync.views.plan import apply_lines
 from cssync.writeback import plan as planning
 from cssync.writeback.apply import ApplyReport, apply_plan, settle, unfinished
 from cssync.writeback.failures import drop, failing, retry, written_for
@@ -301,6 +310,28 @@ def test_a_connection_that_fails_stops_alone_and_is_resumed(tmp_path: Path, stor
     assert apply(store, space, plan, "r2").exit_code == 0
     assert crms["desk"].companies["7"] == {"cs_health_band": "red"}
     assert unfinished(store) is None
+
+
+def test_a_final_no_leaves_nothing_unknown_and_is_told_once(tmp_path: Path, store: Store) -> None:
+    def refuse(changes: Any) -> None:
+        raise Refused("403: the key lacks companies.write", fix="add the scope")
+
+    crm = Crm({str(n): {} for n in range(9)}, before_push=refuse)
+    for number in range(9):
+        account(store, f"a-{number}", source_id=str(number))
+        result(store, f"a-{number}", "health.band", "red")
+    pulled(store, crm)
+    space = workspace(tmp_path, {"crm": crm}, fields=BAND)
+    report = apply(store, space, make(store, space))
+    assert "unknown" not in report.outcomes
+    told = list(apply_lines(report))
+    assert sum("the key lacks" in line for line in told) <= 2
+    assert any("fix: add the scope" in line for line in told)
+    crm.before_push = lambda changes: None
+    again = make(store, space, "r2")
+    approve_plan(store, again.id)
+    assert apply(store, space, again, "r2").exit_code == 0
+    assert len(crm.journal) == 9
 
 
 def test_a_connection_that_is_down_waits_and_a_newer_plan_takes_over(tmp_path: Path, store: Store) -> None:

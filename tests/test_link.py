@@ -74,6 +74,14 @@ def test_a_key_shared_by_two_records_of_one_system_is_listed_not_linked(tmp_path
     report, uid = linked(tmp_path, store, crm=crm, desk=World([company(9, name="C", **shared)]))
     assert len(set(uid.values())) == 3
     assert [len(a.records) for a in report.ambiguous] == [3]
+    written = [r[0] > 0 for r in store.query("SELECT confidence FROM account_link WHERE status = 'active'")]
+    assert written == [key == "domain"] * 3
+
+
+def test_a_domain_that_only_sister_companies_of_one_system_share_is_no_question(tmp_path: Path, store: Store) -> None:
+    crm = World([company(1, name="A", domain="shared.example"), company(2, name="B", domain="shared.example")])
+    report, uid = linked(tmp_path, store, crm=crm, desk=World([company(9, name="C", domain="other.example")]))
+    assert (len(set(uid.values())), report.ambiguous) == (3, [])
 
 
 def test_order_of_records_does_not_matter(tmp_path: Path) -> None:

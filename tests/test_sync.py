@@ -308,3 +308,13 @@ def test_verify_finds_what_was_damaged_behind_our_back_and_repairs_it_when_asked
     assert (after.new, after.changed, after.tombstoned) == ((0, 0, 0) if keep else (12, 9, 1))
     assert store.query("SELECT cursor FROM source_state")[0][0] == cursor
     assert store.query("SELECT count(*) FROM account_source WHERE name = 'stale'")[0][0] == (0 if keep else 9)
+
+
+def test_a_usage_value_that_is_cleared_at_the_vendor_is_buried(tmp_path: Path, store: Store) -> None:
+    world = World([company(1, custom={"mau": 41})])
+    pull(tmp_path, world, store)
+    world.companies[0]["custom"] = {}
+    assert pull(tmp_path, world, store, full=True).changed == 0
+    world.companies[0]["custom"] = {"mau": None}
+    assert pull(tmp_path, world, store, full=True).changed == 1
+    assert store.query("SELECT deleted_at FROM usage_metric")[0][0] is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -77,13 +78,23 @@ def _asked(workspace: Workspace, connection: Connection, bound: tuple[str, str] 
             identity = connector.identity(session)
             findings.append(Finding("credentials", "ok", "accepted"))
             findings.append(_organisation(identity, bound))
-            findings.extend(connector.check(session, named_fields(workspace, connection)))
+            found = connector.check(session, named_fields(workspace, connection))
+            findings.extend(_needed(workspace, connection, finding) for finding in found)
     except CssyncError as error:
         findings.append(_of_error("credentials" if identity is None else "check", error))
     except Exception as bug:  # noqa: BLE001 - a connector's bug must not hide the other connections
         text = f"the connector failed with {type(bug).__name__}: {bug}"
         findings.append(Finding("connector", "error", text, "report it to the connector's author"))
     return Checked(connection.name, tuple(findings), identity)
+
+
+def _needed(workspace: Workspace, connection: Connection, finding: Finding) -> Finding:
+    """A write right that is missing is an error where cssync.yaml writes."""
+    back = workspace.writeback.get(connection.name)
+    if back is None or finding.level != "warning":
+        return finding
+    needed = {f"{back.to} write-back", *(["tasks write-back"] if back.tasks else [])}
+    return dataclasses.replace(finding, level="error") if finding.subject in needed else finding
 
 
 def _organisation(identity: Identity, bound: tuple[str, str] | None) -> Finding:

@@ -419,7 +419,8 @@ class Connector:
         gets the object's name and the columns mapped from it (vendor field -> `entity.column`).
     configured: the connector as the settings of one connection make it, for one whose streams are named there (tables
         of a database, files); gets the settings and, by stream, the columns mapped from it. It may raise ConfigError.
-    check: yields findings about scopes, mapped fields (stream -> vendor fields) and quota.
+    check: yields findings about scopes, mapped fields (stream -> vendor fields) and quota. A missing write right is a
+        warning about `<stream> write-back`; where cssync.yaml writes there, the core makes it an error.
     read: live values `{source_id: {field: value}}` of some records; ids that are gone are absent.
     push: yields one Outcome per Change, in any order, batched at the vendor's size; never raises for one record.
     find_tasks: looks for tasks by their keys, given the account each belongs to.

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from cssync.connectors.contract import Answer, Bucket, Connector, Session, Token, Verdict
 from cssync.connectors.judging import BUSY, http_date, judge_by_status, retry_after
 from cssync.connectors.settings import ConnectionSettings
-from cssync.errors import ConfigError, ConnectionFault, CssyncError, TransientFault, UnknownOutcome
+from cssync.errors import ConfigError, ConnectionFault, CssyncError, Refused, TransientFault, UnknownOutcome
 from cssync.http.call import Call, call
 from cssync.http.clock import SYSTEM, Clock
 from cssync.http.guard import Guard, Origin, split
@@ -304,7 +304,7 @@ class HttpSession:
                 fix=redact(verdict.fix) or "run again when the vendor's allowance is renewed",
                 resumes_at=None if verdict.seconds is None else self._in(verdict.seconds),
             )
-        raise ConnectionFault(self._say(wanted, words), kept="what is stored stays", fix=redact(verdict.fix) or FIX)
+        raise Refused(self._say(wanted, words), kept="what is stored stays", fix=redact(verdict.fix) or FIX)
 
     # --- logging in ---------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,11 @@ from cssync.link.unify import write_accounts
 from cssync.store import Fence, Store
 from cssync.sync.cast import stamp
 
-CONFIDENCE = {"explicit": 1.0, "crm_native": 0.98, "domain": 0.9, "name": 0.6, "manual": 1.0, "single": 1.0}
+CONFIDENCE = {
+    **{"explicit": 1.0, "crm_native": 0.98, "domain": 0.9, "name": 0.6},
+    **{"manual": 1.0, "single": 1.0, "unclear": 0.0},
+}
+"""0: the account is not to be written to (a key that must be unique is not), until the vendors' data are mended."""
 
 Key = tuple[str, str]
 """(connection, source_id) of a source record."""
@@ -89,7 +93,13 @@ def link(store: Store, workspace: Workspace, now: datetime, fence: Fence | None 
         if r["status"] == "active" and r["method"] == "manual" and anchors_of(before, r["account_uid"], _key(r))
     ]
     groups, because = _unite(live, itertools.chain(manual, _edges(live, workspace, report)), rejected, before)
-    links = _name_groups(groups, because, before, order)
+    unclear = {
+        key: f"{found.method} key {found.evidence} is shared"
+        for found in report.ambiguous
+        if found.method != "domain"
+        for key in found.records
+    }
+    links = _name_groups(groups, {**{k: ("unclear", why) for k, why in unclear.items()}, **because}, before, order)
     _bury_links(rows, links, before)
     suggestions = _suggest(live, links, rejected)
 
@@ -154,10 +164,10 @@ def _unique(shared: Mapping[str, set[Key]], method: str, report: LinkReport) -> 
     for evidence, keys in sorted(shared.items()):
         records = sorted(keys)
         connections = [connection for connection, _ in records]
-        if len(set(connections)) < len(connections):
+        if 1 < len(set(connections)) < len(connections):
             report.ambiguous.append(Ambiguous(method, evidence, tuple(records)))
             continue
-        for other in records[1:]:
+        for other in records[1:] if len(set(connections)) > 1 else ():
             yield Edge(records[0], other, method, evidence)
 
 

@@ -47,7 +47,7 @@ TABLES: tuple[Table, ...] = (
             col("connection", "text", "connection of the source record"),
             col("source_id", "text", "source record"),
             col("account_uid", "text", "account"),
-            col("method", "text", "how it was found", "explicit", "crm_native", "domain", "name", "manual", "single"),
+            col("method", "text", "how it was found", "explicit", "crm_native", "domain", "name", "manual", "single", "unclear"),
             col("confidence", "real", "0..1"),
             col("status", "text", "state", "active", "suggested", "rejected"),
             col("evidence", "text", "the key, domain or names that matched"),

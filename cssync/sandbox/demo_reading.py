@@ -19,7 +19,7 @@ def linked(store: Store, titles: Mapping[str, str]) -> Linked:
     """Return how records were linked. `titles`: connection -> vendor's name."""
     methods = store.query(
         "SELECT method, count(*) AS n FROM account_link WHERE status = 'active' AND valid_to IS NULL "
-        "GROUP BY method ORDER BY instr('explicit crm_native domain manual single', method)"
+        "GROUP BY method ORDER BY instr('explicit crm_native domain manual single unclear', method)"
     )
     records, accounts = store.query(
         "SELECT count(*), count(DISTINCT account_uid) FROM account_link WHERE status = 'active' AND valid_to IS NULL"

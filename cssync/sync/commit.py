@@ -67,13 +67,15 @@ def _upsert(store: Store, conn: sqlite3.Connection, job: Job, batch: Batch, know
     """Store every row of the page; return the records that are new and those that changed."""
     name = job.connection.name
     by_entity: dict[str, list[dict[str, object]]] = {}
+    emptied: set[str] = set()
     incomplete = set(batch.page.incomplete)
     complete = [record for record in batch.rows if record.key not in incomplete]
     for record in complete:
         for entity, row in record.rows:
             by_entity.setdefault(entity, []).append(row)
         for entity, source_id in record.gone:
-            store.tombstone(conn, entity, name, [source_id], known_at)
+            if store.tombstone(conn, entity, name, [source_id], known_at):
+                emptied.add(record.key)
     inserted: set[tuple[str, str]] = set()
     updated: set[tuple[str, str]] = set()
     for entity, rows in by_entity.items():
@@ -89,7 +91,7 @@ def _upsert(store: Store, conn: sqlite3.Connection, job: Job, batch: Batch, know
             new.add(record.key)
         elif any(i in moved for i in ids):
             changed.add(record.key)
-    return new, changed
+    return new, changed | emptied - new
 
 
 def _echoes(conn: sqlite3.Connection, job: Job, batch: Batch, moved: set[str]) -> set[str]:

@@ -180,7 +180,11 @@ class Normaliser:
             elif any(c in row for c in feed.needs):
                 gone.append((feed.entity, row["source_id"]))
         if self.metrics:
-            rows.extend(("usage_metric", row) for row in self._usage(key, record))
+            for row in self._usage(key, record):
+                if row["value"] is None:
+                    gone.append(("usage_metric", row["source_id"]))
+                else:
+                    rows.append(("usage_metric", row))
         if self.written:
             held = {name: value for name, get in self.written if (value := get(record)) is not ABSENT}
             fields = cast.jsontext({n: None if v == "" else v for n, v in held.items()})
@@ -219,6 +223,7 @@ class Normaliser:
         return row
 
     def _usage(self, key: str, record: Record) -> Iterator[Row]:
+        """A row for each mapped metric that the record holds; `value` None: it was cleared."""
         base = self._row(self.usage, record, "")
         dated = base.get("period_start") is not None
         for metric in self.metrics:
@@ -226,7 +231,7 @@ class Normaliser:
                 number = metric.value(record)
             except UNREADABLE as error:
                 raise RecordError(f"{metric.source} -> usage_metric: {error}", field=metric.source) from None
-            if number is ABSENT or number is None:
+            if number is ABSENT:
                 continue
             row = {"grain": "day", **base, "metric": metric.metric, "value": number}
             if dated:

@@ -21,6 +21,7 @@ METHODS = {
     "domain": "a company domain, unique on both sides",
     "manual": "a person said so",
     "single": "known to one system only",
+    "unclear": "a key that must be unique is not: nothing is written",
 }
 _WIDE = 100
 """From this width on, what belongs side by side stands side by side."""

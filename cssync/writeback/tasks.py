@@ -281,8 +281,8 @@ def _homes(store: Store, workspace: Workspace) -> dict[str, Home]:
         for row in store.query(
             "SELECT l.account_uid, min(l.source_id) AS source_id FROM account_link l "
             "JOIN account_source r ON r.connection = l.connection AND r.source_id = l.source_id "
-            "WHERE l.connection = ? AND l.status = 'active' AND l.valid_to IS NULL AND r.deleted_at IS NULL "
-            "AND r.merged_into IS NULL GROUP BY l.account_uid",
+            "WHERE l.connection = ? AND l.status = 'active' AND l.confidence > 0 AND l.valid_to IS NULL "
+            "AND r.deleted_at IS NULL AND r.merged_into IS NULL GROUP BY l.account_uid",
             (back.connection,),
         ):
             homes.setdefault(row["account_uid"], Home(back.connection, back.to, row["source_id"]))
