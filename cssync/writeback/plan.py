@@ -20,6 +20,7 @@ from cssync.writeback.changes import Draft, Note, Plan, PlannedChange, Status, d
 from cssync.writeback.desired import field_changes
 from cssync.writeback.fit import Describe, fitting, lengths, must_have_one_source
 from cssync.writeback.outbox import remember
+from cssync.writeback.overrides import ended_overrides
 from cssync.writeback.send import stamp
 from cssync.writeback.tasks import task_changes
 from cssync.writeback.undo import draft_undo
@@ -52,12 +53,13 @@ def draft(store: Store, workspace: Workspace, types: Mapping[str, str], as_of: d
     must_have_one_source(workspace, store)
     fields = field_changes(store, workspace, types, lengths(store, workspace))
     tasks, task_notes = task_changes(store, workspace, as_of)
+    ended, held = ended_overrides(store, workspace, as_of)
     return Draft(
-        tuple(sorted((*fields.changes, *tasks), key=_order)),
+        tuple(sorted((*fields.changes, *ended, *tasks), key=_order)),
         tuple(sorted((*fields.notes, *task_notes), key=lambda n: (n.connection, n.account, n.account_uid, n.field))),
         tuple(fields.agreed),
         dict(fields.records),
-        dict(fields.filled),
+        fields.filled + held,
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cssync.config.workspace import Workspace, Writeback
-from cssync.connectors.contract import Finding, OwnField, Session
+from cssync.connectors.contract import Connector, Finding, OwnField, Session
 from cssync.errors import CssyncError
 from cssync.writeback.plan import mapped_types
 
@@ -36,8 +36,8 @@ def provision(
     dry_run: bool,
     only: str | None = None,
 ) -> list[tuple[str, Finding]]:
-    """Create what is missing on every connection that is written to (or on connection `only`); with `dry_run` say what
-    would be created. Returns (connection, finding) pairs; a connection that fails is one finding of level `error`.
+    """Create what is missing on every connection that is written to (or on connection `only`), the fields by which tasks
+    of ours are known included; with `dry_run` say what would be created. Returns (connection, finding) pairs; a connection that fails is one finding of level `error`.
 
     Raises:
         ConfigError: the mapping names a result that no pack has; nothing was created.
@@ -59,10 +59,22 @@ def provision(
             found.append(
                 (name, Finding(name, "note", note, "create them by hand: " + ", ".join(f.name for f in fields)))
             )
-        elif fields:
-            try:
-                findings = list(connector.provision(session, workspace.writeback[name].to, fields, dry_run))
-            except CssyncError as fault:
-                findings = [Finding(name, "error", fault.message, fault.fix)]
-            found.extend((name, finding) for finding in findings)
+        else:
+            for stream, wished in _streams(connector, workspace.writeback[name], fields):
+                try:
+                    findings = list(connector.provision(session, stream, wished, dry_run))
+                except CssyncError as fault:
+                    findings = [Finding(name, "error", fault.message, fault.fix)]
+                found.extend((name, finding) for finding in findings)
     return found
+
+
+def _streams(
+    connector: Connector, back: Writeback, fields: Sequence[OwnField]
+) -> Iterator[tuple[str, Sequence[OwnField]]]:
+    """Yield the streams whose records get fields: the one written to, and tasks where the connector marks its own."""
+    if fields:
+        yield back.to, fields
+    tasks = next((s.name for s in connector.streams if s.entity == "crm_task"), None)
+    if back.tasks and tasks and connector.task_fields:
+        yield tasks, connector.task_fields

@@ -10,6 +10,7 @@ from cssync.connectors.contract import Change, Outcome
 from cssync.writeback.canonical import altered, kind_of, same
 from cssync.writeback.changes import load
 from cssync.writeback.outbox import MAX_ATTEMPTS, Entry, State, move, observe, prove
+from cssync.writeback.overrides import ENDED
 from cssync.writeback.send import Work, chunks, is_outage, moved_on, push, said
 
 Live = Mapping[str, Mapping[str, Any]]
@@ -70,6 +71,7 @@ def _write(work: Work, records: Sequence[Sequence[Entry]]) -> None:
         observe(conn, work.connection.name, stream, live, now)
         for record in records:
             source_id, values, mine = record[0].source_id, {}, []
+            renewed = any(e.result_name == ENDED and _moved(e, live.get(source_id)) for e in record)
             for entry in record:
                 held = live.get(source_id, {}).get(entry.field)
                 if source_id not in live:
@@ -78,6 +80,8 @@ def _write(work: Work, records: Sequence[Sequence[Entry]]) -> None:
                     _prove(conn, entry, held, now)
                 elif not _is(entry.old, held):
                     move(conn, entry, "refused", now, error=moved_on(entry.old, held))
+                elif renewed and entry.result_name == ENDED:
+                    move(conn, entry, "refused", now, error="a person changed this override meanwhile")
                 else:
                     move(conn, entry, "sent", now)
                     values[entry.field] = work.fitted(entry.field, entry.new)
@@ -140,6 +144,11 @@ def _read(work: Work, stream: str, entries: Sequence[Entry]) -> Live | None:
 
 def _is(a: Any, b: Any) -> bool:
     return same(a, b, kind_of(a, b))
+
+
+def _moved(entry: Entry, live: Mapping[str, Any] | None) -> bool:
+    held = (live or {}).get(entry.field)
+    return not _is(entry.old, held) and not _is(entry.new, held)
 
 
 def _record(entry: Entry) -> str:

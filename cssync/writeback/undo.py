@@ -93,7 +93,7 @@ class _Walk:
     def field(self, first: Entry, last: Entry, account: str, live: Any) -> None:
         back = self.workspace.writeback.get(last.connection)
         if back is None or back.to != last.stream or last.field not in back.fields:
-            self.keep(last, account, "cssync.yaml does not map this field any more")
+            self.keep(last, account, "cssync.yaml maps no result to this field")
             return
         kind = KINDS.get(self.types.get(back.fields[last.field], "")) or kind_of(last.new, live)
         verified = self.store.query(
