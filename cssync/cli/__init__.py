@@ -7,7 +7,9 @@ and returns its exit code (None is 0). Errors are printed here, once, for all of
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -66,12 +68,15 @@ class Root(Group):
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
         """Run a command line and exit with its code; never a traceback for bad input."""
         given = list(sys.argv[1:] if args is None else args)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is a person's Ctrl-C
         extra["standalone_mode"] = False
         try:
             code = super().main(given, *rest, **extra)
         except BrokenPipeError:
             code = 1
         except (click.Abort, KeyboardInterrupt):
+            click.echo("stopped; what was committed stays, and the next run goes on from there", err=True)
             code = 130
         except Exception as error:  # noqa: BLE001 - the last place that can turn an error into words
             from cssync.cli.complain import complain
@@ -86,7 +91,7 @@ class Root(Group):
     table={name: (where, short) for entries in COMMANDS.values() for name, where, short in entries},
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="`cssync COMMAND --help` shows an example of each. Exit codes: 0 ok, 1 failed, 2 bad configuration or "
-    "usage, 3 partial, 4 needs approval, 5 another run holds the lease.",
+    "usage, 3 partial, 4 needs approval, 5 another run holds the lease, 130 stopped by a signal.",
 )
 @click.version_option(__version__, prog_name="cssync", help="Show the version and exit.")
 @root_options

@@ -90,6 +90,8 @@ def lines(reports: list[StreamReport], linked: LinkReport) -> Iterator[str]:
         ("STREAM", "OUTCOME", *(c.upper() for c in counts)),
         ((f"{r.connection}.{r.stream}", r.outcome, *(getattr(r, c) for c in counts)) for r in reports),
     )
+    if held := sum(r.quarantined for r in reports):
+        yield f"records that could not be read: {held:,}; `cssync quarantine list` says which and why"
     methods = ", ".join(f"{count:,} by {method}" for method, count in sorted(linked.by_method.items()))
     yield f"accounts: {linked.accounts:,}" + (f" (records linked: {methods})" if methods else "")
     if linked.suggested:

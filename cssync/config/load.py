@@ -115,7 +115,11 @@ def _writeback(document: Document, names: Mapping[str, Any], found: Mapping[str,
             continue
         try:
             raw = RawWriteback.model_validate(data)
-        except ValidationError:  # told with the shape of the whole file
+        except ValidationError:  # told with the shape of the whole file; what can be read is checked all the same
+            to, fields = (data.get(key) if isinstance(data, dict) else None for key in ("to", "fields"))
+            if name in found and isinstance(to, str) and isinstance(fields, dict):
+                texts = {field: text for field, text in fields.items() if isinstance(text, str)}
+                _check_target(document, place, RawWriteback(to=to, fields=texts), found[name])
             continue
         if name in found:
             _check_target(document, place, raw, found[name])
