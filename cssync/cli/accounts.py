@@ -12,9 +12,11 @@ from cssync.cli.context import Call, columns, example, shared
 
 ACCOUNTS = """
 SELECT a.uid, a.name, a.domains, a.status, a.segment, a.touch_tier, u.name AS csm
-FROM account a LEFT JOIN "user" u ON u.uid = a.csm_uid
+FROM account a LEFT JOIN "user" u ON u.uid = coalesce(a.csm_uid, a.owner_uid)
 WHERE a.deleted_at IS NULL ORDER BY a.name, a.uid
 """
+NAME_CELLS = 40
+"""Terminal cells of a name; --json has all of it."""
 RESULTS = "SELECT account_uid, name, value, state FROM result"
 TASKS = "SELECT account_uid, count(*) AS n FROM task WHERE status = 'open' GROUP BY account_uid"
 
@@ -61,9 +63,11 @@ def _order(account: Mapping[str, Any]) -> tuple[bool, float]:
 
 
 def _lines(chosen: Iterable[Mapping[str, Any]], total: int) -> Iterator[str]:
+    from cssync.views.terminal import fit
+
     rows = [
         (
-            a["name"],
+            fit(a["name"] or a["uid"], NAME_CELLS),
             a["uid"],
             _band(a),
             a["results"].get("health.score"),
