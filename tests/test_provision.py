@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cssync import rules as language
-from cssync.connectors import Finding, OwnField, Session
+from cssync.connectors import Feed, Finding, OwnField, Session, Stream
 from cssync.errors import ConfigError, ConnectionFault
 from cssync.store import Store
 from cssync.writeback.failures import failing, lift
@@ -62,6 +62,34 @@ def test_the_connector_gets_every_mapped_field_as_the_packs_describe_it(tmp_path
             True,
         )
     ]
+
+
+@pytest.mark.parametrize(("tasks", "streams"), [(True, ["companies", "tasks"]), (False, ["companies"])])
+def test_the_fields_by_which_tasks_are_known_are_provided_where_tasks_are_written(
+    tmp_path: Path, tasks: bool, streams: list[str]
+) -> None:
+    asked: list[tuple[str, Sequence[OwnField]]] = []
+
+    def create(session: Session, stream: str, fields: Sequence[OwnField], dry_run: bool) -> Iterator[Finding]:
+        asked.append((stream, fields))
+        if stream == "companies":
+            raise ConnectionFault("not allowed")  # no reason to leave the tasks out
+        yield Finding(f"{stream}.{fields[0].name}", "created", "text")
+
+    key = OwnField("cs_key", "Key", "text")
+    crm = Crm()
+    both = (
+        Stream("companies", (Feed("account_source", {"name": "name"}),), pages=crm.pages),
+        Stream("tasks", (Feed("crm_task", {"task_key": "key"}),), pages=crm.pages),
+    )
+    connector = replace(crm.connector(provision=create), streams=both, task_fields=(key,))
+    space = workspace(tmp_path, {"crm": crm}, fields=FIELDS, tasks=tasks)
+    space = replace(space, connections={"crm": replace(space.connection("crm"), connector=connector, streams=both)})
+    rules: Any = None
+    found = provision(space, sessions(space), rules, dry_run=False)
+    assert [stream for stream, _ in asked] == streams
+    assert asked[1:] == [("tasks", (key,))][: len(streams) - 1]
+    assert [f.level for _, f in found] == ["error", "created"][: len(streams)]
 
 
 def test_a_mapping_to_a_result_that_no_pack_has_stops_before_anything_is_created(tmp_path: Path) -> None:

@@ -424,6 +424,8 @@ class Connector:
     read: live values `{source_id: {field: value}}` of some records; ids that are gone are absent.
     push: yields one Outcome per Change, in any order, batched at the vendor's size; never raises for one record.
     find_tasks: looks for tasks by their keys, given the account each belongs to.
+    task_fields: fields of the vendor's tasks by which the connector tells its own; `provision` gets them with the stream
+        of tasks.
     written: vendor form -> canonical value and back are the connector's business: `push` and `read` speak canonical
         values (see Change.values).
     """
@@ -444,6 +446,7 @@ class Connector:
     push: Callable[[Session, Sequence[Change]], Iterator[Outcome]] | None = None
     find_tasks: Callable[[Session, Sequence[TaskContent]], dict[str, RemoteTask]] | None = None
     tasks: bool = False
+    task_fields: tuple[OwnField, ...] = ()
     sandbox: Callable[[World], SandboxApp] | None = None
     sandbox_settings: Mapping[str, Any] = field(default_factory=dict)
 

@@ -36,8 +36,10 @@ def provision(
     dry_run: bool,
     only: str | None = None,
 ) -> list[tuple[str, Finding]]:
-    """Create what is missing on every connection that is written to (or on connection `only`), the fields by which tasks
-    of ours are known included; with `dry_run` say what would be created. Returns (connection, finding) pairs; a connection that fails is one finding of level `error`.
+    """Create what is missing on every connection that is written to, or on connection `only`.
+
+    That is the fields of the mapping, and those by which tasks of ours are known. With `dry_run` say what would be
+    created. Returns (connection, finding) pairs; a connection that fails is one finding of level `error`.
 
     Raises:
         ConfigError: the mapping names a result that no pack has; nothing was created.

@@ -16,6 +16,8 @@ from cssync_salesforce.tasks import TASK_KEY, has_key
 
 LOW_SHARE = 0.1
 """Below this share of the daily requests left, `check` warns."""
+FEW, SEEN_SHARE = 20, 0.8
+"""Objects of fewer records are not counted; `check` warns when the user sees less than this share of the others."""
 
 
 def identity(session: Session) -> Identity:
@@ -77,7 +79,8 @@ def _organization(session: Session) -> Mapping[str, Any]:
 
 
 def check(session: Session, mapped: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
-    """Yield what was found, the exact remedy beside each fault. One request for each stream, and five."""
+    """Yield what was found, the exact remedy beside each fault. One request for each stream, six, and a
+    count for each object of some size."""
     settings: SalesforceSettings = session.settings
     org = identity(session)
     yield Finding("org", "ok", f"{org.name} ({org.org_id}), {org.kind}")
@@ -85,7 +88,32 @@ def check(session: Session, mapped: Mapping[str, Sequence[str]]) -> Iterator[Fin
     names = dict.fromkeys([s.name for s in STREAMS if s.name not in settings.skip_streams])
     for stream in (*names, *(s for s in mapped if s not in names and s not in settings.skip_streams)):
         yield from _stream(session, stream, mapped.get(stream, ()))
+    yield from _sharing(session, [s for s in names if s != "tasks"])
     yield from _limits(session)
+
+
+def _sharing(session: Session, streams: Sequence[str]) -> Iterator[Finding]:
+    """Compare the records that the user sees with those there are: one that may not be seen is simply absent.
+
+    Salesforce's own count is approximate and knows no sharing. One request, and one for each object of some size.
+    """
+    settings: SalesforceSettings = session.settings
+    objects = {object_of(s): s for s in streams}
+    answer = session.get(f"{settings.data}/limits/recordCount", accept=(400, 403, 404), sObjects=",".join(objects))
+    told = answer.json().get("sObjects") if answer.status == 200 else None
+    for entry in told if isinstance(told, list) else ():
+        name, there = entry.get("name"), entry.get("count")
+        if name not in objects or not isinstance(there, int) or there < FEW:
+            continue
+        asked = session.get(f"{settings.data}/query", accept=(400, 403, 404), q=f"SELECT COUNT() FROM {name}")
+        seen = asked.json().get("totalSize") if asked.status == 200 else None
+        if isinstance(seen, int) and seen < SEEN_SHARE * there:
+            yield Finding(
+                f"{objects[name]} (sharing)",
+                "warning",
+                f"the execution user sees {seen:,} of about {there:,} records of {name}",
+                f"grant View All on {name} in its permission set; what it does not see counts as not there",
+            )
 
 
 def _stream(session: Session, stream: str, mapped: Sequence[str]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from cssync_salesforce.client import vendor
 from cssync_salesforce.provision import provision
 from cssync_salesforce.settings import SalesforceSettings
 from cssync_salesforce.streams import STREAMS, custom_stream
-from cssync_salesforce.tasks import find_tasks
+from cssync_salesforce.tasks import TASK_KEY, find_tasks
 from cssync_salesforce.writeback import push, read
 
 HOSTS = (
@@ -44,6 +44,7 @@ SALESFORCE = Connector(
     push=push,
     find_tasks=find_tasks,
     tasks=True,
+    task_fields=(TASK_KEY,),
     sandbox=sandbox,
     sandbox_settings=SANDBOX,
 )

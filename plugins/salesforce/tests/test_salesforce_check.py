@@ -90,6 +90,23 @@ def test_check_warns_when_few_requests_are_left(org: SalesforceSandbox, live: Se
     assert "Company Information" in found["quota"].fix
 
 
+def test_check_warns_of_records_that_are_not_shared_with_the_user(org: SalesforceSandbox, live: Session) -> None:
+    assert not [f for f in check(live, {}) if "sharing" in f.subject]
+    contacts = list(org.tables["Contact"])
+    org.private = {*contacts[: len(contacts) // 2], *list(org.tables["Account"])[:2]}
+    (found,) = [f for f in check(live, {}) if "sharing" in f.subject]
+    assert (found.subject, found.level) == ("contacts (sharing)", "warning")
+    assert f"sees {len(contacts) - len(contacts) // 2} of about {len(contacts)}" in found.message
+    assert "View All on Contact" in found.fix
+
+
+def test_an_org_that_does_not_count_is_no_fault(server: SandboxServer, live: Session) -> None:
+    server.faults.append(
+        Fault("recordCount", answer=SandboxAnswer(403, [{"errorCode": "X", "message": "no"}]), times=9)
+    )
+    assert "quota" in by_subject(list(check(live, {})))
+
+
 def test_skipped_streams_are_not_looked_at(server: SandboxServer, open_live: Callable[..., Session]) -> None:
     found = by_subject(list(check(open_live(skip_streams=("contracts",)), {"contracts": ["Seats__c"]})))
     assert not any(s.startswith("contracts") for s in found)

@@ -103,6 +103,7 @@ def test_recorded_user_versions_and_limits_prove_the_set_up(api: respx.MockRoute
     api.get(f"{HOST}/services/data").respond(json=entry("list-available-resources.test.json")["body"])
     api.get(f"{HOST}/services/oauth2/userinfo").respond(json=entry("get-current-user.test.json")["body"])
     api.get(f"{DATA}/query").respond(403, json=[{"errorCode": "INSUFFICIENT_ACCESS", "message": "no"}])
+    api.get(f"{DATA}/limits/recordCount").respond(json={"sObjects": [{"name": "Account", "count": 12}]})
     api.get(f"{DATA}/limits").respond(json=entry("get-limits.test.json")["body"])
     api.get(url__regex=rf"{DATA}/sobjects/\w+/describe").respond(json=entry("describe-sobject.test.json")["body"])
     found = {f.subject: f for f in SALESFORCE.check(mocked, {"accounts": ["NumberofLocations__c"]})}

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 import respx
 
+from cssync import rules
+from cssync.config import Connection, Workspace, Writeback
 from cssync.connectors import Change, OwnField, Session, TaskContent
 from cssync.sandbox.server import Fault, SandboxAnswer, SandboxServer
+from cssync.writeback.provision import provision as provision_all
+from cssync_salesforce.connector import SALESFORCE
 from cssync_salesforce.provision import provision
 from cssync_salesforce.sandbox.org import SalesforceSandbox
 from cssync_salesforce.tasks import find_tasks
@@ -368,3 +375,23 @@ def test_a_person_without_access_to_tasks_gets_a_failure_for_each(
     assert [o.state for o in found] == ["failed-permanent", "failed-permanent"]
     server.faults.append(Fault("describe", answer=SandboxAnswer(503, b""), times=99))
     assert [o.state for o in push(open_live(), [create(content("a", A))])] == ["failed-retry"]
+
+
+def test_provision_of_a_connection_with_tasks_makes_their_creation_an_upsert(
+    org: SalesforceSandbox, server: SandboxServer, live: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = SimpleNamespace(type="integer", options=(), label="Health", description="Set by cssync.")
+    monkeypatch.setattr(rules, "written_fields", lambda _: {"health.score": written})
+    space = Workspace(
+        "w", tmp_path, ZoneInfo("UTC"), "USD", tmp_path / "s.db",
+        {"sales": Connection("sales", SALESFORCE, live.settings, SALESFORCE.streams)},
+        writeback={"sales": Writeback("sales", "accounts", {SCORE.name: "health.score"}, tasks=True)},
+    )  # fmt: skip
+    loaded: Any = None
+    found = {f.subject: f.level for _, f in provision_all(space, {"sales": live}, loaded, dry_run=False)}
+    assert (found["Account.CS_Health_Score__c"], found["Task.CS_Task_Key__c"]) == ("created", "created")
+    account = next(iter(org.tables["Account"]))
+    task = TaskContent("k1", account, "Renewal", "because", "2026-12-01")
+    (outcome,) = push(live, [Change("c", "create_task", "tasks", None, task=task)])
+    assert outcome.state == "verified"
+    assert len(server.requests("PATCH .*/composite/sobjects/Task/CS_Task_Key__c")) == 1

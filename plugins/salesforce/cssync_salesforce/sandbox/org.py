@@ -34,7 +34,8 @@ def _error(status: int, code: str, message: str, fields: Sequence[str] = ()) -> 
 
 class SalesforceSandbox:
     """The org. batch: rows in an answer to a query. daily: API requests allowed. customize: may the user create
-    fields. hidden: `Object.Field` that nobody may see unless a permission set grants it. versions: what it offers."""
+    fields. hidden: `Object.Field` that nobody may see unless a permission set grants it. private: ids of records that
+    are not shared with the user. public_key: PEM of the app's certificate. versions: what it offers."""
 
     def __init__(self, world: World, client_id: str, client_secret: str) -> None:
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -42,6 +43,7 @@ class SalesforceSandbox:
         self.schema = objects()
         self.tables: dict[str, dict[str, Row]] = {name: {} for name in self.schema}
         self.hidden: set[str] = set()
+        self.private: set[str] = set()
         self.public_key = b""
         self.tokens: set[str] = set()
         self.locators: dict[str, tuple[Query, list[Row], int]] = {}
@@ -258,7 +260,8 @@ class SalesforceSandbox:
 
     def matching(self, query: Query, source: str, held: Iterable[Row]) -> list[Mapping[str, Any]]:
         """Return those of the rows that a query asks for, in its order."""
-        return run(query, [_Resolving(row, self, source) for row in held])
+        shared = held if not self.private else [r for r in held if r["Id"] not in self.private]
+        return run(query, [_Resolving(row, self, source) for row in shared])
 
     def _more(self, request: SandboxRequest, _: str, locator: str, place: str) -> SandboxAnswer:
         if locator not in self.locators:
