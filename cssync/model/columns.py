@@ -41,6 +41,7 @@ WRITE_OUTCOMES = (
     *("planned", "waiting", "sent", "verified", "refused"),
     *("failed-retry", "failed-permanent", "unknown", "dropped"),
 )
+LINK_METHODS = ("explicit", "crm_native", "domain", "name", "manual", "single", "unclear")
 BANDS = ("green", "yellow", "red", "unknown")
 
 PROFILE = (

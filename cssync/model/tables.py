@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cssync.model.columns import PROFILE, TIERS, WRITE_OUTCOMES, Column, col
+from cssync.model.columns import LINK_METHODS, PROFILE, TIERS, WRITE_OUTCOMES, Column, col
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ TABLES: tuple[Table, ...] = (
             col("connection", "text", "connection of the source record"),
             col("source_id", "text", "source record"),
             col("account_uid", "text", "account"),
-            col("method", "text", "how it was found", "explicit", "crm_native", "domain", "name", "manual", "single", "unclear"),
+            col("method", "text", "how it was found", *LINK_METHODS),
             col("confidence", "real", "0..1"),
             col("status", "text", "state", "active", "suggested", "rejected"),
             col("evidence", "text", "the key, domain or names that matched"),
