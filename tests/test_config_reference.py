@@ -10,7 +10,7 @@ import pytest
 from cssync.config import Limits
 from cssync.config.load import load_workspace
 from cssync.config.raw import RawLimits, RawWorkspace, RawWriteback
-from cssync.config.reference import OURS, SHOWN, reference
+from cssync.config.reference import OURS, SHOWN, nested, reference
 from cssync.connectors import ConnectionSettings
 from cssync.plugins import plugins
 
@@ -28,6 +28,7 @@ def test_the_page_is_what_the_models_generate() -> None:
 def test_every_setting_is_described() -> None:
     models = [RawWorkspace, RawWriteback, RawLimits, ConnectionSettings]
     models += [plugins().connector(name).config for name in OURS]
+    models += [m for model in models for f in model.model_fields.values() for m in nested(f.annotation)]
     for model in models:
         for key, info in model.model_fields.items():
             assert info.description, f"{model.__name__}.{key}"

@@ -16,7 +16,7 @@ from cssync.connectors import ConnectionSettings, Connector
 from cssync.model import CURRENCY_DECIMALS
 from cssync.plugins import plugins
 
-OURS = ("hubspot", "salesforce", "zendesk")
+OURS = ("hubspot", "salesforce", "zendesk", "tabular")
 """Connectors of this distribution; others document their settings themselves, and `cssync plugins` lists them."""
 
 SHOWN: dict[tuple[type[BaseModel], str], tuple[str, str]] = {
@@ -114,6 +114,13 @@ def _connector(connector: Connector) -> Iterator[str]:
     yield f"\n### {connector.title}: `connector: {connector.name}`\n"
     own = {k: f for k, f in connector.config.model_fields.items() if k not in ConnectionSettings.model_fields}
     yield from _table(connector.config, own)
+    for key, info in own.items():
+        for model in nested(info.annotation):
+            yield f"\nEach of `{key}`:\n"
+            yield from _table(model)
+    if connector.configured:
+        yield "\nStreams: those of the settings. Can be written: none."
+        return
     streams = ", ".join(f"`{s.name}`" for s in connector.streams)
     writable = ", ".join(f"`{s.name}`" for s in connector.streams if s.writable)
     yield f"\nStreams: {streams}. Can be written: {writable or 'none'}{', and tasks' if connector.tasks else ''}."
@@ -125,6 +132,14 @@ def _table(model: type[BaseModel], fields: dict[str, FieldInfo] | None = None) -
         kind, default = SHOWN.get((model, key)) or (_kind(info.annotation), _default(info))
         kind = "secret reference" if is_secret(model, key) else kind
         yield f"| `{key}` | {kind} | {default} | {' '.join((info.description or '').split())} |"
+
+
+def nested(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models that a setting is made of, for settings that are mappings of their own."""
+    for part in get_args(annotation):
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            yield part
+        yield from nested(part)
 
 
 def _default(info: FieldInfo) -> str:
