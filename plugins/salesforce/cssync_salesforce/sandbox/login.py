@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from cssync.sandbox.server import SandboxRequest
 from cssync_salesforce.bearer import GRANT
 from cssync_salesforce.sandbox.rows import Row
 
@@ -18,18 +19,29 @@ Refusal = tuple[str, str]
 
 
 def refused(
-    form: Mapping[str, str], client: tuple[str, str], public_key: bytes, users: Mapping[str, Row], now: datetime
+    request: SandboxRequest, client: tuple[str, str], public_key: bytes, users: Mapping[str, Row], now: datetime
 ) -> Refusal | None:
     """Return error and description for a token request that is refused; None for a good one."""
+    form = request.form()
     if form.get("grant_type") == GRANT:
         return _assertion(form.get("assertion", ""), client[0], public_key, users, now)
     if form.get("grant_type") != "client_credentials":
         return "unsupported_grant_type", "grant type not supported"
-    if form.get("client_id") != client[0]:
+    client_id, client_secret = _basic(request) or (form.get("client_id"), form.get("client_secret"))
+    if client_id != client[0]:
         return "invalid_client_id", "client identifier invalid"
-    if form.get("client_secret") != client[1]:
+    if client_secret != client[1]:
         return "invalid_client", "invalid client credentials"
     return None
+
+
+def _basic(request: SandboxRequest) -> tuple[str, str] | None:
+    """Return the client's credential where it stands in the header instead of the form."""
+    kind, _, text = request.headers.get("authorization", "").partition(" ")
+    if kind.casefold() != "basic":
+        return None
+    client_id, _, secret = base64.b64decode(text).decode().partition(":")
+    return client_id, secret
 
 
 def _assertion(

@@ -127,7 +127,7 @@ class SalesforceSandbox:
         if not found or found[1] not in self.versions:
             return _error(404, "NOT_FOUND", "The requested resource does not exist")
         try:
-            answer = self._route(request, found[2])
+            answer = self._route(request, found[2].rstrip("/"))
         except SoqlError as error:
             answer = _error(400, error.code, error.message)
         except Refused as error:
@@ -147,7 +147,7 @@ class SalesforceSandbox:
         return _error(404, "NOT_FOUND", "The requested resource does not exist")
 
     def _token(self, request: SandboxRequest) -> SandboxAnswer:
-        refusal = refused(request.form(), self.client, self.public_key, self.tables["User"], self.clock())
+        refusal = refused(request, self.client, self.public_key, self.tables["User"], self.clock())
         if refusal:
             return SandboxAnswer(400, {"error": refusal[0], "error_description": refusal[1]})
         token = f"{ORG_ID[:15]}!sandbox.{next(self._numbers):08d}"
@@ -502,7 +502,7 @@ ROUTES = (
     ("GET", rf"/sobjects/{_NAME}/describe", "_describe"),
     ("GET", r"/query(All)?", "_query"),
     ("GET", r"/query(All)?/(\w+)-(\d+)", "_more"),
-    ("POST", rf"/sobjects/{_NAME}/?", "_single"),
+    ("POST", rf"/sobjects/{_NAME}", "_single"),
     ("GET", rf"/sobjects/{_NAME}/(\w+)", "_single"),
     ("PATCH", rf"/sobjects/{_NAME}/(\w+)", "_single"),
     ("DELETE", rf"/sobjects/{_NAME}/(\w+)", "_single"),
