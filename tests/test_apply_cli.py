@@ -110,6 +110,8 @@ def test_plan_never_waits_for_a_run(space: Workspace) -> None:
 
 
 def test_failures_are_listed_retried_and_dropped(space: Workspace, crm: Crm) -> None:
+    with Store.open(space.store) as store, store.transaction() as conn:
+        conn.execute("UPDATE account_source SET source_url = 'https://crm.example/companies/' || source_id")
     crm.answer = lambda change, outcome: (
         Outcome(change.key, "failed-permanent", error="INVALID_OPTION", correlation_id="c-7")
         if change.source_id == "3"
@@ -124,7 +126,9 @@ def test_failures_are_listed_retried_and_dropped(space: Workspace, crm: Crm) -> 
     )
     listed = cssync("failures").stdout
     assert "Company 3" in listed
-    assert "INVALID_OPTION (request id c-7), tried 1 time" in listed
+    assert "INVALID_OPTION (request id c-7), tried 1 time\n    https://crm.example/companies/3\n" in listed
+    assert "failed-permanent: not tried again until the value or its field changes" in listed
+    assert "waiting:" not in listed
     crm.companies["3"] = {}
     assert json.loads(cssync("plan", "--json").stdout)["totals"]["blocked"] == 1
     key = json.loads(cssync("failures", "--json").stdout)["failures"][0]["key"]

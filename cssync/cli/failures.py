@@ -28,16 +28,16 @@ def failures(call: Call, what: str, keys: tuple[str, ...], every: bool, reason: 
     next plan proposes it. `drop` gives it up for as long as the value stays the same.
     """
     from cssync.cli.work import working
-    from cssync.views.plan import entry_document, entry_lines
-    from cssync.writeback.failures import account_names, drop, failing, retry
+    from cssync.views.plan import entry_document, failure_lines
+    from cssync.writeback.failures import account_names, drop, failing, record_links, retry
 
     if what == "list":
         with call.store(call.workspace(secrets=False)) as store:
             found = failing(store, keys)
-            names = account_names(store)
+            names, links = account_names(store), record_links(store, found)
         call.show(
-            {"failures": [entry_document(entry) for entry in found]},
-            entry_lines(found, names) if found else ("no write has failed",),
+            {"failures": [entry_document(e) | {"link": links.get((e.connection, e.source_id))} for e in found]},
+            failure_lines(found, names, links) if found else ("no write has failed",),
         )
         return 0
     if not keys and not every:

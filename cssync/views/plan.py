@@ -17,6 +17,14 @@ ALIKE = 3
 """Changes with the same fate that are listed one by one; more are one line."""
 SIGNS = {"set": "~", "clear": "-", "create_task": "+", "update_task": "~", "close_task": "x"}
 """First character of a line: `+` something new, `~` another value, `-` emptied, `x` closed."""
+WHAT_NOW = {
+    "failed-permanent": "not tried again until the value or its field changes; put it right, then "
+    "`cssync failures retry KEY`",
+    "failed-retry": "the next runs try it again, five times in all; then `cssync failures retry KEY`",
+    "unknown": "no answer came; the next run looks in the CRM before anything else is sent",
+    "waiting": "its connection was down; the next run sends it",
+}
+"""State of a write that failed -> what happens next, and what a person can do."""
 LONGEST = 160
 """Characters of a value on one line; `--json` has all of it."""
 NOTES = 20
@@ -119,8 +127,22 @@ def apply_lines(report: ApplyReport) -> Iterator[str]:
         yield "  `cssync failures` lists them; `cssync failures retry --all` tries again what a person has mended"
 
 
-def entry_lines(entries: Sequence[Entry], names: Mapping[str, str]) -> Iterator[str]:
-    """Yield rows of the outbox, one or two lines each; `names`: account uid -> name."""
+def failure_lines(
+    entries: Sequence[Entry], names: Mapping[str, str], links: Mapping[tuple[str, str], str]
+) -> Iterator[str]:
+    """Yield failed writes: which, in which record, the vendor's words, and what to do about each kind."""
+    yield from entry_lines(entries, names, links)
+    states = {entry.state for entry in entries}
+    if states:
+        yield ""
+        yield from (f"{state}: {hint}" for state, hint in WHAT_NOW.items() if state in states)
+
+
+def entry_lines(
+    entries: Sequence[Entry], names: Mapping[str, str], links: Mapping[tuple[str, str], str] | None = None
+) -> Iterator[str]:
+    """Yield rows of the outbox, a few lines each; `names`: account uid -> name; `links`: (connection, source_id) -> the
+    record at the vendor."""
     for number, entry in enumerate(entries):
         at = entry.settled_at or entry.sent_at or "not sent yet"
         yield f"{entry.key}  {entry.state}  {at}  {line(names.get(entry.account_uid, entry.account_uid))}"
@@ -131,6 +153,8 @@ def entry_lines(entries: Sequence[Entry], names: Mapping[str, str]) -> Iterator[
         if entry.error:
             told = f" (request id {line(entry.correlation_id)})" if entry.correlation_id else ""
             yield f"    {_cut(entry.error)}{told}, tried {entry.attempts} time{'' if entry.attempts == 1 else 's'}"
+        if link := (links or {}).get((entry.connection, entry.source_id)):
+            yield f"    {line(link)}"
 
 
 def left_lines(items: Sequence[LeftAlone]) -> Iterator[str]:

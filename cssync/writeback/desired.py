@@ -102,8 +102,8 @@ def _targets(store: Store, back: Writeback) -> Iterator[_Target]:
     """Walk records and their accounts' results side by side, both in the order of the account: memory stays flat."""
     names = tuple(dict.fromkeys(back.fields.values()))
     rows = store.reader().execute(_TARGETS, (back.to, back.connection, back.to))
-    results = store.reader().execute(
-        f"SELECT account_uid, name, value, state, because FROM result WHERE name IN ({','.join('?' * len(names))}) "
+    results = store.reader().execute(  # `+name`: read in the order of the key, so nothing is sorted
+        f"SELECT account_uid, name, value, state, because FROM result WHERE +name IN ({','.join('?' * len(names))}) "
         "ORDER BY account_uid, name",
         names,
     )

@@ -103,6 +103,16 @@ def left_alone(store: Store, account_uid: str) -> list[LeftAlone]:
     return [LeftAlone(**dict(row)) for row in rows]
 
 
+def record_links(store: Store, found: Sequence[Entry]) -> dict[tuple[str, str], str]:
+    """Return (connection, source_id) -> the record's address in the vendor's user interface, where it is known."""
+    links: dict[tuple[str, str], str] = {}
+    for place in {(entry.connection, entry.source_id) for entry in found}:
+        rows = store.query("SELECT source_url FROM account_source WHERE connection = ? AND source_id = ?", place)
+        if rows and (rows[0]["source_url"] or "").startswith("https://"):
+            links[place] = rows[0]["source_url"]
+    return links
+
+
 def account_names(store: Store) -> dict[str, str]:
     """Account uid -> name."""
     return {row["uid"]: row["name"] or row["uid"] for row in store.query("SELECT uid, name FROM account")}
