@@ -266,7 +266,11 @@ def insert(conn: sqlite3.Connection, table: str, row: dict[str, Any]) -> None:
     pack=packs(),
     found=st.lists(customers, min_size=1, max_size=3),
     zone=st.sampled_from(ZONES),
-    late=st.sets(st.sampled_from(USED), max_size=1),
+    late=st.sets(st.sampled_from([*(SOURCES[s].entity for s in USED), "usage_metric.active_users"]), max_size=1),
+    gaps=st.dictionaries(
+        st.tuples(st.sampled_from(["x", "y"]), st.sampled_from(["active_users", "logins", "o'o"])),
+        st.lists(st.integers(0, 9).map(lambda n: date(2026, 11, 20) - timedelta(days=n)), min_size=1).map(tuple),
+    ),
     absent=st.sets(st.sampled_from(USED), max_size=1),
 )
 def test_sql_equals_the_interpreter(
@@ -274,13 +278,14 @@ def test_sql_equals_the_interpreter(
     found: list[tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]],
     zone: ZoneInfo,
     late: set[str],
+    gaps: dict[tuple[str, str], tuple[date, ...]],
     absent: set[str],
 ) -> None:
     rules = read_rules([Source("made.yaml", pack)])
     made = rules.packs[0]
     old = Freshness("stale", AS_OF - timedelta(days=9))
-    fresh = {SOURCES[s].entity: old if s in late else Freshness("ok", AS_OF) for s in SOURCES if s not in absent}
-    context = Context(AS_OF, zone, "JPY", fresh)
+    fresh = {SOURCES[s].entity: Freshness("ok", AS_OF) for s in SOURCES if s not in absent} | dict.fromkeys(late, old)
+    context = Context(AS_OF, zone, "JPY", fresh, gaps=gaps)
     statement = compile_pack(made, rules.features, context)
     assert len(sqlglot.parse(statement.sql, dialect="sqlite")) == 1
     with stored(found) as conn:

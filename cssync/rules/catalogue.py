@@ -90,17 +90,28 @@ ACCOUNT: Mapping[str, Column] = {
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A built-in feature: type, what it means, the group that computes it, the entities it rests on."""
+    """A built-in feature: type, what it means, the group that computes it, the entities it rests on (one metric of
+    usage as `usage_metric.<metric>`) and those it can do without where nothing feeds them."""
 
     type: Type
     doc: str
     group: str
     entities: tuple[str, ...]
+    spare: tuple[str, ...] = ()
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The entities without metrics."""
+        return tuple(dict.fromkeys(e.partition(".")[0] for e in self.entities))
 
 
 _TERMS = ("contract",)
 _LINES = ("contract", "contract_line")
-_USAGE = ("usage_metric",)
+_PEOPLE = ("usage_metric.active_users", "usage_metric.active_users_28d")
+_WEEKS = ("usage_metric.active_users",)
+USE = ("active_users", "logins", "events")
+"""Metrics of usage that say an account was used on a day."""
+_USED = tuple(f"usage_metric.{metric}" for metric in USE)
 
 FACTS: Mapping[str, Fact] = {
     "renews_on": Fact("date", "day after the current term; the latest passed one when lapsed", "terms", _TERMS),
@@ -116,17 +127,18 @@ FACTS: Mapping[str, Fact] = {
     "has_contract": Fact("bool", "a contract that is not a draft is known", "terms", _TERMS),
     "end_date_missing": Fact("bool", "a live contract has no end date", "terms", _TERMS),
     "renewal_contracts": Fact("text", "contracts of the current renewal event", "terms", _TERMS),
-    "seats": Fact("integer", "seats of the contract lines active today", "lines", _LINES),
-    "arr": Fact("money", "annual recurring revenue of the lines active today, one currency", "lines", _LINES),
+    "seats": Fact("integer", "seats of the contract lines active today", "lines", _LINES, _TERMS),
+    "arr": Fact("money", "annual recurring revenue of the lines active today, one currency", "lines", _LINES, _TERMS),
     "renewal_arr": Fact("money", "ARR of the lines of the current renewal event", "lines", _LINES),
-    "seat_price": Fact("money", "ARR per seat of the seat lines", "lines", _LINES),
+    "seat_price": Fact("money", "ARR per seat of the seat lines", "lines", _LINES, _TERMS),
     "active_users_28d": Fact("number", "active users in the last 28 complete days: metric active_users_28d, else the "
-                             "peak of daily active_users", "usage", _USAGE),
-    "last_active_on": Fact("date", "last day with any active user", "usage", _USAGE),
-    "usage_recent": Fact("number", "median weekly usage of the last 4 complete weeks", "weeks", _USAGE),
-    "usage_before": Fact("number", "median weekly usage of the 8 weeks before", "weeks", _USAGE),
-    "usage_growth": Fact("number", "usage_recent / usage_before - 1; base at least 5", "weeks", _USAGE),
-    "weeks_left_out": Fact("integer", "weeks of the 12 not complete or full of holidays", "weeks", _USAGE),
+                             "peak of daily active_users", "usage", _PEOPLE),
+    "last_active_on": Fact("date", "last day with any active user; missing while too many days since then are "
+                           "incomplete", "usage", _USED),
+    "usage_recent": Fact("number", "median weekly usage of the last 4 complete weeks", "weeks", _WEEKS),
+    "usage_before": Fact("number", "median weekly usage of the 8 weeks before", "weeks", _WEEKS),
+    "usage_growth": Fact("number", "usage_recent / usage_before - 1; base at least 5", "weeks", _WEEKS),
+    "weeks_left_out": Fact("integer", "weeks of the 12 not complete or full of holidays", "weeks", _WEEKS),
     "has_open_renewal_opportunity": Fact("bool", "a renewal opportunity is open", "deals", ("opportunity",)),
 }  # fmt: skip
 

@@ -31,6 +31,7 @@ from cssync.rules.tree import (
     used_features,
     used_names,
 )
+from cssync.rules.volume import ENTITY as USAGE
 
 ALWAYS = ("name", "locale", "owner_uid", "csm_uid")
 """Columns of account that every statement carries, for texts and task owners."""
@@ -58,8 +59,27 @@ def entities_of(names: Iterable[str], features: Mapping[str, Feature]) -> set[st
         elif name in features:
             definition = features[name].definition
             if isinstance(definition, Aggregate):
-                found.add(SOURCES[definition.source].entity)
+                found.add(entity_of(definition))
     return found
+
+
+def entity_of(aggregate: Aggregate) -> str:
+    """Entity an aggregate rests on; of usage, the one metric that its `where` asks for."""
+    entity = SOURCES[aggregate.source].entity
+    parts = [aggregate.where] if aggregate.where is not None and entity == USAGE else []
+    while parts:
+        e = parts.pop()
+        if e.op == "and":
+            parts.extend(e.args)
+        elif e.op == "=" and e.args[0].value == "metric" and e.args[1].op == "text":
+            return f"{entity}.{e.args[1].value}"
+    return entity
+
+
+def is_known(fact: str, context: Context) -> bool:
+    """Whether everything a fact rests on is connected and fresh."""
+    of = FACTS[fact]
+    return all(context.ok(e) or (e in of.spare and e not in context.fresh) for e in of.entities)
 
 
 def compile_pack(
@@ -86,8 +106,7 @@ def fact_tables(rules: Iterable[Pack], features: Mapping[str, Feature], context:
     used = {n for p in rules for n in (*closure(used_names(p), features), *EVENT_FACTS)}
     found: dict[str, str] = {}
     for group, build in GROUPS.items():
-        entities = {e for n in used if n in FACTS and FACTS[n].group == group for e in FACTS[n].entities}
-        if entities and all(context.ok(e) for e in entities):
+        if any(is_known(n, context) for n in used if n in FACTS and FACTS[n].group == group):
             ctes: dict[str, str] = {}
             for part in NEEDS.get(group, ()):
                 ctes.update(GROUPS[part](context, SQLITE))
@@ -190,14 +209,15 @@ class _Compiler:
             facts = [n for n in self.facts if FACTS[n].group == group]
             if not facts:
                 continue
-            known = all(self.c.ok(entity) for entity in FACTS[facts[0]].entities)
-            if known and group not in self.shared:
+            ready = any(is_known(n, self.c) for n in facts)
+            if ready and group not in self.shared:
                 for part in (*NEEDS.get(group, ()), group):
                     if part not in self.shared:
                         self.ctes.update(GROUPS[part](self.c, self.d))
-            if known:
+            if ready:
                 joins.append(f"LEFT JOIN fact_{group} ON fact_{group}.account_uid = a.uid")
             for name in facts:
+                known = is_known(name, self.c)
                 value = f"fact_{group}.{name}" if known else "NULL"
                 if known and name in PRESENT:
                     value = f"coalesce({value}, {PRESENT[name]})"
@@ -208,13 +228,15 @@ class _Compiler:
 
     def add_sources(self, columns: list[str], joins: list[str]) -> None:
         aggregates = [self.all[n] for n in self.names if isinstance(self.all[n].definition, Aggregate)]
-        for source, table in SOURCES.items():
+        for source in SOURCES:
             here = [f for f in aggregates if isinstance(f.definition, Aggregate) and f.definition.source == source]
             if not here:
                 continue
-            if not self.c.ok(table.entity):
-                columns.extend(f"NULL AS f_{f.name}" for f in here)
-                columns.extend(f"{self.d.text(self.c.currency)} AS c_{f.name}" for f in here if f.type == "money")
+            late = [f for f in here if isinstance(f.definition, Aggregate) and not self.c.ok(entity_of(f.definition))]
+            columns.extend(f"NULL AS f_{f.name}" for f in late)
+            columns.extend(f"{self.d.text(self.c.currency)} AS c_{f.name}" for f in late if f.type == "money")
+            here = [f for f in here if f not in late]
+            if not here:
                 continue
             one = SourcePass(source, here, self.c, self.d)
             self.ctes[one.name] = one.sql()

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from cssync.config import Workspace
 from cssync.errors import ConfigError
 from cssync.rules.calendar import calendar_of, local_date
+from cssync.rules.catalogue import MAX_AGE
 from cssync.rules.compiler import Statement, compile_pack, entities_of, fact_tables
 from cssync.rules.dialect import SQLITE
-from cssync.rules.freshness import Context, read_freshness
+from cssync.rules.freshness import Context, read_freshness, with_usage
 from cssync.rules.interpreter import Outcome
 from cssync.rules.results import (
     Stamp,
@@ -30,6 +31,8 @@ from cssync.rules.statement import outcome_of
 from cssync.rules.tasks import EVENT, TaskCounts, TaskWriter, event_numbers
 from cssync.rules.texts import language, reasons, render, same_but_date, with_date
 from cssync.rules.tree import Feature, Pack, Place, RuleSet, Signal, Texts
+from cssync.rules.volume import ENTITY as USAGE
+from cssync.rules.volume import Coverage, coverage, read_series
 
 if TYPE_CHECKING:
     from cssync.store.sqlite import Fence, Store
@@ -76,14 +79,35 @@ def instant(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def context_for(store: Store, workspace: Workspace, pack: Pack, as_of: datetime, only: str | None = None) -> Context:
-    """Return what a pack's statement depends on beside the rows.
+def usage_coverage(store: Store, workspace: Workspace, as_of: datetime) -> Coverage:
+    """Return how complete the usage source is: one pass over all accounts' usage, the same for every pack.
+
+    Rows of a connection that no longer feeds usage are not looked at. Raises:
+        ConfigError: no holiday calendar for the workspace's country.
+    """
+    feeds = {r[0] for r in store.query("SELECT DISTINCT connection FROM source_feed WHERE entity = ?", (USAGE,))}
+    today = local_date(as_of, workspace.timezone)
+    series = [s for s in read_series(store.query, today) if s.connection in feeds] if feeds else []
+    return coverage(series, today, calendar_of(workspace))
+
+
+def context_for(
+    store: Store,
+    workspace: Workspace,
+    pack: Pack,
+    as_of: datetime,
+    only: str | None = None,
+    usage: Coverage | None = None,
+) -> Context:
+    """Return what a pack's statement depends on beside the rows. usage: `usage_coverage`, if it is known already.
 
     Raises:
         ConfigError: no holiday calendar for the workspace's country.
     """
+    known = usage or usage_coverage(store, workspace, as_of)
     fresh = read_freshness(store, as_of, pack.max_age)
-    return Context(as_of, workspace.timezone, workspace.currency, fresh, calendar_of(workspace), only)
+    fresh = with_usage(fresh, known, as_of, workspace.timezone, pack.max_age.get(USAGE, MAX_AGE[USAGE]))
+    return Context(as_of, workspace.timezone, workspace.currency, fresh, calendar_of(workspace), only, known.gaps)
 
 
 def evaluate(
@@ -109,7 +133,8 @@ def evaluate(
             kept="the results are unchanged",
             fix="evaluate at a later time",
         )
-    contexts = {p.name: context_for(store, workspace, p, as_of) for p in rules.packs}
+    usage = usage_coverage(store, workspace, as_of)
+    contexts = {p.name: context_for(store, workspace, p, as_of, usage=usage) for p in rules.packs}
     with store.transaction(fence) as conn:
         shared = _share(conn, rules, contexts)
         reports = [_Evaluation(conn, p, rules, workspace, contexts[p.name], run_id, shared).run() for p in rules.packs]
@@ -122,12 +147,12 @@ def evaluate(
         ).fetchall()
         _drop(conn, *(f"fact_{group}" for group in shared))
     looked_at = {e for p in rules.packs for e in _entities(p, rules.features)}
-    states = {e: contexts[p.name].state(e) for p in rules.packs for e in looked_at}
+    states = {(e.partition(".")[0], contexts[p.name].state(e)) for p in rules.packs for e in looked_at}
     return EvaluationReport(
         at,
         tuple(reports),
-        tuple(sorted(e for e, s in states.items() if s == "stale")),
-        tuple(sorted(e for e, s in states.items() if s == "missing")),
+        tuple(sorted(e for e, s in states if s == "stale")),
+        tuple(sorted(e for e, s in states if s == "missing")),
         {json.loads(value): count for value, count in bands},
     )
 
@@ -321,7 +346,7 @@ class _Evaluation:
         """The local date up to which the data behind the score is complete: the oldest of its fresh sources."""
         score = self.pack.score
         used = score_entities(score, self.features) if score else set()
-        ends = [f.as_of for e in used if (f := self.c.fresh.get(e)) and f.state == "ok" and f.as_of]
+        ends = [f.as_of for e in used if (f := self.c.freshness(e)) and f.state == "ok" and f.as_of]
         return local_date(min(ends), self.c.zone) if ends else None
 
     def signal_reasons(self) -> None:
@@ -365,7 +390,8 @@ def absent_because(name: str, features: Mapping[str, Feature], c: Context) -> st
     entities = sorted(entities_of([name], features))
     stale = [e for e in entities if c.state(e) == "stale"]
     if stale:
-        since = c.fresh[stale[0]].as_of
+        found = c.freshness(stale[0])
+        since = found.as_of if found else None
         return f"stale: {stale[0]} was last complete on {local_date(since, c.zone) if since else 'no day'}"
     unconnected = [e for e in entities if c.state(e) == "missing"]
     return f"missing: no source for {unconnected[0]}" if unconnected else "missing: no data"

@@ -12,7 +12,7 @@ from cssync.config import Workspace
 from cssync.errors import ConfigError
 from cssync.rules.catalogue import FACTS, SOURCES
 from cssync.rules.compiler import compile_pack, entities_of
-from cssync.rules.evaluate import absent_because, context_for, reading_of
+from cssync.rules.evaluate import absent_because, context_for, reading_of, usage_coverage
 from cssync.rules.freshness import Context
 from cssync.rules.results import measure_entities
 from cssync.rules.texts import language, lost_points, reasons, render, with_date
@@ -125,20 +125,22 @@ def explain(store: Store, rules: RuleSet, workspace: Workspace, account_uid: str
     rows = store.query("SELECT uid, name FROM account WHERE uid = ?", (account_uid,))
     if not rows:
         raise ConfigError(f"there is no account {account_uid!r}", fix="`cssync accounts` lists them")
-    views = tuple(_pack(store, p, rules, workspace, account_uid, as_of) for p in rules.packs)
+    usage = usage_coverage(store, workspace, as_of)
+    views = tuple(
+        _pack(store, p, rules, context_for(store, workspace, p, as_of, account_uid, usage), language(workspace.locale))
+        for p in rules.packs
+    )
     return Explanation(account_uid, rows[0]["name"], as_of.isoformat(), views)
 
 
-def _pack(
-    store: Store, pack: Pack, rules: RuleSet, workspace: Workspace, account_uid: str, as_of: datetime
-) -> PackExplanation:
-    context = context_for(store, workspace, pack, as_of, only=account_uid)
+def _pack(store: Store, pack: Pack, rules: RuleSet, context: Context, lang: str) -> PackExplanation:
+    account_uid = str(context.only)
     statement = compile_pack(pack, rules.features, context)
     found = store.query(statement.sql)
     stored = _stored(store, pack, account_uid)
     if not found:
         return PackExplanation(pack.name, False, results=stored)
-    row, lang = found[0], language(workspace.locale)
+    row = found[0]
     outcome, lookup = reading_of(pack, statement, row, context)
     score = pack.score
     measures: tuple[MeasureLine, ...] = ()
@@ -219,7 +221,7 @@ def _state(m: Measure, value: int | None, applies: bool, features: Mapping[str, 
 
 def _input(name: str, value: Any, row: Any, features: Mapping[str, Feature], c: Context) -> Input:
     entities = sorted(entities_of([name], features))
-    ends = [f.as_of for e in entities if (f := c.fresh.get(e)) and f.as_of]
+    ends = [f.as_of for e in entities if (f := c.freshness(e)) and f.as_of]
     oldest = min(ends) if ends else None
     reason = "" if value is not None else absent_because(name, features, c)
     return Input(
@@ -239,7 +241,7 @@ def _sources(name: str, features: Mapping[str, Feature]) -> set[str]:
     found: set[str] = set()
     for n in closure([name], features):
         if n in FACTS:
-            found.update(friendly[e] for e in FACTS[n].entities)
+            found.update(friendly[e] for e in FACTS[n].tables)
         elif n in features and isinstance(definition := features[n].definition, Aggregate):
             found.add(definition.source)
     return found

@@ -6,10 +6,11 @@ one row per account that the source knows; what a column means is in `catalogue.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
 from cssync.rules.calendar import monday
+from cssync.rules.catalogue import USE
 from cssync.rules.dialect import Dialect
 from cssync.rules.freshness import Context
 
@@ -23,12 +24,31 @@ SCALE = 27_720
 """Smallest unit for sums of ARR: every billing period of 1 to 12, 18, 24 and 36 months divides 12 x SCALE."""
 MIN_BASE = 5
 """Base median under which growth is not applicable."""
+PEAK_DAYS = 28
+UNKNOWN_DAYS = 3
+"""Incomplete days since the last use, of the last PEAK_DAYS, from which on nobody knows when the last use was."""
 
 
 def live(alias: str, context: Context, dialect: Dialect) -> str:
     """Condition for rows that count: not deleted, assigned, and of the one account looked at, if any."""
     only = f" AND {alias}.account_uid = {dialect.text(context.only)}" if context.only is not None else ""
     return f"{alias}.deleted_at IS NULL AND {alias}.account_uid IS NOT NULL{only}"
+
+
+def complete(alias: str, context: Context, dialect: Dialect, metrics: Iterable[str] | None = None) -> str:
+    """Condition for rows of usage that say something: marked complete, and of a day that is complete for all accounts.
+
+    metrics: those that the rows can be of; None is any.
+    """
+    found = f"coalesce({alias}.is_complete, 1) = 1"
+    for (connection, metric), days in sorted(context.gaps.items()):
+        if metrics is None or metric in metrics:
+            listed = ", ".join(dialect.day(day) for day in days)
+            found += (
+                f" AND NOT (coalesce({alias}.metric = {dialect.text(metric)}, 0) AND {alias}.connection = "
+                f"{dialect.text(connection)} AND coalesce({alias}.period_start IN ({listed}), 0))"
+            )
+    return found
 
 
 def _month(day: str) -> str:
@@ -100,7 +120,11 @@ def terms(c: Context, d: Dialect) -> dict[str, str]:
 
 
 def lines(c: Context, d: Dialect) -> dict[str, str]:
-    """Seats and annual recurring revenue of the lines active today; needs `terms`."""
+    """Seats and annual recurring revenue of the lines active today; needs `terms`.
+
+    A line whose contract nobody knows counts by its own dates. ARR is 0 where lines with a price have all ended, and
+    missing where no line has a price.
+    """
     today = d.day(c.today)
     start, end = "coalesce(t.start_date, k.start_date)", "coalesce(t.end_date, k.end_date)"
     days = f"({d.days_between(end, start)} + 1)"
@@ -112,7 +136,8 @@ def lines(c: Context, d: Dialect) -> dict[str, str]:
 
     def money(scaled: str) -> str:
         total = d.nearest(f"sum({scaled}) / {SCALE}.0")
-        return f"CASE WHEN sum(counted) = 0 THEN 0 WHEN min(money) = max(money) THEN {total} END"
+        ended = "sum(counted) = 0 AND count(scaled) > 0"
+        return f"CASE WHEN {ended} THEN 0 WHEN min(money) = max(money) THEN {total} END"
 
     explicit = f"sum({seats_of.format('quantity')})"
     implied = "sum(CASE WHEN counted = 1 AND unit IS NULL THEN quantity END)"
@@ -122,7 +147,8 @@ def lines(c: Context, d: Dialect) -> dict[str, str]:
         "line_dated": f"""SELECT t.account_uid, t.quantity, t.unit,
             coalesce(t.currency, k.billing_currency, {d.text(c.currency)}) AS currency,
             CASE WHEN t.billing_period_months = 0 THEN {whole_term} ELSE {per_period} END AS scaled,
-            CASE WHEN (t.contract_source_id IS NULL OR k.source_id IS NOT NULL)
+            CASE WHEN (k.source_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM contract x
+                     WHERE x.connection = t.connection AND x.source_id = t.contract_source_id))
                  AND ({start} IS NULL OR {start} <= {today})
                  AND {today} <= CASE WHEN t.end_date IS NOT NULL AND (k.end_date IS NULL OR t.end_date < k.end_date)
                      THEN t.end_date ELSE coalesce(k.covered_to, '9999-12-31') END THEN 1 ELSE 0 END AS counted,
@@ -145,24 +171,44 @@ def usage(c: Context, d: Dialect) -> dict[str, str]:
 
     The peak of daily `active_users` stands for distinct users in the period, unless a metric `active_users_28d` was
     measured in the last 7 days: it is never more than the true number. Values of several products are not added up.
+    Without a peak the answer is 0 only where none of the days is incomplete; with half of them incomplete there is
+    none. The last use is unknown where UNKNOWN_DAYS or more days after it are incomplete.
     """
 
     def ago(days: int) -> str:
         return d.day(c.today - timedelta(days=days))
 
+    def window(metrics: Iterable[str]) -> list[str]:
+        days = (day for day in c.gap_days(metrics) if 1 <= (c.today - day).days <= PEAK_DAYS)
+        return [d.day(day) for day in days]
+
     day = "t.period_start"
-    full = "CASE WHEN coalesce(t.is_complete, 1) = 1 THEN t.value END"
+    full = f"CASE WHEN {complete('t', c, d)} THEN t.value END"
+    listed = ", ".join(d.text(metric) for metric in USE)
     people = "t.metric IN ('active_users', 'active_users_28d')"
     exact = f"max(CASE WHEN t.metric = 'active_users_28d' AND {day} BETWEEN {ago(7)} AND {ago(0)} THEN {full} END)"
-    peak = f"max(CASE WHEN t.metric = 'active_users' AND {day} BETWEEN {ago(28)} AND {ago(1)} THEN {full} END)"
+    peak = f"max(CASE WHEN t.metric = 'active_users' AND {day} BETWEEN {ago(PEAK_DAYS)} AND {ago(1)} THEN {full} END)"
     last = f"CASE WHEN t.grain = 'week' THEN {d.smallest([d.add_days(day, '6'), ago(0)])} ELSE {day} END"
-    used = f"t.metric IN ('active_users', 'logins', 'events') AND {full} > 0 AND {day} <= {ago(0)}"
+    used = f"t.metric IN ({listed}) AND {full} > 0 AND {day} <= {ago(0)}"
+    # Rows of days that are incomplete for everybody are in the lists of those days, not in the account's own.
+    open_days = f"t.is_complete = 0 OR (t.value IS NULL AND {complete('t', c, d)})"
+    own = f"{day} BETWEEN {ago(PEAK_DAYS)} AND {ago(1)} AND ({open_days})"
+    gone, unused = window(("active_users",)), window(USE)
+    newest = d.largest(["coalesce(unsure_on, '')", unused[-1] if unused else "''"])
     return {
-        "fact_usage": f"""SELECT t.account_uid, max(CASE WHEN {used} THEN {last} END) AS last_active_on,
-            CASE WHEN count(CASE WHEN {people} THEN 1 END) > 0 THEN coalesce({exact}, {peak}, 0) END
-            AS active_users_28d,
+        "usage_seen": f"""SELECT t.account_uid, max(CASE WHEN {used} THEN {last} END) AS used_on,
+            count(CASE WHEN {people} THEN {full} END) AS seen, {exact} AS exact, {peak} AS peak,
+            count(DISTINCT CASE WHEN t.metric = 'active_users' AND {own} THEN {day} END) AS open_days,
+            count(DISTINCT CASE WHEN t.metric IN ({listed}) AND {own} THEN {day} END) AS unsure,
+            max(CASE WHEN t.metric IN ({listed}) AND {own} THEN {day} END) AS unsure_on,
             min(CASE WHEN t.metric = 'active_users' THEN {day} END) AS first_on
-            FROM usage_metric t WHERE {live("t", c, d)} GROUP BY t.account_uid"""
+            FROM usage_metric t WHERE {live("t", c, d)} GROUP BY t.account_uid""",
+        "fact_usage": f"""SELECT account_uid, first_on,
+            CASE WHEN unsure + {len(unused)} >= {UNKNOWN_DAYS} AND {newest} > used_on THEN NULL ELSE used_on END
+            AS last_active_on,
+            CASE WHEN seen = 0 THEN NULL WHEN exact IS NOT NULL THEN exact
+            WHEN 2 * (open_days + {len(gone)}) >= {PEAK_DAYS} THEN NULL
+            WHEN peak IS NULL AND open_days = 0 THEN 0 ELSE peak END AS active_users_28d FROM usage_seen""",
     }
 
 

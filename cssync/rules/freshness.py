@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
-from cssync.rules.calendar import Calendar, local_date, monday
+from cssync.rules.calendar import Calendar, local_date, monday, start_of_day
 from cssync.rules.catalogue import MAX_AGE
+from cssync.rules.volume import ENTITY as USAGE
+from cssync.rules.volume import Coverage
 
 if TYPE_CHECKING:
     from cssync.store.sqlite import Store
@@ -31,8 +33,9 @@ class Freshness:
 class Context:
     """Everything outside the rows that a statement depends on; each becomes a literal in it.
 
-    as_of: aware UTC. fresh: entity -> Freshness; an entity that is not in it is missing. only: one account's uid, to
-    look at that account alone.
+    as_of: aware UTC. fresh: entity -> Freshness; an entity that is not in it is missing. `usage_metric.<metric>` stands
+    for one metric, and for all of usage where that metric is not in it. gaps: (connection, metric) -> days of usage
+    that are incomplete for every account. only: one account's uid, to look at that account alone.
     """
 
     as_of: datetime
@@ -41,6 +44,7 @@ class Context:
     fresh: Mapping[str, Freshness] = field(default_factory=dict)
     calendar: Calendar = field(default_factory=Calendar)
     only: str | None = None
+    gaps: Mapping[tuple[str, str], tuple[date, ...]] = field(default_factory=dict)
 
     @property
     def today(self) -> date:
@@ -53,18 +57,30 @@ class Context:
 
     def state(self, entity: str) -> Literal["ok", "stale", "missing"]:
         """State of an entity."""
-        found = self.fresh.get(entity)
+        found = self.freshness(entity)
         return found.state if found else "missing"
+
+    def freshness(self, entity: str) -> Freshness | None:
+        """Freshness of an entity or of one metric of usage; None when nothing feeds it."""
+        return self.fresh.get(entity) or self.fresh.get(entity.partition(".")[0])
+
+    def gap_days(self, metrics: Iterable[str]) -> list[date]:
+        """Days on which some connection's usage of one of these metrics is incomplete, oldest first."""
+        wanted = set(metrics)
+        return sorted({day for (_, metric), days in self.gaps.items() if metric in wanted for day in days})
 
     @property
     def dropped_weeks(self) -> tuple[int, ...]:
-        """Which of the last 12 complete ISO weeks (1 is the last one) are full of holidays."""
+        """Which of the last 12 complete ISO weeks (1 is the last one) are full of holidays, or have a day that is
+        incomplete for every account."""
         start = monday(self.today)
-        return tuple(n for n in range(1, 13) if self.calendar.full_of_holidays(start - timedelta(weeks=n)))
+        begins = {n: start - timedelta(weeks=n) for n in range(1, 13)}
+        late = {monday(day) for day in self.gap_days(("active_users",))}
+        return tuple(n for n, day in begins.items() if day in late or self.calendar.full_of_holidays(day))
 
     def held(self, entity: str) -> bool:
         """Whether an entity is stale, but for at most HOLD_DAYS: results keep their last value."""
-        found = self.fresh.get(entity)
+        found = self.freshness(entity)
         if found is None or found.state != "stale" or found.as_of is None:
             return False
         return self.as_of - found.as_of <= timedelta(days=HOLD_DAYS)
@@ -94,3 +110,24 @@ def read_freshness(store: Store, as_of: datetime, max_age: Mapping[str, int] = M
         stale = as_of - oldest > timedelta(days=max_age.get(row["entity"], 2))
         found[row["entity"]] = Freshness("stale" if stale else "ok", oldest)
     return found
+
+
+def with_usage(
+    fresh: Mapping[str, Freshness], found: Coverage, as_of: datetime, zone: ZoneInfo, max_age: int = MAX_AGE[USAGE]
+) -> dict[str, Freshness]:
+    """Return the freshness bounded by the usage rows themselves: a feed that runs, but brings nothing new, is stale.
+
+    Each metric is as old as its newest complete day, and usage as a whole as the newest of them. `max_age` in days; a
+    metric measured by the week may be a week older.
+    """
+    whole = fresh.get(USAGE)
+    if whole is None or whole.as_of is None or not found.newest:
+        return dict(fresh)
+    today = local_date(as_of, zone)
+    of: dict[str, Freshness] = {}
+    for metric, day in found.newest.items():
+        end = start_of_day(day + timedelta(days=1), zone) - timedelta(seconds=1)
+        late = (today - day).days > max_age + (7 if metric in found.weekly else 0)
+        of[metric] = Freshness("stale" if late or whole.state == "stale" else "ok", min(whole.as_of, end))
+    best = min(of.values(), key=lambda f: (f.state != "ok", -(f.as_of or as_of).timestamp()))
+    return {**fresh, USAGE: best, **{f"{USAGE}.{metric}": f for metric, f in of.items()}}

@@ -16,7 +16,7 @@ from typing import Any
 from cssync.model import ENTITY, TABLE
 from cssync.rules.calendar import offsets
 from cssync.rules.catalogue import FACTS, SOURCES, column_type
-from cssync.rules.compiler import entities_of
+from cssync.rules.compiler import entities_of, entity_of
 from cssync.rules.facts import PRESENT
 from cssync.rules.freshness import Context
 from cssync.rules.sources import instant_bounds, latest, window
@@ -253,8 +253,7 @@ class _Judge:
 
     def ref(self, e: Expr) -> Any:
         if e.op == "account":
-            column = next((c for c in _ACCOUNT if c.name == e.value), None)
-            return stored_value(column.type if column else "text", self.account.get(e.value), self.c)
+            return account_reader(self.account, self.c)(e)
         if e.op == "result":
             pack, _, output = str(e.value).partition(".")
             return self.own.get(output) if pack == self.pack.name else self.results.get(e.value)
@@ -348,14 +347,19 @@ def _local_day(instant: str, context: Context) -> date:
     return (at + timedelta(minutes=minutes)).date()
 
 
-_ACCOUNT = TABLE["account"].columns
+_ACCOUNT = {c.name: c.type for c in TABLE["account"].columns}
+
+
+def account_reader(account: Row, context: Context) -> Callable[[Expr], Any]:
+    """Return how a reference to a column of account is looked up."""
+    return lambda e: stored_value(_ACCOUNT.get(e.value, "text"), account.get(e.value), context)
 
 
 def aggregate(a: Aggregate, rows: Mapping[str, list[Row]], context: Context) -> tuple[Any, str | None]:
     """Return an aggregate's value over one account's rows, and the currency of money."""
     table = SOURCES[a.source]
     entity = ENTITY[table.entity]
-    if not context.ok(table.entity):
+    if not context.ok(entity_of(a)):
         return None, None
     present = rows.get(a.source, [])
     column = entity.column(a.column.value) if a.column else None
@@ -363,7 +367,7 @@ def aggregate(a: Aggregate, rows: Mapping[str, list[Row]], context: Context) -> 
         r for r in present if _in_time(a, r, context) and (a.where is None or _holds(a.where, r, a.source, context))
     ]
     if table.skip_incomplete:
-        counted = [r for r in counted if r.get("is_complete") is None or r["is_complete"]]
+        counted = [r for r in counted if _complete(r, context)]
     if table.never_seen and not present and a.function in ("count", "sum"):
         return None, None
     if column is None:
@@ -376,6 +380,13 @@ def aggregate(a: Aggregate, rows: Mapping[str, list[Row]], context: Context) -> 
     if len(currencies) > 1:
         return None, None
     return _fold(a, kind or "text", values, bool(counted), table.at), next(iter(currencies), None)
+
+
+def _complete(row: Row, context: Context) -> bool:
+    if row.get("is_complete") is not None and not row["is_complete"]:
+        return False
+    gaps = context.gaps.get((str(row.get("connection")), str(row.get("metric"))), ())
+    return str(row.get("period_start")) not in {day.isoformat() for day in gaps}
 
 
 def _fold(a: Aggregate, kind: str, values: list[tuple[Row, Any]], any_row: bool, at: str) -> Any:

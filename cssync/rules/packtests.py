@@ -1,27 +1,29 @@
 """The `tests:` block of a pack: read it, run it.
 
 `given:` states features, facts, account columns and other packs' results; what is not given is missing. `rows:` states
-small tables per source instead; they are stored, and both the compiled SQL and the interpreter must give what `then:`
-expects. A source named in `stale:` is stale; with `rows:`, one without a table is not connected.
+small tables per source instead of features and facts; they are stored, and both the compiled SQL and the interpreter
+must give what `then:` expects. A source named in `stale:` is stale; with `rows:`, one without a table is not connected,
+and usage is as old as its newest row.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from cssync.model import ENTITY, TABLE, Column
 from cssync.rules.catalogue import ALIASES, FACTS, OUTPUTS, SOURCES
 from cssync.rules.faults import Mark, did_you_mean
-from cssync.rules.freshness import Context, Freshness
+from cssync.rules.freshness import Context, Freshness, with_usage
 from cssync.rules.grammar import parse
 from cssync.rules.reader import Mapping as Block
 from cssync.rules.reader import Node, Scalar
 from cssync.rules.shape import Shape
 from cssync.rules.tree import Expr, Pack, PackTest, RuleSet, Type
+from cssync.rules.volume import coverage, read_series
 
 Find = Callable[[str, Mark], Expr | None]
 
@@ -70,7 +72,8 @@ class _Reader:
         if name is None or as_of is None or then is None or self.value(as_of, "date") is None:
             return None
         rows = self.rows(block.get("rows")) if block.get("rows") is not None else None
-        return PackTest(name.text, as_of.text, self.given(block.get("given")), rows, stale, then, block.mark)
+        given = self.given(block.get("given"), with_rows=rows is not None)
+        return PackTest(name.text, as_of.text, given, rows, stale, then, block.mark)
 
     def source(self, word: Scalar) -> bool:
         if word.text in SOURCES:
@@ -78,7 +81,7 @@ class _Reader:
         self.faults.add(word.mark, f"there is no source {word.text!r}{did_you_mean(word.text, SOURCES)}")
         return False
 
-    def given(self, node: Node | None) -> dict[str, Any]:
+    def given(self, node: Node | None, *, with_rows: bool) -> dict[str, Any]:
         found: dict[str, Any] = {}
         block = self.shape.mapping(node, "`given`")
         for key, value in block.entries if block else ():
@@ -86,6 +89,9 @@ class _Reader:
             ref = self.find(key.text, key.mark)
             if ref is None:
                 self.faults.add(key.mark, f"there is no feature or column {key.text!r}")
+            elif with_rows and ref.op == "feature":
+                hint = "state it by rows, or leave `rows:` out"
+                self.faults.add(key.mark, f"with `rows:`, {key.text!r} comes from the rows and cannot be given: {hint}")
             elif scalar is not None:
                 found[key.text] = self.value(scalar, ref.type)
         return found
@@ -212,12 +218,18 @@ def context_of(test: PackTest) -> Context:
 
 
 def _differences(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
-    from cssync.rules.interpreter import judge
+    from cssync.rules.compiler import is_known
+    from cssync.rules.interpreter import Interpreter, account_reader, judge
 
     context = context_of(test)
     columns = {c.name for c in TABLE["account"].columns}
     account = {"uid": "A", "name": "A", **{k: v for k, v in test.given.items() if k in columns}}
     results = {k: v for k, v in test.given.items() if "." in k}
+    if pack.accounts is not None and Interpreter(context.today, account_reader(account, context)).value(
+        pack.accounts
+    ) in ((False,) if test.rows is None else (False, None)):
+        yield "`accounts:` of the pack leaves this account out, so nothing comes of it: see the account columns given"
+        return
     given = {k: v for k, v in test.given.items() if k not in columns and "." not in k}
     if test.rows is None:
         stale = {SOURCES[s].entity for s in test.stale}
@@ -228,9 +240,14 @@ def _differences(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
             test, _found(judge(pack, rules.features, context, account, given=known, results=results)), ""
         )
         return
-    stored = _in_sqlite(pack, rules, context, test, account, results)
+    conn = _stored(test, account, results)
+    try:
+        context = _as_old_as_its_rows(context, test, conn)
+        stored = _by_sql(pack, rules, context, test, conn)
+    finally:
+        conn.close()
     yield from _compare(test, stored, " (SQL)")
-    facts = {n: v for n, v in stored["features"].items() if n in FACTS and all(map(context.ok, FACTS[n].entities))}
+    facts = {n: v for n, v in stored["features"].items() if n in FACTS and is_known(n, context)}
     outcome = judge(pack, rules.features, context, account, rows=test.rows, given={**facts, **given}, results=results)
     found = _found(outcome)
     yield from _compare(test, {**found, "features": {**facts, **found["features"]}}, " (interpreter)")
@@ -243,7 +260,7 @@ def _formula(rules: RuleSet, name: str) -> bool:
 def _entities(name: str, rules: RuleSet) -> set[str]:
     from cssync.rules.compiler import entities_of
 
-    return entities_of([name], rules.features)
+    return {e.partition(".")[0] for e in entities_of([name], rules.features)}
 
 
 def _found(outcome: Any) -> dict[str, Any]:
@@ -262,42 +279,42 @@ def _found(outcome: Any) -> dict[str, Any]:
     }
 
 
-def _in_sqlite(
-    pack: Pack, rules: RuleSet, context: Context, test: PackTest, account: dict[str, Any], results: dict[str, Any]
-) -> dict[str, Any]:
+def _as_old_as_its_rows(context: Context, test: PackTest, conn: sqlite3.Connection) -> Context:
+    if "usage" in test.stale or not (test.rows or {}).get("usage"):
+        return context
+    found = coverage(read_series(conn.execute, context.today), context.today, context.calendar)
+    return replace(context, fresh=with_usage(context.fresh, found, context.as_of, context.zone), gaps=found.gaps)
+
+
+def _stored(test: PackTest, account: dict[str, Any], results: dict[str, Any]) -> sqlite3.Connection:
+    """Return a store in memory with the test's account, results of other packs, and rows; the caller closes it."""
     import json
 
-    from cssync.rules.compiler import compile_pack
-    from cssync.rules.statement import outcome_of
     from cssync.store.schema import entity_ddl, table_ddl
 
     conn = sqlite3.connect(":memory:")
     conn.row_factory = sqlite3.Row
-    try:
-        for ddl in table_ddl(TABLE["account"]) + table_ddl(TABLE["result"]) + table_ddl(TABLE["history"]):
+    for ddl in table_ddl(TABLE["account"]) + table_ddl(TABLE["result"]) + table_ddl(TABLE["history"]):
+        conn.execute(ddl)
+    for table in SOURCES.values():
+        for ddl in entity_ddl(ENTITY[table.entity]):
             conn.execute(ddl)
-        for table in SOURCES.values():
-            for ddl in entity_ddl(ENTITY[table.entity]):
-                conn.execute(ddl)
-        _insert(conn, "account", account)
-        for name, value in results.items():
-            _insert(conn, "result", {"account_uid": "A", "name": name, "value": json.dumps(value), "state": "ok"})
-        for source, found in (test.rows or {}).items():
-            for n, row in enumerate(found):
-                known = {
-                    "connection": "test",
-                    "source_id": f"{n:04}",
-                    "synced_at": "2026-01-01T00:00:00Z",
-                    "account_uid": "A",
-                }
-                _insert(conn, SOURCES[source].entity, {**known, **row})
-        statement = compile_pack(pack, rules.features, context, also=tuple(n for n in test.then if n in FACTS))
-        found_rows = conn.execute(statement.sql).fetchall()
-        if not found_rows:
-            return {"features": {}}
-        return _found(outcome_of(pack, statement, found_rows[0]))
-    finally:
-        conn.close()
+    _insert(conn, "account", account)
+    for name, value in results.items():
+        _insert(conn, "result", {"account_uid": "A", "name": name, "value": json.dumps(value), "state": "ok"})
+    for source, found in (test.rows or {}).items():
+        for n, row in enumerate(found):
+            keys = {"connection": "test", "source_id": f"{n:04}", "synced_at": "2026-01-01T00:00:00Z"}
+            _insert(conn, SOURCES[source].entity, {**keys, "account_uid": "A", **row})
+    return conn
+
+
+def _by_sql(pack: Pack, rules: RuleSet, context: Context, test: PackTest, conn: sqlite3.Connection) -> dict[str, Any]:
+    from cssync.rules.compiler import compile_pack
+    from cssync.rules.statement import outcome_of
+
+    statement = compile_pack(pack, rules.features, context, also=tuple(n for n in test.then if n in FACTS))
+    return _found(outcome_of(pack, statement, conn.execute(statement.sql).fetchone()))
 
 
 def _insert(conn: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:

@@ -87,7 +87,7 @@ def _account() -> Iterator[str]:
 
 def _facts() -> Iterator[str]:
     friendly = {table.entity: source for source, table in SOURCES.items()}
-    rows = ((f"`{n}`", f.type, f.doc, _code(friendly[e] for e in f.entities)) for n, f in FACTS.items())
+    rows = ((f"`{n}`", f.type, f.doc, _code(friendly[e] for e in f.tables)) for n, f in FACTS.items())
     yield from _table(("fact", "type", "meaning", "rests on"), rows)
 
 

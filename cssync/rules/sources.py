@@ -10,7 +10,7 @@ from cssync.rules.calendar import offsets, start_of_day
 from cssync.rules.catalogue import SOURCES
 from cssync.rules.dialect import Dialect, quote
 from cssync.rules.emitter import Emitter
-from cssync.rules.facts import live
+from cssync.rules.facts import complete, live
 from cssync.rules.freshness import Context
 from cssync.rules.tree import Aggregate, Expr, Feature
 
@@ -141,8 +141,8 @@ class SourcePass:
             aggregate = feature.definition
             assert isinstance(aggregate, Aggregate)  # noqa: S101 - filtered above
             present = f"{self.value(aggregate)} IS NOT NULL AND {at} IS NOT NULL"
-            complete = " AND coalesce(t.is_complete, 1) = 1" if self.table.skip_incomplete else ""
-            counts = f"({self.condition(aggregate) or '1 = 1'}) AND {present}{complete}"
+            whole = f" AND {complete('t', self.c, self.d)}" if self.table.skip_incomplete else ""
+            counts = f"({self.condition(aggregate) or '1 = 1'}) AND {present}{whole}"
             places.append(
                 f"CASE WHEN {counts} THEN row_number() OVER (PARTITION BY t.account_uid, CASE WHEN {counts} THEN 1 "
                 f"ELSE 0 END ORDER BY {at} DESC, t.connection, t.source_id) END AS place_{feature.name}"
@@ -153,7 +153,7 @@ class SourcePass:
         """The SELECT of the pass, one row per account."""
         where = live("t", self.c, self.d)
         if self.table.skip_incomplete:
-            where += " AND coalesce(t.is_complete, 1) = 1"
+            where += f" AND {complete('t', self.c, self.d)}"
         windows = [window(f.definition, self.c.today) for f in self.features if isinstance(f.definition, Aggregate)]
         if windows and all(windows):
             oldest = min(w[0] for w in windows if w)

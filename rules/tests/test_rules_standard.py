@@ -25,6 +25,7 @@ from cssync.rules.packtests import CaseReport, run_tests
 from cssync.rules.tasks import due_date, same_event
 from cssync.rules.texts import language, lost_points
 from cssync.rules.tree import Expr
+from cssync.rules.volume import Series
 from cssync.store.sqlite import Store
 
 RULES = load_folders([("standard", files("cssync_rules"))])
@@ -298,10 +299,91 @@ def test_usage_growth_needs_weeks_and_a_base(store: Store, values: list[float | 
     assert facts(store)["usage_growth"] == growth
 
 
-def test_weeks_without_a_record_after_the_first_are_real_zeros(store: Store) -> None:
-    put(store, "usage_metric", *weeks([10] * 8 + [0] * 4)[:9])
+def test_weeks_without_a_record_are_real_zeros_while_others_have_some(store: Store) -> None:
+    other = [{**row, "source_id": f"b{n}", "value": 10.0} for n, row in enumerate(weeks([10] * 12))]
+    put(store, "usage_metric", *weeks([10] * 8 + [0] * 4)[:9], *other)
+    with store.transaction() as conn:
+        conn.execute("UPDATE usage_metric SET account_uid = 'b' WHERE source_id LIKE 'b%'")
     found = facts(store)
     assert (found["usage_recent"], found["usage_before"], found["usage_growth"]) == (0, 10, -1)
+
+
+DAYS = [date(2026, 11, 19) - timedelta(days=n) for n in range(84)]
+
+
+def feed(store: Store, volume: dict[str, float], days: list[date] = DAYS, accounts: str = "abcde") -> None:
+    """Daily users of five accounts, 20 each; `volume` gives the share of a day."""
+    rows = [
+        {"source_id": f"{a}{d}", "metric": "active_users", "grain": "day", "period_start": d.isoformat(),
+         "value": 20 * volume.get(d.isoformat(), 1)} for a in accounts for d in days
+    ]  # fmt: skip
+    put(store, "usage_metric", *rows)
+    with store.transaction() as conn:
+        conn.execute("UPDATE usage_metric SET account_uid = substr(source_id, 1, 1)")
+
+
+def test_a_day_below_half_of_its_weekdays_is_incomplete() -> None:
+    day = date(2026, 11, 18)
+    usual = {day - timedelta(weeks=n + 1): (v, 9) for n, v in enumerate((10050.0, 9980.0, 10210.0, 9900.0))}
+    for volume, gaps in ((4100.0, [day]), (5007.4, [day]), (5007.5, []), (0.0, [day])):
+        found = Series("crm", "logins", False, {**usual, day: (volume, 9)}).gaps(date(2026, 11, 19), Calendar())
+        assert list(found) == [d for d in gaps if d == day]
+
+
+def test_one_accounts_zero_is_real_and_a_holiday_explains_a_low_day() -> None:
+    day = date(2026, 11, 18)
+    alone = {day - timedelta(weeks=n): (20.0 if n else 0.0, 1) for n in range(5)}
+    assert list(Series("crm", "logins", False, alone).gaps(date(2026, 11, 19), Calendar())) == []
+    many = {d: (v, 9) for d, (v, _) in alone.items()}
+    assert list(Series("crm", "logins", False, many).gaps(date(2026, 11, 19), Calendar())) == [day]
+    assert (
+        list(Series("crm", "logins", False, many).gaps(date(2026, 11, 19), Calendar(None, frozenset({"11-18"})))) == []
+    )
+
+
+def test_a_partial_outage_is_no_ones_absence(store: Store) -> None:
+    out = {d.isoformat(): 0.01 for d in DAYS[:20]}
+    feed(store, {**out, DAYS[0].isoformat(): 1})
+    found = facts(store)
+    assert found["last_active_on"] == DAYS[0].isoformat()
+    assert found["weeks_left_out"] == 3
+    assert found["usage_recent"] is None
+    assert found["usage_before"] == 20
+
+
+def test_days_of_an_outage_count_neither_as_peak_nor_as_use(store: Store) -> None:
+    feed(store, {d.isoformat(): 0.4 for d in DAYS[1:3]})
+    with store.transaction() as conn:
+        conn.execute("DELETE FROM usage_metric WHERE account_uid = 'a' AND period_start > '2026-11-12' "
+                     "AND period_start < '2026-11-17'")  # fmt: skip
+        conn.execute("UPDATE usage_metric SET value = 0 WHERE account_uid = 'a' AND period_start = '2026-11-19'")
+    assert facts(store)["last_active_on"] == "2026-11-12"
+
+
+def test_a_feed_that_brings_nothing_new_makes_nobody_red(store: Store) -> None:
+    contract(store)
+    feed(store, {}, DAYS[30:])
+    report = run(store)
+    assert report.stale == ("usage_metric",)
+    found = results(store)
+    assert found["health.band"][0] == "unknown"
+    assert found["risk.flags"][0] in (None, [])
+    assert [t for t in tasks(store) if t[0] in ("K01", "K07")] == []
+
+
+@pytest.mark.parametrize(("last", "state"), [(1, "ok"), (3, "ok"), (4, "stale")])
+def test_usage_is_as_old_as_its_newest_day(store: Store, last: int, state: str) -> None:
+    feed(store, {}, DAYS[last - 1 :])
+    context = context_for(store, workspace(store), RULES.packs[0], AS_OF)
+    assert context.state("usage_metric.active_users") == context.state("usage_metric") == state
+
+
+def test_silent_weekends_are_no_outage(store: Store) -> None:
+    feed(store, {}, [d for d in DAYS if d.weekday() < 5 and d < date(2026, 11, 14)])
+    monday_night = datetime(2026, 11, 17, 1, tzinfo=UTC)
+    context = context_for(store, workspace(store), RULES.packs[0], monday_night)
+    assert context.ok("usage_metric.active_users")
+    assert context.gap_days(["active_users"]) == [date(2026, 11, 16)]
 
 
 def test_an_account_that_never_had_usage_is_missing_not_zero(store: Store) -> None:
