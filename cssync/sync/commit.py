@@ -18,9 +18,10 @@ from cssync.sync import cast
 if TYPE_CHECKING:
     from cssync.sync.engine import Batch, Job
 
-OWN_ROWS = "source_id NOT LIKE '%/%'"
-"""Rows that a stream feeds under the record's own id; rows mapped out of other records have a `/` in theirs."""
-WIDE_ROWS = "length(source_id) - length(replace(source_id, '/', '')) = 1"
+OWN_ROWS = """NOT EXISTS (SELECT 1 FROM source_feed f WHERE f.connection = r.connection
+    AND substr(r.source_id, 1, length(f.stream) + 1) = f.stream || '/')"""
+"""Rows that a stream feeds under the record's own id; the id of a row mapped out of another begins `<stream>/`."""
+WIDE_ROWS = "substr(r.source_id, -length(r.metric) - 1) = '/' || r.metric"
 """Rows `<id>/<metric>` of a usage record with several metrics."""
 MASS_DELETION = (50, 0.05)
 """More accounts than this, or than this share, vanishing in one full pass is taken for a fault, not for the truth."""
@@ -197,11 +198,12 @@ def _sweep(store: Store, conn: sqlite3.Connection, job: Job, known_at: str) -> s
     if job.nameless:
         return set()
     entity, name = job.stream.entity, job.connection.name
-    live = f"FROM {quote(entity)} WHERE connection = ? AND deleted_at IS NULL AND {OWN_ROWS}"
+    live = f"FROM {quote(entity)} r WHERE connection = ? AND deleted_at IS NULL AND {OWN_ROWS}"
     key = "source_id"
-    if entity == "usage_metric" and job.normalise.metrics:
-        live = f"FROM {quote(entity)} WHERE connection = ? AND deleted_at IS NULL AND {WIDE_ROWS}"
-        key = "substr(source_id, 1, instr(source_id, '/') - 1)"
+    if entity == "usage_metric":
+        wide = bool(job.normalise.metrics)
+        live += f" AND {WIDE_ROWS}" if wide else f" AND ({WIDE_ROWS}) IS NOT 1"
+        key = "substr(source_id, 1, length(source_id) - length(metric) - 1)" if wide else key
     unseen = conn.execute(
         f"""SELECT DISTINCT {key} {live} AND {key} NOT IN
             (SELECT source_id FROM temp.seen WHERE connection = ? AND stream = ?)""",

@@ -139,7 +139,7 @@ class TabularSettings(ConnectionSettings):
     def _known_zone(cls, value: str | None) -> str | None:
         try:
             return value if value is None else ZoneInfo(value).key
-        except (OSError, ValueError):
+        except (OSError, ValueError, KeyError):
             raise ValueError("is no time zone; write e.g. UTC or Asia/Tokyo") from None
 
     @field_validator("base_url")

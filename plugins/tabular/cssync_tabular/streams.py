@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from cssync_tabular.files import opened
 from cssync_tabular.position import before, capped, lower, position, stored
 from cssync_tabular.rows import Item, Source, must_have, torn
 from cssync_tabular.settings import Table, TabularSettings
-from cssync_tabular.values import Reading, identifier, reading, truth
+from cssync_tabular.values import Reading, reading, truth
 
+NAME = re.compile(r"[a-z0-9_-]{1,64}")
 KEY = "#"
 """Where a record carries its id, made of the columns of `key`."""
 
@@ -64,6 +66,8 @@ def plans(settings: TabularSettings, mapped: Mapping[str, Mapping[str, str]]) ->
                 only_select(table.query)
             except ConfigError as error:
                 raise ConfigError(f"tables.{name}: {error.message}; {error.fix}") from None
+        if not NAME.fullmatch(name):
+            raise ConfigError(f"tables: {name!r} is no name; a name is 1 to 64 of a-z, 0-9, _ and -")
         odd = [c for c in (*table.key, *mapped.get(name, {})) if c.startswith("^") or c == KEY]
         if odd:
             raise ConfigError(f"tables.{name}: a column cannot be called {odd[0]!r}; rename it (`AS` in a query)")
@@ -254,8 +258,8 @@ def _record_maker(plan: Plan) -> Callable[[dict[str, Any]], dict[str, Any] | Unr
 def _joined(parts: Sequence[Any]) -> str:
     """Return one id for the values of the key. Several are parted by `|`, so theirs is escaped."""
     if len(parts) == 1:
-        return str(identifier(str(parts[0])))
-    return str(identifier("|".join(str(p).replace("\\", "\\\\").replace("|", "\\|") for p in parts)))
+        return str(parts[0])
+    return "|".join(str(p).replace("\\", "\\\\").replace("|", "\\|") for p in parts)
 
 
 def _walk(row: Any, steps: Sequence[str]) -> Any:

@@ -59,14 +59,7 @@ def reading(target: str, zone: tzinfo | None) -> Reading | None:
         return structure
     if name == "email":
         return lambda value: value.strip().lower() if isinstance(value, str) else value
-    if name.endswith("source_id"):
-        return identifier
     return None
-
-
-def identifier(value: Any) -> Any:
-    """An id of another row. In the store a `/` sets apart rows mapped out of others, so ids hold `%2F` in its place."""
-    return value.replace("/", "%2F") if isinstance(value, str) else value
 
 
 def zoned(value: Any, zone: tzinfo) -> Any:
