@@ -1,4 +1,4 @@
-"""What does a pull from Salesforce cost of the org's daily calls? Run: `uv run benchmarks/salesforce_requests.py [RECORDS]`.
+"""What does a pull from Salesforce cost of the org's day? Run: `uv run benchmarks/salesforce_requests.py [RECORDS]`.
 
 The sandbox org holds so many contacts (50,000, or the number given). Measured, each into a store of its own:
 

@@ -154,7 +154,12 @@ def _field(stream: str, seen: Shape, name: str) -> Finding:
         return Finding(f"{stream}.{name}", "error", "does not exist or is hidden", _grant(seen, name))
     described = seen.fields.get(found)
     if described is None:
-        return Finding(f"{stream}.{name}", "ok", "field of a parent record; it is checked when it is read")
+        return Finding(
+            f"{stream}.{name}",
+            "note",
+            "field of a parent record: checked when it is read, and read when this record changes, not its parent",
+            "map a field of the record itself where the value must be current",
+        )
     right = "read and write" if described.get("updateable") else "read only"
     if described.get("calculated"):
         return Finding(

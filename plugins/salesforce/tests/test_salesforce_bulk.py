@@ -424,3 +424,25 @@ def test_the_core_stores_a_job_like_any_pull(
         assert ids == set(alive(org, "Contact"))
         (report,) = sync(store, workspace, {"sales": session}, run_id="r3")
         assert (report.new, report.changed, report.requests) == (0, 0, 2)
+
+
+@pytest.mark.parametrize("bulk_from", [0, 1], ids=["query", "bulk"])
+def test_what_was_deleted_for_good_is_found_by_a_full_pull(
+    org: SalesforceSandbox, time: Any, open_live: Opened, small: None, tmp_path: Path, bulk_from: int
+) -> None:
+    session = open_live(bulk_from=bulk_from)
+    stream = SALESFORCE.stream("contacts")
+    assert stream is not None
+    connection = Connection("sales", SALESFORCE, session.settings, (stream,))
+    workspace = Workspace("w", tmp_path, ZoneInfo("UTC"), "USD", tmp_path / "s.db", {"sales": connection})
+    with Store.open(tmp_path / "s.db") as store:
+        sync(store, workspace, {"sales": session}, run_id="r1")
+        for key in list(org.tables["Contact"])[3::9]:
+            del org.tables["Contact"][key]
+        time.pass_(hours=1)
+        (report,) = sync(store, workspace, {"sales": session}, run_id="r2")
+        assert report.tombstoned == 0
+        (report,) = sync(store, workspace, {"sales": session}, run_id="r3", full=True)
+        assert (report.outcome, report.tombstoned > 3) == ("ok", True)
+        ids = {r[0] for r in store.query("SELECT source_id FROM contact WHERE deleted_at IS NULL")}
+        assert ids == set(org.tables["Contact"])

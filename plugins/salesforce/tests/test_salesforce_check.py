@@ -77,7 +77,7 @@ def test_check_names_each_field_and_the_remedy(org: SalesforceSandbox, live: Ses
     assert found["accounts.Website"].level == "warning"
     assert found["contracts.Seats__c"].message == "double, read only"
     assert found["contracts.Notice_Days__c"].level == "warning"
-    assert found["contracts.Owner.Name"].level == "ok"
+    assert found["contracts.Owner.Name"].level == "note"
     assert found["Nope__c"].level == "error"
     assert found["tasks.CS_Task_Key__c"].level == "note"
     assert found["quota"].level == "ok"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cssync.config.workspace import Connection, Workspace
-from cssync.connectors import Session
+from cssync.connectors import PullRequest, Session
 from cssync.sandbox.server import SandboxServer
 from cssync.store import Store
 from cssync.sync.engine import sync
+from cssync.sync.normalise import Normaliser
 from cssync_salesforce import streams
 from cssync_salesforce.connector import SALESFORCE
 from cssync_salesforce.sandbox.org import SalesforceSandbox
+from cssync_salesforce.streams import custom_stream
 
 USAGE = {
     "Account__c": "usage_metric.account_source_id",
@@ -184,3 +187,24 @@ def test_a_still_org_changes_nothing_and_a_merge_moves_the_children(
     assert row["merged_into"] == winner
     now = {r["source_id"] for r in store.query("SELECT source_id FROM contact WHERE account_source_id = ?", (winner,))}
     assert moved <= now
+
+
+def test_assets_become_contract_lines_as_the_readme_maps_them(org: SalesforceSandbox, live: Session) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^  sales\.Asset:.*\n((?:    .*\n)+)", readme, re.MULTILINE)
+    mapped = dict(re.findall(r"^    (\S+): (contract_line\.\w+)", block, re.MULTILINE))
+    account = next(iter(org.tables["Account"]))
+    key = org.insert(
+        "Asset", Name="Seats", AccountId=account, ProductCode="PRO", Quantity=40.0, Price=30.5,
+        InstallDate="2026-01-01", UsageEndDate="2026-12-31", CurrencyIsoCode="USD",
+    )  # fmt: skip
+    stream = custom_stream("Asset", mapped)
+    (page,) = stream.pages(live, PullRequest(None, (*stream.fields_of, *mapped), stream.lag))
+    zone = ZoneInfo("Asia/Tokyo")
+    make = Normaliser(stream, mapped=mapped, written=(), timezone=zone, currency="JPY", today="2026-11-21")
+    ((entity, row),) = make(page.records[0]).rows
+    assert (entity, row["source_id"], row["account_source_id"]) == ("contract_line", key, account)
+    assert {n: row[n] for n in ("product_code", "quantity", "unit_price", "currency", "start_date", "end_date")} == {
+        "product_code": "PRO", "quantity": 40, "unit_price": 3050, "currency": "USD", "start_date": "2026-01-01",
+        "end_date": "2026-12-31",
+    }  # fmt: skip

@@ -9,6 +9,7 @@ Described = dict[str, Any]
 
 PREFIXES = {
     "Account": "001", "Contact": "003", "User": "005", "Opportunity": "006", "Contract": "800", "Case": "500",
+    "Asset": "02i", "OpportunityLineItem": "00k",
     "Task": "00T", "Product_Usage__c": "a01", "Organization": "00D", "PermissionSet": "0PS", "FieldPermissions": "01k",
     "PermissionSetAssignment": "0Pa", "TaskStatus": "01T", "CustomField": "00N",
 }  # fmt: skip
@@ -144,6 +145,28 @@ def objects() -> dict[str, dict[str, Described]]:
             field("Seat_Price__c:currency"),
             field("Auto_Renew__c:boolean"),
             field("Notice_Days__c:number"),
+            currency,
+        ),
+        "OpportunityLineItem": _object(
+            field("Name", updateable=False),
+            field("OpportunityId:reference>Opportunity"),
+            field("ProductCode", updateable=False),
+            field("Quantity:number"),
+            field("UnitPrice:currency"),
+            field("TotalPrice:currency"),
+            field("ServiceDate:date"),
+            currency,
+        ),
+        "Asset": _object(
+            field("Name"),
+            account,
+            field("ProductCode", updateable=False),
+            field("Quantity:number"),
+            field("Price:currency"),
+            field("InstallDate:date"),
+            field("UsageEndDate:date"),
+            field("Status:choice", ("Purchased", "Shipped", "Installed", "Registered", "Obsolete")),
+            field("IsCompetitorProduct:boolean"),
             currency,
         ),
         "Case": _object(
