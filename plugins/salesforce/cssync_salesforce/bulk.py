@@ -129,11 +129,13 @@ def finished(session: Session, place: Place) -> Generator[Page, None, int]:
             raise NoJob(_why(answer))
         told = _told(answer)
         state, rows = told.get("state"), told.get("numberRecordsProcessed")
-        if state == "JobComplete" and isinstance(rows, int):
+        if state == "JobComplete":
+            if not isinstance(rows, int):
+                raise NoJob(f"the job {place.job} does not say how many records it read")
             return rows
         if state in ("Failed", "Aborted"):
             reason = words("", str(told.get("errorMessage") or ""))
-            raise NoJob(f"the job {place.job} {state.lower()}{reason}")
+            raise NoJob(f"the job {place.job} has {'failed' if state == 'Failed' else 'been aborted'}{reason}")
         if state not in WORKING:
             raise Contradiction(
                 f"the bulk job {place.job} is in the unknown state {str(state)[:40]!r}",

@@ -207,6 +207,17 @@ def test_a_job_that_comes_to_nothing_is_replaced_by_a_query(
     assert "going on by query" in caplog.text
 
 
+def test_a_job_that_does_not_say_its_number_of_records_is_not_believed(
+    org: SalesforceSandbox, server: SandboxServer, open_live: Opened, replica: Replicas, small: None
+) -> None:
+    told = SandboxAnswer(200, {"id": "7505g0000000001AAA", "state": "JobComplete"})
+    server.faults.append(Fault(rf"GET {JOBS}/\w+\?", answer=told, times=9))
+    contacts = replica("contacts")
+    contacts.pull(open_live(bulk_from=1))
+    assert held(contacts) == alive(org, "Contact")
+    assert not server.requests("/results")
+
+
 def test_results_that_expired_between_runs_are_asked_for_again(
     org: SalesforceSandbox, time: Any, server: SandboxServer, open_live: Opened, replica: Replicas, small: None
 ) -> None:

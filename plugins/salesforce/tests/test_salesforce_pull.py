@@ -359,6 +359,23 @@ def test_parents_fields_other_spellings_and_numbers_arrive_as_they_are_mapped(
     assert "attributes" not in record
 
 
+@pytest.mark.parametrize("bulk_from", [0, 1], ids=["query", "bulk"])
+def test_a_field_of_a_parent_or_address_that_a_record_lost_is_null_and_not_absent(
+    org: SalesforceSandbox, open_live: Callable[..., Session], replica: Replicas, bulk_from: int
+) -> None:
+    org.batch = 5
+    for row in org.tables["Contract"].values():
+        row["AccountId"] = None
+    for row in org.tables["Account"].values():
+        row["BillingCountry"] = row["BillingCity"] = None
+    contracts = replica("contracts", extra=("Account.Name",))
+    contracts.pull(open_live(bulk_from=bulk_from))
+    assert [r["Account"] for r in contracts.records.values()] == [{"Name": None}] * len(contracts.records)
+    accounts = replica("accounts", extra=("BillingAddress.city",))
+    accounts.pull(open_live(bulk_from=bulk_from))
+    assert {r["BillingAddress"]["city"] for r in accounts.records.values()} == {None}
+
+
 def test_an_id_in_its_short_form_in_a_text_field_becomes_the_long_one(
     org: SalesforceSandbox, live: Session, replica: Replicas
 ) -> None:
