@@ -122,11 +122,12 @@ def push(work: Work, changes: Sequence[Change]) -> dict[str, Outcome]:
 
 def is_outage(work: Work, outcomes: Collection[Outcome]) -> bool:
     """Whether a batch failed for a reason that is not its records': the connection stopped, or every one of several
-    records met the same passing fault."""
+    records met the same passing fault, or got the same answer that settles nothing."""
     if work.fault is not None:
         return True
-    errors = {outcome.error for outcome in outcomes if outcome.state == "failed-retry"}
-    return len(outcomes) > 1 and len(errors) == 1 and all(outcome.state == "failed-retry" for outcome in outcomes)
+    errors = {outcome.error for outcome in outcomes}
+    passing = all(outcome.state in ("failed-retry", "unknown") for outcome in outcomes)
+    return len(outcomes) > 1 and len(errors) == 1 and passing
 
 
 def moved_on(old: Any, held: Any) -> str:
