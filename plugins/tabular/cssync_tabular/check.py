@@ -15,7 +15,7 @@ from cssync_tabular.database import identified
 from cssync_tabular.files import named_columns, sampled
 from cssync_tabular.position import DAY, NUMBER, position
 from cssync_tabular.rows import missing
-from cssync_tabular.streams import KEY, Plan, _nesting, _record_maker, source_of, stream
+from cssync_tabular.streams import KEY, Plan, at, nesting, record_maker, source_of, stream
 from cssync_tabular.values import TIME, instant
 
 SAMPLE = 500
@@ -39,7 +39,7 @@ def check(plans: Mapping[str, Plan], session: Session) -> Iterator[Finding]:
 
 
 def _checked(plan: Plan, session: Session) -> Iterator[Finding]:
-    columns, rows, bad = _looked_at(plan, session)
+    columns, rows, bad = sample_of(plan, session)
     fix = "correct `tables:` or `fields:`; `cssync fields` lists the columns"
     for name in missing(plan.wanted, columns):
         near = difflib.get_close_matches(name, columns, 1)
@@ -78,8 +78,8 @@ def _owner(plan: Plan) -> Iterator[Finding]:
 
 def _rows(plan: Plan, session: Session, rows: Sequence[dict[str, Any]]) -> Iterator[Finding]:
     """Normalise the sample as a pull would, and say what would not come through."""
-    make = _record_maker(plan)
-    nested = _nesting(tuple(rows[0]) if rows else ())
+    make = record_maker(plan)
+    nested = nesting(tuple(rows[0]) if rows else ())
     normalise = Normaliser(
         stream(plan), mapped=plan.mapped, written=(), timezone=session.timezone, currency="USD", today="2026-01-01"
     )
@@ -111,7 +111,7 @@ def _rows(plan: Plan, session: Session, rows: Sequence[dict[str, Any]]) -> Itera
         yield Finding(f"{plan.name}.{cursor}", "warning", text, "choose another `cursor`, or leave it out")
 
 
-def _looked_at(plan: Plan, session: Session) -> tuple[tuple[str, ...], list[dict[str, Any]], list[Unreadable]]:
+def sample_of(plan: Plan, session: Session) -> tuple[tuple[str, ...], list[dict[str, Any]], list[Unreadable]]:
     every = Plan(plan.name, plan.table, {}, plan.zone) if plan.table.file else plan
     with source_of(every, session.settings, page_size=SAMPLE) as source:
         rows, bad = sampled(source, SAMPLE)
@@ -124,19 +124,24 @@ def _looked_at(plan: Plan, session: Session) -> tuple[tuple[str, ...], list[dict
 def describe(plans: Mapping[str, Plan], session: Session, name: str) -> list[RemoteField]:
     """List a table's columns with the types that their first rows show, and where each seems to belong."""
     plan = plans[name]
-    columns, rows, _ = _looked_at(plan, session)
+    columns, rows, _ = sample_of(plan, session)
     entity = plan.table.entity
-    taken = set(plan.mapped.values())
+    taken = {target.replace("account_source.", "account.") for target in plan.mapped.values()}
     found: list[RemoteField] = []
-    for column in columns:
-        if not column:
-            continue
-        kind = kind_of([row.get(column) for row in rows])
+    for column in _paths(columns, rows):
+        kind = kind_of([at(row, column) for row in rows])
         target = "" if column in plan.mapped else propose(column, kind, entity, plan.table.key)
         target = "" if target in taken else target
         taken.add(target)
         found.append(RemoteField(column, column, kind, writable=False, custom=True, proposal=target))
     return found
+
+
+def _paths(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield the columns, and for one that holds objects what is in them."""
+    for column in columns:
+        inner = dict.fromkeys(str(k) for row in rows if isinstance(row.get(column), dict) for k in row[column])
+        yield from (f"{column}.{name}" for name in inner) if inner else (column,) if column else ()
 
 
 def kind_of(values: Sequence[Any]) -> str:

@@ -21,6 +21,8 @@ from cssync_tabular.settings import TabularSettings
 from cssync_tabular.values import plain
 
 CONNECT_SECONDS = 10
+BUSY_SECONDS = 10.0
+"""Longest wait for an SQLite file that somebody else has locked."""
 NAME = "cssync_rows"
 _SKIP = re.compile(
     r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]\n]*\]|--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$""", re.DOTALL
@@ -91,7 +93,11 @@ def _read_only(path: Path) -> sqlite3.Connection:
         if not file.is_file():
             raise OSError(0, "it is not a plain file")
         conn = sqlite3.connect(
-            f"file:{urlquote(str(file))}?mode=ro", uri=True, check_same_thread=False, isolation_level=None
+            f"file:{urlquote(str(file))}?mode=ro",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            check_same_thread=False,
+            isolation_level=None,
         )
     except (OSError, sqlite3.Error) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)

@@ -24,6 +24,8 @@ from cssync_tabular.values import plain
 
 LONGEST_LINE = 4 * 1024 * 1024
 """Characters of a line; a longer one is quarantined by its beginning."""
+CUT = "\udc00"
+"""No byte becomes this character: it marks a line that was cut."""
 MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
@@ -110,11 +112,12 @@ def _text(file: BinaryIO, table: Table) -> io.TextIOWrapper:
 
 
 def _lines(text: io.TextIOWrapper) -> Iterator[str]:
-    """Yield lines with their ends; one that is too long is yielded cut, without an end."""
+    """Yield lines with their ends; one that is too long is yielded cut, with CUT for its end."""
     try:
         while line := text.readline(LONGEST_LINE):
-            yield line
-            while line and not line.endswith(("\n", "\r")) and len(line) == LONGEST_LINE:
+            cut = len(line) == LONGEST_LINE and not line.endswith(("\n", "\r"))
+            yield line + CUT if cut else line
+            while cut and line and not line.endswith(("\n", "\r")):
                 line = text.readline(LONGEST_LINE)
     except UnicodeError as error:
         raise ConnectionFault(
@@ -133,6 +136,12 @@ def _fits(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _misfit(text: str, encoding: str) -> str:
+    if text.endswith(CUT):
+        return f"longer than {LONGEST_LINE:,} characters"
+    return f"bytes that are not {encoding}: check `encoding` of the table"
 
 
 # --- CSV --------------------------------------------------------------------------------------------------------------
@@ -206,7 +215,7 @@ def _csv_rows(reader: Iterator[list[str]], lines: _Lines, columns: tuple[str, ..
                 continue
             why = f"{len(cells)} cells, the header has {width}"
             if len(cells) == width:
-                why = f"bytes that are not {encoding}: check `encoding` of the table"
+                why = _misfit("".join(cells), encoding)
         if not lines.taken:
             return
         yield torn(f"line {start}", why, lines.taken[0])
@@ -224,7 +233,7 @@ def _json_lines(text: io.TextIOWrapper) -> Iterator[Item]:
             continue
         place = f"line {number}"
         if not _fits(line):
-            yield torn(place, f"bytes that are not {text.encoding}", line)
+            yield torn(place, _misfit(line, text.encoding), line)
             continue
         try:
             found = _decoder.decode(line)

@@ -135,8 +135,8 @@ def pages(plan: Plan, session: Session, request: PullRequest) -> Iterator[Page]:
     with source_of(plan, settings, bound) as source:
         if source.columns is not None:
             must_have(where, plan.wanted, source.columns, _delimiter_hint(table, source.columns))
-        nested = _nesting(source.columns)
-        make = _record_maker(plan)
+        nested = nesting(source.columns)
+        make = record_maker(plan)
         items: Iterator[Item] = _from(source.items, plan, value) if not ordered else source.items
         for part in _parts(items, settings.page_size):
             records: list[Mapping[str, Any]] = []
@@ -153,7 +153,7 @@ def pages(plan: Plan, session: Session, request: PullRequest) -> Iterator[Page]:
                 made = make(nested(item))
                 if isinstance(made, Unreadable):
                     bad.append(made)
-                elif table.deleted and truth(_at(item, table.deleted)):
+                elif table.deleted and truth(at(item, table.deleted)):
                     gone.append(Tombstone(made[KEY]))
                 else:
                     records.append(made)
@@ -209,9 +209,10 @@ class _Newest:
         if value is None or value == "" or not isinstance(value, (str, int, float)) or isinstance(value, bool):
             return
         here, held = position(value, self.zone), position(self.value, self.zone)
-        if here is None:
-            if self.keep_order and (self.value is None or held is None):
-                self.value = value
+        if self.keep_order and isinstance(value, str) and (here is None or here[0] == "number"):
+            self.value = value  # text without a lag: the query's own order is the order
+        elif here is None:
+            return
         elif self.value is None or held is None or here[0] != held[0] or here[1] >= held[1]:
             self.value = value
 
@@ -233,7 +234,7 @@ class _Newest:
 # --- records ----------------------------------------------------------------------------------------------------------
 
 
-def _record_maker(plan: Plan) -> Callable[[dict[str, Any]], dict[str, Any] | Unreadable]:
+def record_maker(plan: Plan) -> Callable[[dict[str, Any]], dict[str, Any] | Unreadable]:
     """Return a function that gives a row its id and reads what is peculiar; in place, the row is ours."""
     keys = [k.split(".") if "." in k else [k] for k in plan.table.key]
     readings = [(column, column.split("."), read) for column, read in plan.readings().items()]
@@ -268,7 +269,7 @@ def _walk(row: Any, steps: Sequence[str]) -> Any:
     return row
 
 
-def _at(row: Mapping[str, Any], column: str) -> Any:
+def at(row: Mapping[str, Any], column: str) -> Any:
     return row[column] if column in row else _walk(row, column.split("."))
 
 
@@ -281,7 +282,7 @@ def _holds(row: Mapping[str, Any], column: str) -> bool:
     return True
 
 
-def _nesting(columns: tuple[str, ...] | None) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+def nesting(columns: tuple[str, ...] | None) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """A dot in a header stands for a step inside, as it does in `fields:`."""
     dotted = [c for c in columns or () if "." in c.strip(".")]
     if not dotted:

@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cssync.config.load import load_workspace
-from cssync.errors import ConfigError, CssyncError
+from cssync.errors import ConfigError, CssyncError, TransientFault
 from cssync.runs.sessions import WrongOrg
 from cssync_tabular.database import only_select, queried
 from cssync_tabular.settings import TabularSettings
@@ -281,6 +281,44 @@ def test_percent_signs_comments_and_semicolons_pass_where_they_mean_nothing(benc
     live.put("1", "C1", 1, at(1))
     live.put("2", "D1", 1, at(1))
     assert bench.pull().new == 1
+
+
+def test_postgres_types_keep_their_digits(bench: Any, postgres: Live) -> None:
+    bench.config("""connections:
+  product:
+    connector: tabular
+    database: env:PRODUCT_URL
+    tables:
+      bills:
+        query: >-
+          SELECT 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid AS id, 12345678901.10::numeric AS total,
+          'USD' AS currency, 9007199254740993::bigint AS customer, DATE '2026-12-31' AS due,
+          TIMESTAMPTZ '2026-11-01 10:00:00+09' AS paid
+        entity: invoice
+        key: [id, currency]
+fields:
+  product.bills: {total: invoice.amount, currency: invoice.currency, customer: invoice.account_source_id,
+                  due: invoice.due_date, paid: invoice.paid_at}
+""")
+    assert bench.pull().quarantined == 0
+    assert bench.live("source_id, amount, currency, account_source_id, due_date, paid_at", "invoice") == [
+        ("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11|USD", 1234567890110, "USD", "9007199254740993", "2026-12-31",
+         "2026-11-01T01:00:00Z")
+    ]  # fmt: skip
+
+
+def test_a_connection_that_breaks_is_a_passing_fault_and_not_the_end(postgres: Live) -> None:
+    query = "SELECT n AS id, repeat('x', 1000) AS name FROM generate_series(1, 100000) AS n"
+
+    def read() -> None:
+        with queried(postgres.settings, query, None, 5) as source:
+            assert next(source.items) == {"id": 1, "name": "x" * 1000}
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cssync'"
+            assert postgres.run(ended).fetchone() == (True,)
+            list(source.items)
+
+    with pytest.raises(TransientFault, match="PostgreSQL refused the query"):
+        read()
 
 
 # --- nothing is written -----------------------------------------------------------------------------------------------
