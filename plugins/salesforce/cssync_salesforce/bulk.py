@@ -37,6 +37,8 @@ WORKING = ("Open", "UploadComplete", "InProgress")
 LAST = "null"
 """The locator of the last result page, literally."""
 
+Group = tuple[list[dict[str, Any]], "Place"]
+
 
 class Contradiction(ConnectionFault):
     """What came cannot be right: nothing behind the position from which it was asked may count as read."""
@@ -153,47 +155,46 @@ def finished(session: Session, place: Place) -> Generator[Page, None, int]:
         yield Page(())
 
 
-def groups(
-    session: Session, place: Place, total: int, columns: Columns
-) -> Iterator[tuple[list[dict[str, Any]], Place]]:
+def groups(session: Session, place: Place, total: int, columns: Columns) -> Iterator[Group]:
     """Yield records with the place behind them, from `place` to the end of the results.
 
     Raises:
         NoJob: the results are gone.
-        ConnectionFault: they are not what was asked for, or not as many as the job says.
+        Contradiction: they are not what was asked for, or not as many as the job says.
     """
     passed: set[str] = set()
-    while True:
-        answer = session.request(
-            "GET",
-            f"{_jobs(session)}/{place.job}/results",
-            params={"maxRecords": place.size, "locator": place.locator or None},
-            headers={"Accept": "text/csv"},
-            accept=(400, 404),
-        )
-        if answer.status >= 400:
-            raise NoJob(_why(answer))
-        passed.add(place.locator)
-        found = 0
-        try:
-            rows = columns.records(answer.content)
-            found = sum(1 for _ in itertools.islice(rows, place.skip))
-            while group := list(itertools.islice(rows, GROUP)):
-                found += len(group)
-                yield group, replace(place, skip=found)
-        except (csv.Error, UnicodeDecodeError, ValueError) as error:
-            raise _contradiction(place, f"a result page cannot be read ({error})") from None
-        stated = answer.headers.get("sforce-numberofrecords", "")
-        if stated.isdecimal() and int(stated) != found:
-            raise _contradiction(place, f"a result page of {stated} rows had {found}")
-        locator = answer.headers.get("sforce-locator", LAST)
-        place = replace(place, locator=locator, skip=0, rows=place.rows + found)
-        if locator == LAST:
-            break
-        if locator in passed:
+    while place.locator != LAST:
+        if place.locator in passed:
             raise _contradiction(place, "a locator of its results leads back")
+        passed.add(place.locator)
+        place = yield from _result_page(session, place, columns)
     if place.rows != total:
         raise _contradiction(place, f"it announced {total} rows and gave {place.rows}")
+
+
+def _result_page(session: Session, place: Place, columns: Columns) -> Generator[Group, None, Place]:
+    """Yield the groups of one result page, and return the place of the next; its text is let go before that is read."""
+    answer = session.request(
+        "GET",
+        f"{_jobs(session)}/{place.job}/results",
+        params={"maxRecords": place.size, "locator": place.locator or None},
+        headers={"Accept": "text/csv"},
+        accept=(400, 404),
+    )
+    if answer.status >= 400:
+        raise NoJob(_why(answer))
+    try:
+        rows = columns.records(answer.content)
+        found = sum(1 for _ in itertools.islice(rows, place.skip))
+        while group := list(itertools.islice(rows, GROUP)):
+            found += len(group)
+            yield group, replace(place, skip=found)
+    except (csv.Error, UnicodeDecodeError, ValueError) as error:
+        raise _contradiction(place, f"a result page cannot be read ({error})") from None
+    stated = answer.headers.get("sforce-numberofrecords", "")
+    if stated.isdecimal() and int(stated) != found:
+        raise _contradiction(place, f"a result page of {stated} rows had {found}")
+    return replace(place, locator=answer.headers.get("sforce-locator", LAST), skip=0, rows=place.rows + found)
 
 
 def _contradiction(place: Place, why: str) -> Contradiction:
