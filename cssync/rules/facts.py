@@ -147,15 +147,15 @@ def lines(c: Context, d: Dialect) -> dict[str, str]:
         "line_dated": f"""SELECT t.account_uid, t.quantity, t.unit,
             coalesce(t.currency, k.billing_currency, {d.text(c.currency)}) AS currency,
             CASE WHEN t.billing_period_months = 0 THEN {whole_term} ELSE {per_period} END AS scaled,
-            CASE WHEN (k.source_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM contract x
-                     WHERE x.connection = t.connection AND x.source_id = t.contract_source_id))
+            CASE WHEN (k.source_id IS NOT NULL OR x.source_id IS NULL)
                  AND ({start} IS NULL OR {start} <= {today})
                  AND {today} <= CASE WHEN t.end_date IS NOT NULL AND (k.end_date IS NULL OR t.end_date < k.end_date)
                      THEN t.end_date ELSE coalesce(k.covered_to, '9999-12-31') END THEN 1 ELSE 0 END AS counted,
             CASE WHEN k.source_id IS NULL OR k.event_on IS NOT NULL THEN 1 ELSE 0 END AS in_event
             FROM line_priced t LEFT JOIN (SELECT m.*, g.event_on FROM term m LEFT JOIN event_term g
                 ON g.connection = m.connection AND g.source_id = m.source_id) k
-            ON k.connection = t.connection AND k.source_id = t.contract_source_id""",
+            ON k.connection = t.connection AND k.source_id = t.contract_source_id
+            LEFT JOIN contract x ON x.connection = t.connection AND x.source_id = t.contract_source_id""",
         "line_now": """SELECT l.*, CASE WHEN counted = 1 AND scaled IS NOT NULL THEN currency END AS money
             FROM line_dated l""",
         "fact_lines": f"""SELECT account_uid, {money(arr)} AS arr, {money(event)} AS renewal_arr,
@@ -191,24 +191,22 @@ def usage(c: Context, d: Dialect) -> dict[str, str]:
     last = f"CASE WHEN t.grain = 'week' THEN {d.smallest([d.add_days(day, '6'), ago(0)])} ELSE {day} END"
     used = f"t.metric IN ({listed}) AND {full} > 0 AND {day} <= {ago(0)}"
     # Rows of days that are incomplete for everybody are in the lists of those days, not in the account's own.
-    open_days = f"t.is_complete = 0 OR (t.value IS NULL AND {complete('t', c, d)})"
-    own = f"{day} BETWEEN {ago(PEAK_DAYS)} AND {ago(1)} AND ({open_days})"
+    untold = f"t.is_complete = 0 OR (t.value IS NULL AND {complete('t', c, d)})"
+    own = f"({untold}) AND {day} BETWEEN {ago(PEAK_DAYS)} AND {ago(1)}"
     gone, unused = window(("active_users",)), window(USE)
-    newest = d.largest(["coalesce(unsure_on, '')", unused[-1] if unused else "''"])
+    used_on = f"max(CASE WHEN {used} THEN {last} END)"
+    unsure = f"CASE WHEN {own} AND t.metric IN ({listed}) THEN {day} END"
+    newest = d.largest([f"coalesce(max({unsure}), '')", unused[-1] if unused else "''"])
+    open_days = f"count(DISTINCT {unsure})"
+    # One level, not two: SQLite plans joins with a grouped table by an index, and computes equal aggregates once.
     return {
-        "usage_seen": f"""SELECT t.account_uid, max(CASE WHEN {used} THEN {last} END) AS used_on,
-            count(CASE WHEN {people} THEN {full} END) AS seen, {exact} AS exact, {peak} AS peak,
-            count(DISTINCT CASE WHEN t.metric = 'active_users' AND {own} THEN {day} END) AS open_days,
-            count(DISTINCT CASE WHEN t.metric IN ({listed}) AND {own} THEN {day} END) AS unsure,
-            max(CASE WHEN t.metric IN ({listed}) AND {own} THEN {day} END) AS unsure_on,
-            min(CASE WHEN t.metric = 'active_users' THEN {day} END) AS first_on
+        "fact_usage": f"""SELECT t.account_uid, min(CASE WHEN t.metric = 'active_users' THEN {day} END) AS first_on,
+            CASE WHEN {open_days} + {len(unused)} >= {UNKNOWN_DAYS} AND {newest} > {used_on} THEN NULL
+            ELSE {used_on} END AS last_active_on,
+            CASE WHEN count(CASE WHEN {people} THEN {full} END) = 0 THEN NULL WHEN {exact} IS NOT NULL THEN {exact}
+            WHEN 2 * ({open_days} + {len(gone)}) >= {PEAK_DAYS} THEN NULL
+            WHEN {peak} IS NULL AND {open_days} = 0 THEN 0 ELSE {peak} END AS active_users_28d
             FROM usage_metric t WHERE {live("t", c, d)} GROUP BY t.account_uid""",
-        "fact_usage": f"""SELECT account_uid, first_on,
-            CASE WHEN unsure + {len(unused)} >= {UNKNOWN_DAYS} AND {newest} > used_on THEN NULL ELSE used_on END
-            AS last_active_on,
-            CASE WHEN seen = 0 THEN NULL WHEN exact IS NOT NULL THEN exact
-            WHEN 2 * (open_days + {len(gone)}) >= {PEAK_DAYS} THEN NULL
-            WHEN peak IS NULL AND open_days = 0 THEN 0 ELSE peak END AS active_users_28d FROM usage_seen""",
     }
 
 
