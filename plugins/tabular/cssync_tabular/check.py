@@ -15,7 +15,7 @@ from cssync_tabular.database import identified
 from cssync_tabular.files import named_columns, sampled
 from cssync_tabular.position import DAY, NUMBER, position
 from cssync_tabular.rows import missing
-from cssync_tabular.streams import KEY, Plan, at, nesting, record_maker, source_of, stream
+from cssync_tabular.streams import KEY, Plan, at, delimiter_hint, nesting, record_maker, source_of, stream
 from cssync_tabular.values import TIME, instant
 
 SAMPLE = 500
@@ -40,12 +40,13 @@ def check(plans: Mapping[str, Plan], session: Session) -> Iterator[Finding]:
 
 def _checked(plan: Plan, session: Session) -> Iterator[Finding]:
     columns, rows, bad = sample_of(plan, session)
-    fix = "correct `tables:` or `fields:`; `cssync fields` lists the columns"
+    hint = delimiter_hint(plan.table, columns)
+    fix = hint or "correct `tables:` or `fields:`; `cssync fields` lists the columns"
     for name in missing(plan.wanted, columns):
         near = difflib.get_close_matches(name, columns, 1)
-        guess = f"; did you mean {near[0]!r}?" if near else ""
+        guess = f"; did you mean {near[0]!r}?" if near and not hint else ""
         yield Finding(f"{plan.name}.{name}", "error", f"there is no such column{guess}", fix)
-    yield Finding(plan.name, "ok", f"{len(columns)} columns, {len(rows) + len(bad)} rows looked at")
+    yield Finding(plan.name, "ok", f"columns: {len(columns)}, rows looked at: {len(rows) + len(bad)}")
     if not plan.mapped:
         yield Finding(
             plan.name, "warning", "no column is mapped", f"map columns under `fields:`, {_entity(plan)}.COLUMN"

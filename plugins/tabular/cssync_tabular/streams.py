@@ -134,7 +134,7 @@ def pages(plan: Plan, session: Session, request: PullRequest) -> Iterator[Page]:
     rows = 0
     with source_of(plan, settings, bound) as source:
         if source.columns is not None:
-            must_have(where, plan.wanted, source.columns, _delimiter_hint(table, source.columns))
+            must_have(where, plan.wanted, source.columns, delimiter_hint(table, source.columns))
         nested = nesting(source.columns)
         make = record_maker(plan)
         items: Iterator[Item] = _from(source.items, plan, value) if not ordered else source.items
@@ -303,7 +303,7 @@ def nesting(columns: tuple[str, ...] | None) -> Callable[[Mapping[str, Any]], di
     return nest
 
 
-def _delimiter_hint(table: Table, columns: Sequence[str]) -> str:
+def delimiter_hint(table: Table, columns: Sequence[str]) -> str:
     """One column that holds another delimiter is a file read with the wrong one."""
     if table.file is None or len(columns) != 1:
         return ""

@@ -16,13 +16,14 @@ import msgspec
 from cssync.model import ENTITY
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?.*")
+INT64 = 2**63
 PLAIN = (str, int, bool, type(None))
 
 
 def plain(value: Any) -> Any:
     """Return a cell as JSON can hold it, digits unchanged: decimals, times and ids become text."""
     if type(value) in PLAIN:
-        return value
+        return value if type(value) is not int or -INT64 <= value < INT64 else str(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, (datetime, date, time)):

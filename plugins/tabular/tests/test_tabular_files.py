@@ -160,6 +160,7 @@ def test_a_wrong_delimiter_is_told_with_its_remedy(bench: Any, customers: Any) -
     error = bench.pull().error
     assert error
     assert "delimiter: ';'" in error.fix
+    assert {f.fix for f in bench.check() if f.level == "error"} == {error.fix}
 
 
 def test_files_stay_below_their_folder(bench: Any, tmp_path: Path, customers: Any) -> None:
@@ -217,9 +218,12 @@ def test_json_lines_keep_absent_apart_from_null(bench: Any, customers: Any) -> N
 def test_json_lines_that_are_none_are_quarantined(bench: Any, customers: Any) -> None:
     customers(file="customers.jsonl")
     good = '{"id": 9007199254740993, "name": "Acme", "staff": 5.0}\n'
-    bench.write("customers.jsonl", good.encode() + b'{"id": 2, "name\n[1]\n\xff\n' + b"[" * 5000 + b"\n")
+    odd = b'{"id": 123456789012345678901234567890, "name": "Big", "staff": 123456789012345678901234567890}\n'
+    torn = b'{"id": 2, "name\n[1]\n\xff\n' + b"[" * 5000 + b"\n" + b'{"id": 3, "name": "\\ud800", "staff": 1}\n'
+    bench.write("customers.jsonl", good.encode() + odd + torn)
     report = bench.pull()
-    assert (report.new, report.quarantined) == (1, 4)
+    assert (report.new, report.quarantined) == (1, 6)
+    assert "not a whole number" in bench.quarantined()["123456789012345678901234567890"]
     assert bench.live("source_id, employee_count") == [("9007199254740993", 5)]
 
 
