@@ -52,6 +52,8 @@ def integer(value: Any) -> int | None:
     """A whole number that fits 64 bits; `5000.00` is 5000."""
     if type(value) is int and -INT64 <= value < INT64:
         return value
+    if type(value) is str and len(value) < 19 and value.isascii() and value.isdigit():
+        return int(value)
     found = number(value)
     if found is None:
         return None

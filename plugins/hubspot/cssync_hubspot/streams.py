@@ -45,8 +45,12 @@ def domains(main: str | None, additional: str | None) -> list[str] | None:
 
 def _domain(raw: str | None) -> str:
     """HubSpot normalises a domain in its own forms only; over the API anything may stand there."""
-    bare = re.sub(r"^[a-z][a-z0-9+.-]*://", "", (raw or "").strip().lower())
-    return re.split(r"[/:?#\s]", bare, maxsplit=1)[0].removeprefix("www.").strip(".")
+    bare = (raw or "").strip().lower()
+    if "://" in bare:
+        bare = bare.partition("://")[2]
+    for end in "/:?#":
+        bare = bare.partition(end)[0]
+    return bare.split(maxsplit=1)[0].removeprefix("www.").strip(".") if bare else ""
 
 
 def salesforce(first: str | None, second: str | None) -> dict[str, str] | None:
