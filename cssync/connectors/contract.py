@@ -424,8 +424,8 @@ class Connector:
     read: live values `{source_id: {field: value}}` of some records; ids that are gone are absent.
     push: yields one Outcome per Change, in any order, batched at the vendor's size; never raises for one record.
     find_tasks: looks for tasks by their keys, given the account each belongs to.
-    task_fields: fields of the vendor's tasks by which the connector tells its own; `provision` gets them with the stream
-        of tasks.
+    task_fields: fields of the vendor's tasks by which the connector tells its own; `provision` gets them with the
+        stream of tasks.
     written: vendor form -> canonical value and back are the connector's business: `push` and `read` speak canonical
         values (see Change.values).
     """
