@@ -7,6 +7,7 @@ import pytest
 from cssync.errors import ConfigError
 from cssync.rules.faults import Source
 from cssync.rules.packs import read_rules
+from cssync.rules.packtests import run_tests
 from cssync.rules.tree import RuleSet
 
 GOOD = """pack: p
@@ -126,10 +127,23 @@ def test_expressions_are_refused_in_words(expression: str, words: str) -> None:
         ("pack: p\nresults:\n  renewal_event: {value: seats, label: x}\n", "already an output of pack 'p'"),
         ("pack: p\nsignals:\n  S: {when: seats > 1, because: x}\ntests:\n  - {name: t, as_of: 2026-11-20, given: "
          "{seets: 3}, then: {signals: [S, Q]}}\n", "has no signal 'Q'"),
+        ("pack: p\nsignals:\n  S: {when: seats > 1, because: x}\ntests:\n  - {name: t, as_of: 2026-11-20, rows: "
+         "{lines: []}, given: {status: active, seats: 3}, then: {signals: [S]}}\n",
+         "with `rows:`, 'seats' comes from the rows and cannot be given: state it by rows, or leave `rows:` out"),
     ],
 )  # fmt: skip
 def test_packs_are_refused_in_words(text: str, words: str) -> None:
     assert words in faults(text)
+
+
+@pytest.mark.parametrize("rows", ["", "rows: {tickets: []}, "])
+def test_a_pack_test_says_when_the_pack_is_not_about_its_account(rows: str) -> None:
+    text = "pack: p\naccounts: status = 'active'\nsignals:\n  S: {when: tickets_30d = 0, because: x}\n"
+    text += "features:\n  tickets_30d: {count: tickets, within: 30d}\ntests:\n"
+    text += f"  - {{name: t, as_of: 2026-11-20, {rows}given: {{status: churned}}, then: {{signals: []}}}}\n"
+    (report,) = run_tests(read_rules([Source("p.yaml", text)]))
+    assert len(report.differences) == 1
+    assert "`accounts:` of the pack leaves this account out" in report.differences[0]
 
 
 def test_two_packs_cannot_give_one_feature_two_meanings() -> None:

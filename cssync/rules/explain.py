@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cssync.config import Workspace
 from cssync.errors import ConfigError
+from cssync.rules.calendar import local_date
 from cssync.rules.catalogue import FACTS, SOURCES
 from cssync.rules.compiler import compile_pack, entities_of
 from cssync.rules.evaluate import absent_because, context_for, reading_of, usage_coverage
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Input:
     """A feature or fact. state: ok, missing or stale; reason says why it is not ok. source: friendly names of what it
-    rests on; as_of: ISO instant up to which that is complete, None when never. currency: of money, in minor units."""
+    rests on; as_of: ISO instant up to which that is complete, None when never; age_days: from its day to today, in the
+    business time zone. currency: of money, in minor units.
+    record: address of the vendor's record, where all of it is one record."""
 
     name: str
     value: Any
@@ -35,6 +38,7 @@ class Input:
     as_of: str | None
     age_days: int | None
     currency: str | None = None
+    record: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,7 @@ def _pack(store: Store, pack: Pack, rules: RuleSet, context: Context, lang: str)
         return PackExplanation(pack.name, False, results=stored)
     row = found[0]
     outcome, lookup = reading_of(pack, statement, row, context)
-    score = pack.score
+    score, urls = pack.score, _urls(store, account_uid)
     measures: tuple[MeasureLine, ...] = ()
     caps: tuple[CapLine, ...] = ()
     text, exact = "", None
@@ -184,7 +188,7 @@ def _pack(store: Store, pack: Pack, rules: RuleSet, context: Context, lang: str)
         text,
         tuple(sorted(measures, key=lambda m: -(m.lost or 0))),
         caps,
-        tuple(_input(n, v, row, rules.features, context) for n, v in outcome.features.items()),
+        tuple(_input(n, v, row, rules.features, context, urls) for n, v in outcome.features.items()),
         tuple(
             SignalLine(s.name, outcome.signals[s.name], render(s.because, lang, lookup), since.get(s.name))
             for s in pack.signals
@@ -219,7 +223,21 @@ def _state(m: Measure, value: int | None, applies: bool, features: Mapping[str, 
     return "stale" if any(c.state(e) == "stale" for e in measure_entities(m, features)) else "missing"
 
 
-def _input(name: str, value: Any, row: Any, features: Mapping[str, Feature], c: Context) -> Input:
+def _urls(store: Store, account_uid: str) -> dict[str, set[str]]:
+    """Return source -> addresses of the account's records in it; two stand for many."""
+    return {
+        source: {r[0] for r in store.query(
+            f'SELECT DISTINCT source_url FROM "{table.entity}" '
+            "WHERE account_uid = ? AND deleted_at IS NULL AND source_url IS NOT NULL LIMIT 2", (account_uid,))}
+        for source, table in SOURCES.items()
+    }  # fmt: skip
+
+
+def _input(
+    name: str, value: Any, row: Any, features: Mapping[str, Feature], c: Context, urls: Mapping[str, set[str]]
+) -> Input:
+    sources = tuple(sorted(_sources(name, features)))
+    behind = {url for source in sources for url in urls[source]}
     entities = sorted(entities_of([name], features))
     ends = [f.as_of for e in entities if (f := c.freshness(e)) and f.as_of]
     oldest = min(ends) if ends else None
@@ -229,10 +247,11 @@ def _input(name: str, value: Any, row: Any, features: Mapping[str, Feature], c: 
         value,
         "ok" if value is not None else reason.partition(":")[0],
         reason,
-        tuple(sorted(_sources(name, features))),
+        sources,
         oldest.isoformat() if oldest else None,
-        (c.as_of - oldest).days if oldest else None,
+        (c.today - local_date(oldest, c.zone)).days if oldest else None,
         row[f"c_{name}"] if f"c_{name}" in row.keys() else None,  # noqa: SIM118 - sqlite3.Row has no `in`
+        min(behind) if len(behind) == 1 and value is not None else None,
     )
 
 

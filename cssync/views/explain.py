@@ -175,8 +175,10 @@ def _input(found: Mapping[str, Any]) -> str:
     kind = "money" if found["currency"] else ""
     held = found["value"]
     value = f"{held:.3g}" if isinstance(held, float) else shown(held, WORDS["en"], "", found["currency"] or "", kind)
-    age = f", {found['age_days']} d old" if found["age_days"] else ""
-    return f"{found['name']}: {value} (from {', '.join(found['source']) or 'the account'}{age})"
+    days = found["age_days"]
+    age = "" if days is None else ", of today" if days == 0 else f", {days} d old"
+    link = f", {found['record']}" if found["record"] else ""
+    return line(f"{found['name']}: {value} (from {', '.join(found['source']) or 'the account'}{age}{link})")
 
 
 def _stored_inputs(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:

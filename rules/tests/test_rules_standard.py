@@ -604,6 +604,9 @@ def test_reasons_are_in_the_language_of_the_workspace_and_stand_still_with_the_d
 def test_explain_adds_up_and_names_state_and_source_of_every_input(store: Store) -> None:
     healthy(store)
     put(store, "ticket", *({"status": "open", "opened_at": "2026-11-18T00:00:00Z"} for _ in range(3)))
+    with store.transaction() as conn:
+        conn.execute("UPDATE contract SET source_url = 'https://crm.example/' || source_id")
+        conn.execute("UPDATE ticket SET source_url = 'https://desk.example/' || source_id")
     run(store)
     found = explain(store, RULES, workspace(store), "a", AS_OF)
     health = found.pack("health")
@@ -618,7 +621,25 @@ def test_explain_adds_up_and_names_state_and_source_of_every_input(store: Store)
         0,
     )
     assert inputs["overdue_days"].reason == "missing: no source for invoice"
+    assert inputs["notice_given"].record == "https://crm.example/contract-0"
+    assert inputs["tickets_30d"].record is None
     assert health.score == results(store)["health.score"][0]
+
+
+def test_explain_shows_how_old_the_usage_behind_an_input_is(store: Store) -> None:
+    from cssync.views.explain import explain_document, explain_lines
+
+    contract(store)
+    feed(store, {}, DAYS[1:])
+    run(store)
+    found = explain(store, RULES, workspace(store), "a", AS_OF)
+    health = found.pack("health")
+    assert health is not None
+    last = next(i for i in health.inputs if i.name == "last_active_on")
+    assert (last.value, last.as_of, last.age_days) == (date(2026, 11, 18), "2026-11-18T14:59:59+00:00", 2)
+    shown = "\n".join(explain_lines(explain_document(store, "a", AS_OF, found), TOKYO))
+    assert "active_users_28d: 20 (from usage, 2 d old)" in shown or "idle_days: 2 (from usage, 2 d old)" in shown
+    assert "(from contracts, lines, of today)" in shown
 
 
 def test_an_earlier_as_of_never_touches_current_results(store: Store) -> None:
