@@ -163,6 +163,7 @@ class _Reader:
         except bulk.NoJob as refused:
             self._no_job(refused)
             return None
+        log.info("%s: bulk job %s reads the records behind the first page", self.shape.object, place.job)
         return replace(place, newest=soql.instant(newest))
 
     def _no_job(self, why: bulk.NoJob) -> None:
@@ -173,7 +174,6 @@ class _Reader:
 
         The empty pages let the core commit the place, notice that it is to stop, and show that there is progress.
         """
-
         try:
             yield Page((), cursor=_at(position, place))
             total = yield from bulk.finished(self.session, place)
