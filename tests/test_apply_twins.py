@@ -29,6 +29,7 @@ from cssync.sandbox.server import Fault, SandboxAnswer, SandboxServer, serve
 from cssync.sandbox.workspace import CONNECTIONS, write_workspace
 from cssync.store import Store
 from cssync.sync import sync
+from cssync.writeback import send_fields, send_tasks
 from cssync.writeback.apply import apply_plan, settle, unfinished
 from cssync.writeback.plan import approve_plan, make_plan
 from cssync.writeback.provision import provision
@@ -43,7 +44,7 @@ RESULTS = {
 }
 UPDATES = {
     "hubspot": r"POST .*/companies/batch/update",
-    "salesforce": r"PATCH .*/composite/sobjects\?",
+    "salesforce": r"PATCH .*/composite/sobjects(\?|$)",
     "zendesk": r"PUT .*/organizations/update_many",
 }
 CREATES = {"hubspot": r"POST .*/tasks/batch/create", "salesforce": r"(POST|PATCH) .*/composite/sobjects/Task/"}
@@ -219,3 +220,39 @@ def test_trouble_leaves_the_world_of_an_undisturbed_run(
         disturbed.server.journal.clear()
         assert disturbed.run()
         assert disturbed.server.journal == [] or not disturbed.server.requests("PUT|PATCH|update|create")
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing may catch it."""
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before it is sent", "before it is recorded"])
+@pytest.mark.parametrize(
+    ("vendor", "room"),
+    [("hubspot", send_fields), ("salesforce", send_fields), ("zendesk", send_fields),
+     ("hubspot", send_tasks), ("salesforce", send_tasks)],
+    ids=["hubspot, fields", "salesforce, fields", "zendesk, fields", "hubspot, tasks", "salesforce, tasks"],
+)  # fmt: skip
+def test_a_death_around_the_sending_leaves_the_world_of_an_undisturbed_run(
+    tmp_path: Path, calm: dict[str, Twin], monkeypatch: pytest.MonkeyPatch, vendor: str, room: Any, after: bool
+) -> None:
+    shutil.copy(calm[vendor].store, tmp_path / "cssync.db")
+    with served(tmp_path, vendor, copy.deepcopy(calm[vendor].app)) as disturbed:
+        send = room.push
+
+        def dies(*args: Any) -> Any:
+            monkeypatch.setattr(room, "push", send)
+            if after:
+                send(*args)
+            raise Killed
+
+        monkeypatch.setattr(room, "push", dies)
+        with pytest.raises(Killed):
+            disturbed.run()
+        assert "sent" in {row["state"] for row in disturbed.store.query("SELECT state FROM outbox")}
+        for _ in range(3):
+            if disturbed.run():
+                break
+        assert disturbed.world() == calm[vendor].world
+        sent = len(disturbed.server.requests(UPDATES[vendor] if room is send_fields else CREATES[vendor]))
+        assert sent == 1, "what had arrived was found by looking"
