@@ -588,6 +588,18 @@ def test_an_episode_ends_on_fresh_data_and_a_new_one_gets_a_new_task(store: Stor
     assert len({r["key"] for r in store.query("SELECT key FROM task")}) == 2
 
 
+def test_missing_contract_data_is_named_as_unknown_and_the_end_date_as_what_it_is(store: Store) -> None:
+    put(store, "contract", {"start_date": "2026-04-01"})
+    put(store, "contract_line", {"contract_source_id": "contract-0", "quantity": 180, "unit": "seat"})
+    run(store)
+    assert store.query("SELECT body FROM task")[0]["body"].startswith("End date: unknown. ARR: unknown. Without both")
+    put(store, "contract", {"start_date": "2026-04-01", "end_date": "2027-08-31"})
+    run(store, AS_OF + timedelta(hours=1))
+    bodies = [t["body"] for t in store.query("SELECT body FROM task WHERE rule = 'R08' AND status = 'open'")]
+    assert all(body.startswith("End date: 2027-08-31. ARR: unknown.") for body in bodies)
+    assert bodies
+
+
 def test_reasons_are_in_the_language_of_the_workspace_and_stand_still_with_the_day(store: Store) -> None:
     healthy(store)
     run(store, locale="ja-JP")
