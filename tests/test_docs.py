@@ -149,8 +149,9 @@ def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     reasons = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    for requirement in (*project["project"]["dependencies"], *project["dependency-groups"]["dev"]):
-        name, bound = re.fullmatch(r"([\w.-]+)(.*)", requirement).groups()  # type: ignore[union-attr]
+    extras = [r for group in project["project"]["optional-dependencies"].values() for r in group]
+    for requirement in (*project["project"]["dependencies"], *extras, *project["dependency-groups"]["dev"]):
+        name, bound = re.fullmatch(r"([\w.-]+)(?:\[\w+\])?(.*)", requirement).groups()  # type: ignore[union-attr]
         assert bound.startswith(">="), requirement
         assert re.search(rf"\b{name}\b", reasons), f"{name} has no reason in docs/dependencies.md"
         assert re.search(rf"^{re.escape(name.lower().replace('.', '-'))}==", lock, re.MULTILINE), (
