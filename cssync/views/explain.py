@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from cssync.rules.explain import Explanation
 from cssync.rules.texts import WORDS, shown
 from cssync.store import Store
+from cssync.sync.cast import stamp
 from cssync.views.terminal import line
 
 SOURCES = """
@@ -50,7 +51,7 @@ def explain_document(store: Store, uid: str, as_of: datetime, explanation: Expla
     of each pack then. `records` are the linked vendor records as they are now. `packs` is the explanation: how the
     rules come to the present values; empty for a moment in the past.
     """
-    at = {"uid": uid, "at": as_of.astimezone(UTC).isoformat().replace("+00:00", "Z")}
+    at = {"uid": uid, "at": stamp(as_of)}
     account = store.query("SELECT uid, name, domains, status, segment, touch_tier FROM account WHERE uid = ?", (uid,))[
         0
     ]
