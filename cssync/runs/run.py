@@ -46,15 +46,16 @@ class RunReport:
 
     @property
     def exit_code(self) -> int:
-        """4 when the plan waits for approval, 3 when anything is incomplete or a mapping stopped, 0 otherwise. When no
-        stream at all could be pulled: 2 if only the configuration or credentials are to blame, else 1."""
+        """4 when the plan waits for approval; 3 when anything is incomplete, a mapping stopped or a refused write still
+        waits for a person; 0 otherwise. When no stream at all could be pulled: 2 if only the configuration or
+        credentials are to blame, else 1."""
         if self.streams and all(stream.outcome == "failed" for stream in self.streams):
             errors = [stream.error for stream in self.streams]
             return 2 if all(isinstance(error, ConfigError) for error in errors) else 1
         if self.plan is not None and self.plan.status == "held":
             return 4
         applies = [report for report in (self.resumed, self.applied) if report is not None]
-        stopped = self.plan is not None and self.plan.totals["misfit"]
+        stopped = self.plan is not None and (self.plan.totals["misfit"] or self.plan.totals["blocked"])
         partial = self.faults or stopped or any(stream.outcome not in GOOD for stream in self.streams)
         return 3 if partial or any(report.exit_code for report in applies) else 0
 
