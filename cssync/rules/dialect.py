@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date
+from typing import Protocol
 
 
 def quote(name: str) -> str:
@@ -14,7 +15,7 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-class Dialect:
+class Dialect(Protocol):
     """What is the same on SQLite and PostgreSQL."""
 
     name = ""
@@ -39,52 +40,44 @@ class Dialect:
         """Product as a double: whole numbers would overflow."""
         return f"({self.real(left)} * {right})"
 
-    def real(self, value: str) -> str:
-        raise NotImplementedError
+    def real(self, value: str) -> str: ...
 
     def whole(self, value: str) -> str:
         """A double that holds a whole number, as an integer."""
-        raise NotImplementedError
+        ...
 
     def nearest(self, value: str) -> str:
         """floor(x + 0.5) as an integer."""
-        raise NotImplementedError
+        ...
 
-    def days_between(self, later: str, earlier: str) -> str:
-        raise NotImplementedError
+    def days_between(self, later: str, earlier: str) -> str: ...
 
-    def add_days(self, day: str, days: str) -> str:
-        raise NotImplementedError
+    def add_days(self, day: str, days: str) -> str: ...
 
-    def add_months(self, day: str, months: str) -> str:
-        raise NotImplementedError
+    def add_months(self, day: str, months: str) -> str: ...
 
-    def local_day(self, instant: str, spans: Sequence[tuple[str, int]]) -> str:
-        raise NotImplementedError
+    def local_day(self, instant: str, spans: Sequence[tuple[str, int]]) -> str: ...
 
     def starts_with(self, text: str, letters: str) -> str:
         return f"(substr({text}, 1, {len(letters)}) = {self.text(letters)})"
 
-    def contains(self, text: str, letters: str) -> str:
-        raise NotImplementedError
+    def contains(self, text: str, letters: str) -> str: ...
 
-    def smallest(self, values: Iterable[str]) -> str:
-        raise NotImplementedError
+    def smallest(self, values: Iterable[str]) -> str: ...
 
-    def largest(self, values: Iterable[str]) -> str:
-        raise NotImplementedError
+    def largest(self, values: Iterable[str]) -> str: ...
 
     def joined_in_order(self, value: str, partition: str) -> str:
         """All values of a partition in ascending order, joined by a blank; a window function."""
-        raise NotImplementedError
+        ...
 
     def json_object(self, pairs: Iterable[tuple[str, str]]) -> str:
         """A JSON object as text, keys in the given order."""
-        raise NotImplementedError
+        ...
 
     def json_bool(self, value: str) -> str:
         """0, 1 or NULL as a JSON value."""
-        raise NotImplementedError
+        ...
 
 
 class SQLite(Dialect):
