@@ -18,7 +18,7 @@ def quote(name: str) -> str:
 class Dialect(Protocol):
     """What is the same on SQLite and PostgreSQL."""
 
-    name = ""
+    name: str = ""
 
     def text(self, value: str) -> str:
         """Return a text literal."""
