@@ -130,3 +130,28 @@ def test_a_field_that_was_created_lifts_the_refusals_it_caused(tmp_path: Path) -
             ("cs_score", "failed-retry", 0),
             ("other", "failed-permanent", 1),
         ]
+
+
+def test_a_key_field_that_cannot_be_had_is_a_warning_and_no_error(tmp_path: Path) -> None:
+    crm = Crm()
+
+    def provide(session: Any, stream: str, fields: Sequence[OwnField], dry_run: bool) -> Iterator[Finding]:
+        if stream == "tasks":
+            raise ConnectionFault("this edition has no such field")
+        yield Finding("companies", "ok", "all there")
+
+    space = workspace(tmp_path, {"crm": crm}, fields=FIELDS, tasks=True)
+    key = OwnField("key", "Key", "text")
+    made = replace(
+        space.connections["crm"].connector,
+        provision=provide,
+        task_fields=(key,),
+        streams=(
+            *space.connections["crm"].connector.streams,
+            Stream("tasks", (Feed("crm_task", {"task_key": "key"}),), pages=crm.pages),
+        ),
+    )
+    space = replace(space, connections={"crm": replace(space.connections["crm"], connector=made)})
+    rules: Any = None
+    found = provision(space, sessions(space), rules, dry_run=False)
+    assert [finding.level for _, finding in found] == ["ok", "warning"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cssync.config.workspace import Workspace, Writeback
@@ -67,8 +68,14 @@ def provision(
                     findings = list(connector.provision(session, stream, wished, dry_run))
                 except CssyncError as fault:
                     findings = [Finding(name, "error", fault.message, fault.fix)]
-                found.extend((name, finding) for finding in findings)
+                own = stream == workspace.writeback[name].to
+                found.extend((name, finding if own else _optional(finding)) for finding in findings)
     return found
+
+
+def _optional(finding: Finding) -> Finding:
+    """A key field that cannot be had is no error: tasks carry their key in their text then."""
+    return replace(finding, level="warning") if finding.level == "error" else finding
 
 
 def _streams(
