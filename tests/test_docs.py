@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from cssync import hookspecs
-from cssync.cli import main
+from cssync.cli import main, reference
 from cssync.config.load import load_workspace
 from cssync.errors import CssyncError
 from cssync.plugins import plugins
@@ -157,3 +158,25 @@ def test_every_dependency_has_its_reason() -> None:
         assert re.search(rf"^{re.escape(name.lower().replace('.', '-'))}==", lock, re.MULTILINE), (
             f"{name} is not locked"
         )
+
+
+def test_the_command_page_is_generated_from_the_commands() -> None:
+    lines = "\n".join(line.rstrip() for line in reference.page()).rstrip() + "\n"
+    assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == lines
+
+
+ARGUMENTS = {
+    "fields": ("crm", "companies"), "provision": ("--dry-run",), "sync": ("desk",), "verify": ("desk",),
+    "rules sql": ("health",), "explain": ("ACCOUNT",), "history": ("ACCOUNT",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(reference.DOCUMENTS))
+def test_a_json_document_has_the_keys_that_the_page_names(name: str, kept: Path) -> None:
+    with Store.open(kept.parent / "cssync.db") as store:
+        account = store.query("SELECT uid FROM account ORDER BY uid LIMIT 1")[0][0]
+    arguments = [account if a == "ACCOUNT" else a for a in ARGUMENTS.get(name, ())]
+    result = CliRunner().invoke(main, ["-c", str(kept), *name.split(), *arguments, "--json"])
+    document = json.loads(result.stdout)
+    assert set(document) == {"version", *reference.DOCUMENTS[name]}
+    assert document["version"] == 1
