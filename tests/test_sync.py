@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import signal
 import subprocess
@@ -137,14 +138,14 @@ def test_a_connectors_bug_stops_only_its_stream_and_is_named(tmp_path: Path, sto
     assert "crm.contacts: the connector failed with ZeroDivisionError" in contacts.error.message
 
 
-@pytest.mark.parametrize("cursor", [None, {"at": 1}])
+@pytest.mark.parametrize("cursor", [None, {"at": 1}, {"after": "x" * 200}])
 def test_paging_that_does_not_move_fails_instead_of_running_for_ever(tmp_path: Path, store: Store, cursor: Any) -> None:
     world = World()
     space = workspace(tmp_path, crm=world)
 
     def endless(session: Any, request: Any) -> Any:
-        while True:
-            yield Page([company(1)], cursor)
+        for number in itertools.count():
+            yield Page([company(number if cursor else 1)], cursor)
 
     stream = space.connections["crm"].streams[0]
     object.__setattr__(stream, "pages", endless)

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +26,8 @@ from cssync.store.schema import ABOUT, UNVERSIONED, migrations, quote
 BUSY_TIMEOUT_MS = 30_000
 MAX_VARIABLES = 30_000
 """Bound values per statement; SQLite's own limit is 32,766."""
-INSERT_ONLY = ("connection", "source_id", "synced_at")
+KEYS = ("connection", "synced_at", "source_id")
+"""What every statement binds before the columns of the rows."""
 
 
 class Fence(Protocol):
@@ -193,20 +195,25 @@ class Store:
         column by column. A change of `ABOUT` columns alone is no change. A tombstoned row that comes back is undeleted.
         Former versions go to `history`. `known_at` is an ISO instant (UTC).
         """
-        joined: dict[str, dict[str, Any]] = {}
+        joined: dict[str, Mapping[str, Any]] = {}
         for row in rows:
-            joined.setdefault(row["source_id"], {}).update(row)
-        by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-        for merged in joined.values():
-            by_columns.setdefault(tuple(sorted(merged.keys() - {"source_id"})), []).append(merged)
+            held = joined.get(row["source_id"])
+            joined[row["source_id"]] = row if held is None else {**held, **row}
+        alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+        for row in joined.values():
+            alike.setdefault(tuple(row), []).append(row)
         new: set[str] = set()
         changed: set[str] = set()
-        for columns, group in by_columns.items():
+        for keys, group in alike.items():
+            columns = tuple(k for k in keys if k != "source_id")
+            values_of = itemgetter("source_id", *columns) if columns else lambda row: (row["source_id"],)
             step = max(1, MAX_VARIABLES // (len(columns) + 3))
             for start in range(0, len(group), step):
                 part = group[start : start + step]
                 before = conn.execute(f"SELECT coalesce(max(rowid), 0) FROM {quote(entity)}").fetchone()[0]
-                values = [v for r in part for v in (connection, r["source_id"], known_at, *(r[c] for c in columns))]
+                values: list[Any] = []
+                for row in part:
+                    values += (connection, known_at, *values_of(row))
                 for source_id, rowid in conn.execute(_upsert_sql(entity, columns, len(part)), values):
                     (new if rowid > before else changed).add(source_id)
         return Upserted(frozenset(new), frozenset(changed))
@@ -245,7 +252,7 @@ def _upsert_sql(entity: str, columns: tuple[str, ...], rows: int) -> str:
     unknown = set(columns) - declared
     if unknown:
         raise ValueError(f"{entity} has no column {', '.join(sorted(unknown))}")
-    table, every = quote(entity), (*INSERT_ONLY, *columns)
+    table, every = quote(entity), (*KEYS, *columns)
     compared = [quote(c) for c in columns if c not in (*ABOUT, *UNVERSIONED)]
     differs = " OR ".join((*(f"{table}.{c} IS NOT excluded.{c}" for c in compared), f"{table}.deleted_at IS NOT NULL"))
     assigned = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in ("synced_at", *columns))

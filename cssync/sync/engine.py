@@ -287,7 +287,8 @@ def _must_move(job: Job, page: Page, where: str) -> None:
     key = job.stream.feeds[0].key
     versions = [[r.get(name) for name in (key, *VERSION_FIELDS)] for r in page.records]
     prints = hashlib.blake2b(repr(versions).encode(), digest_size=8).hexdigest()
-    cursor = "" if page.cursor is None else msgspec.json.encode(page.cursor).decode()
+    place = b"" if page.cursor is None else msgspec.json.encode(page.cursor)
+    cursor = hashlib.blake2b(place, digest_size=8).hexdigest() if place else ""
     repeated = (page.records and prints == job.last_page) or (cursor and cursor in job.cursors and not page.last)
     if repeated:
         raise ConnectionFault(
@@ -297,7 +298,7 @@ def _must_move(job: Job, page: Page, where: str) -> None:
         )
     job.last_page = prints
     if cursor:
-        job.cursors.add(hashlib.blake2b(cursor.encode(), digest_size=8).hexdigest() if len(cursor) > 64 else cursor)
+        job.cursors.add(cursor)
 
 
 def _normalise(job: Job, page: Page) -> Batch:

@@ -170,7 +170,11 @@ class Normaliser:
         rows: list[tuple[str, Row]] = []
         gone: list[tuple[str, str]] = []
         for feed in self.feeds:
-            rows.extend((feed.entity, row) for row in self._rows(feed, record))
+            if feed.each is None:
+                if feed.when is None or feed.when(record):
+                    rows.append((feed.entity, self._row(feed, record, feed.prefix)))
+            else:
+                rows.extend((feed.entity, row) for row in self._items(feed, feed.each, record))
         for feed in self.derived:
             if feed.when and not feed.when(record):
                 continue
@@ -191,13 +195,11 @@ class Normaliser:
             rows.append(("crm_state", {"source_id": key, "stream": self.stream.name, "fields": fields}))
         return Rows(key, rows, gone)
 
-    def _rows(self, feed: _Compiled, record: Record) -> Iterator[Row]:
+    def _items(self, feed: _Compiled, each: Cell, record: Record) -> Iterator[Row]:
+        """A row for each item of a list inside the record."""
         if feed.when and not feed.when(record):
             return
-        if feed.each is None:
-            yield self._row(feed, record, feed.prefix)
-            return
-        items = feed.each(record)
+        items = each(record)
         for item in items if isinstance(items, Sequence) and not isinstance(items, str) else ():
             yield self._row(feed, {**item, "^": record}, feed.prefix)
 
@@ -247,6 +249,8 @@ def _prefixed(prefix: str, value: Any) -> str:
 
 
 def _key(value: Any) -> str:
+    if type(value) is str and value:
+        return value
     if value is ABSENT or value is None or value == "" or isinstance(value, (Mapping, list, bool)):
         raise RecordError("the record has no usable id", field="id")
     return str(value)

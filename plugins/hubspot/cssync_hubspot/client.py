@@ -112,8 +112,13 @@ def results(answer: Answer) -> Sequence[Mapping[str, Any]]:
     Raises:
         ConnectionFault: no list of objects there.
     """
-    found = body(answer).get("results")
-    if not isinstance(found, list) or not all(isinstance(r, Mapping) for r in found):
+    return listed(answer, body(answer))
+
+
+def listed(answer: Answer, decoded: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the `results` of an answer that is decoded already; raises as `results` does."""
+    found = decoded.get("results")
+    if not isinstance(found, list) or not all(type(r) is dict for r in found):
         raise _misshapen(answer, "has no list of results")
     return found
 
@@ -289,8 +294,9 @@ def batch_read(session: Session, kind: str, ids: Sequence[str], fields: Sequence
             Paths(session).objects(kind, "/batch/read"),
             json={"inputs": [{"id": i} for i in part], "properties": list(fields), "propertiesWithHistory": []},
         )
-        yield from results(answer)
-        for error in body(answer).get("errors") or ():
+        found = body(answer)
+        yield from listed(answer, found)
+        for error in found.get("errors") or ():
             if error.get("category") != "OBJECT_NOT_FOUND":
                 words, _ = complaint(error)
                 raise ConnectionFault(f"HubSpot could not read some {kind}: {words}")

@@ -23,7 +23,7 @@ from typing import Any
 from cssync.connectors import Cursor, Page, PullRequest, Record, Session, Tombstone
 from cssync.errors import ConnectionFault
 from cssync_hubspot import links
-from cssync_hubspot.client import Paths, batch_read, body, following, results
+from cssync_hubspot.client import Paths, batch_read, body, following, listed
 
 log = logging.getLogger("cssync.hubspot")
 
@@ -175,8 +175,8 @@ def listing(session: Session, path: str, after: str | None = None, **params: Any
     seen = {after}
     while True:
         answer = session.get(path, limit=LIST_PAGE, after=after, **params)
-        results(answer)
         found = body(answer)
+        listed(answer, found)
         yield found
         after = following(found)
         if after is None:
@@ -244,7 +244,8 @@ def _window(reader: _Reader, since: str, until: str, last: str, request: PullReq
                 "after": "0",
             },
         )
-        found, records = body(answer), results(answer)
+        found = body(answer)
+        records = listed(answer, found)
         more = int(found.get("total") or 0) > len(records) or following(found) is not None
         if records:
             _ascending(records, last, source.kind)

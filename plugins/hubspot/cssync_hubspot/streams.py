@@ -39,13 +39,21 @@ def lower(value: str | None) -> str | None:
 
 def domains(main: str | None, additional: str | None) -> list[str] | None:
     """Return the company's domains, sorted; `hs_additional_domains` is a list separated by semicolons."""
-    found = {d for raw in (main, *(additional or "").split(";")) if (d := _domain(raw))}
+    if not additional:
+        only = _domain(main)
+        return [only] if only else None
+    found = {d for raw in (main, *additional.split(";")) if (d := _domain(raw))}
     return sorted(found) or None
+
+
+_BARE = re.compile(r"[a-z0-9.-]+")
 
 
 def _domain(raw: str | None) -> str:
     """HubSpot normalises a domain in its own forms only; over the API anything may stand there."""
     bare = (raw or "").strip().lower()
+    if _BARE.fullmatch(bare):
+        return bare.removeprefix("www.").strip(".")
     if "://" in bare:
         bare = bare.partition("://")[2]
     for end in "/:?#":
