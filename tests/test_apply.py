@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cssync.config import Limits, Workspace
-from cssync.connectors import Outcome
+from cssync.connectors import Change, Outcome
 from cssync.errors import (
     ApprovalNeeded,
     ConfigError,
@@ -19,6 +20,7 @@ from cssync.errors import (
     TransientFault,
     UnknownOutcome,
 )
+from cssync.http import SYSTEM
 from cssync.store import Store
 from cssync.views.plan import apply_lines
 from cssync.writeback import plan as planning
@@ -26,6 +28,7 @@ from cssync.writeback.apply import ApplyReport, apply_plan, settle, unfinished
 from cssync.writeback.failures import drop, failing, retry, written_for
 from cssync.writeback.outbox import MAX_ATTEMPTS
 from cssync.writeback.plan import Plan, approve_plan, load_plan
+from cssync.writeback.send import Work, push
 from fake_crm import AS_OF, TYPES, Crm, account, pulled, result, sessions, task, workspace
 
 BAND = {"cs_health_band": "health.band"}
@@ -469,3 +472,35 @@ def test_applying_twice_writes_nothing_the_second_time(
         assert make(store, space, "r2").changes == ()
         assert apply(store, space, load_plan(store, plan.id), "r2") if plan.changes else True
         assert len(crm.journal) == before == len(plan.changes)
+
+
+@pytest.mark.parametrize(
+    ("asked", "states"),
+    [
+        (("GET",), ["failed-retry", "failed-retry"]),
+        (("PUT",), ["unknown", "unknown"]),
+        (("PUT", "proved"), ["failed-retry", "verified"]),
+        (("PUT", "proved", "PUT"), ["unknown", "verified"]),
+    ],
+)
+def test_after_a_final_no_only_what_was_taken_and_not_proved_is_unknown(
+    tmp_path: Path, store: Store, asked: tuple[str, ...], states: list[str]
+) -> None:
+    class Taking:
+        def request(self, method: str, path: str, **options: Any) -> None:
+            pass
+
+    def push_(session: Any, changes: Any) -> Iterator[Outcome]:
+        for step in asked:
+            if step == "proved":
+                yield Outcome("a", "verified")
+            else:
+                session.request(step, "/x")
+        raise Refused("403")
+
+    space = one(store, tmp_path, Crm())
+    connection = space.connections["crm"]
+    connection = replace(connection, connector=replace(connection.connector, push=push_))
+    work = Work(store, connection, cast(Any, Taking()), None, SYSTEM)
+    found = push(work, [Change(key, "update", "companies", "1", {"x": 1}) for key in "ab"])
+    assert sorted(outcome.state for outcome in found.values()) == states

@@ -64,10 +64,12 @@ class Work:
 
 class Fenced:
     """A session that asks for the lease before each request that may write: a connector sends several batches in one
-    `push`, and waits for rate limits between them."""
+    `push`, and waits for rate limits between them. `unproved`: a request that may have written was taken, and the
+    connector has reported no outcome since."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
+        self.unproved = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._work.session, name)
@@ -76,7 +78,9 @@ class Fenced:
         """See `Session.request`. Raises LeaseLost when another run has taken over; nothing is sent then."""
         if method != "GET" and self._work.fence is not None:
             self._work.fence.check(self._work.store.reader())
-        return self._work.session.request(method, path, **options)
+        answer = self._work.session.request(method, path, **options)
+        self.unproved = self.unproved or method != "GET"
+        return answer
 
 
 def stamp(clock: Clock) -> str:
@@ -94,7 +98,8 @@ def push(work: Work, changes: Sequence[Change]) -> dict[str, Outcome]:
     """Send changes that are marked as sent, and return one Outcome for each, by key.
 
     What the connector says nothing about (it stopped, or forgot) is `unknown`: it may have arrived. After the vendor's
-    final no it is `failed-retry`: the refused request did nothing, and none was sent after it.
+    final no it is `failed-retry`, unless a request before it was taken and not proved yet (a job whose state may not be
+    asked for): the refused request itself did nothing, and none was sent after it.
     """
     found: dict[str, Outcome] = {}
     wanted = {change.key for change in changes}
@@ -107,8 +112,11 @@ def push(work: Work, changes: Sequence[Change]) -> dict[str, Outcome]:
         )
         return {key: Outcome(key, "failed-permanent", error="this connector cannot write") for key in wanted}
 
+    fenced = Fenced(work)
+
     def collect() -> None:
-        for outcome in send(cast(Session, Fenced(work)), changes):
+        for outcome in send(cast(Session, fenced), changes):
+            fenced.unproved = False
             if outcome.key in wanted:
                 found.setdefault(outcome.key, outcome)
 
@@ -116,7 +124,8 @@ def push(work: Work, changes: Sequence[Change]) -> dict[str, Outcome]:
     silence = work.fault.message if work.fault else "the connector reported no outcome"
     if isinstance(work.fault, UnknownOutcome):
         work.fault = None  # the connection works, only this answer was lost: look for what became of it
-    state: Literal["failed-retry", "unknown"] = "failed-retry" if isinstance(work.fault, Refused) else "unknown"
+    nothing_written = isinstance(work.fault, Refused) and not fenced.unproved
+    state: Literal["failed-retry", "unknown"] = "failed-retry" if nothing_written else "unknown"
     return {key: found.get(key) or Outcome(key, state, error=silence) for key in wanted}
 
 
