@@ -102,3 +102,8 @@ def add_missing(db: Database) -> None:
 @migrations()
 def m001_release_0_1(db: Database) -> None:
     add_missing(db)
+
+
+@migrations()
+def m002_release_0_2(db: Database) -> None:
+    add_missing(db)
