@@ -15,7 +15,7 @@ from cssync.plugins import plugins
 from cssync.rules.catalogue import ACCOUNT, ALIASES, FACTS, FUNCTIONS, MAX_AGE, SOURCES, column_type, source_column
 from cssync.rules.faults import Faults, Source
 from cssync.rules.loading import load_folders
-from cssync.rules.packs import LATER
+from cssync.rules.parts import LATER
 from cssync.rules.reader import Mapping, Node, Scalar, Sequence, read
 from cssync.rules.written import NOTE, written_fields
 
