@@ -205,6 +205,19 @@ def test_check_says_which_limits_are_in_force(here: Path) -> None:
     assert told["share"].startswith("30% of")
 
 
+def test_check_reads_the_exchange_rates_where_a_file_is_named(here: Path) -> None:
+    path = here / "cssync.yaml"
+    path.write_text(path.read_text() + "\nfx: rates.csv\n")
+    rates = here / "rates.csv"
+    rates.write_text("date,from,to,rate\n2026-01-01,EUR,JPY,160.25\n2026-11-01,USD,JPY,150\n")
+    told = next(p for p in answer("check", code=1)["parts"] if p["part"] == "fx")
+    assert told["ok"]
+    assert told["findings"][0]["message"] == "2 rates, the newest of 2026-11-01"
+    rates.write_text("date,from,to,rate\n2026-01-01,EUR,JPY,160.25\n2026-11-01,USD,JPY,much\n")
+    told = next(p for p in answer("check", code=1)["parts"] if p["part"] == "fx")
+    assert "rates.csv:3:20: rate: write a number above 0" in told["findings"][0]["message"]
+
+
 def test_check_ends_though_a_vendor_cannot_be_reached(here: Path) -> None:
     path = here / "cssync.yaml"
     lines = path.read_text().splitlines()

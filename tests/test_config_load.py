@@ -151,6 +151,7 @@ fiscal_year_start: 4
 holidays: "NO"
 closures: [12-31, 2026-08-13]
 locale: ja
+fx: money/rates.csv
 """
     )
     workspace = load_workspace(path, installed=installed)
@@ -175,6 +176,7 @@ locale: ja
     }
     assert workspace.limits == Limits(Decimal("0.125"), 7, Decimal("0.40"))
     assert (workspace.fiscal_year_start, workspace.holidays, workspace.locale) == (4, "NO", "ja")
+    assert workspace.fx == workspace.path.parent / "money" / "rates.csv"
     assert workspace.closures == ("12-31", "2026-08-13")
     assert workspace.store == tmp_path / "data" / "x.db"
 

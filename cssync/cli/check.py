@@ -28,7 +28,7 @@ def check(call: Call, connection: str | None) -> int:
     from dataclasses import asdict, replace
 
     from cssync.cli.choose import chosen
-    from cssync.cli.findings import check_connections, check_limits, check_rules, check_store
+    from cssync.cli.findings import check_connections, check_fx, check_limits, check_rules, check_store
 
     workspace = call.workspace()
     store, bound = check_store(workspace)
@@ -36,7 +36,8 @@ def check(call: Call, connection: str | None) -> int:
         workspace = replace(workspace, connections={connection: chosen(workspace, connection)})
         parts = list(check_connections(workspace, bound))
     else:
-        parts = [*check_connections(workspace, bound), store, check_rules(workspace), check_limits(workspace)]
+        parts = [*check_connections(workspace, bound), store, check_rules(workspace)]
+        parts += [*check_fx(workspace), check_limits(workspace)]
     failed = any(part.failed for part in parts)
     document = [
         {

@@ -148,6 +148,20 @@ def check_rules(workspace: Workspace) -> Checked:
     return Checked("rules", tuple(findings))
 
 
+def check_fx(workspace: Workspace) -> tuple[Checked, ...]:
+    """Return what is to be said about the file of exchange rates; nothing where none is named."""
+    from cssync.metrics.fx import read_rates
+
+    if workspace.fx is None:
+        return ()
+    try:
+        rows = read_rates(workspace.fx)
+    except CssyncError as error:
+        return (Checked("fx", (_of_error(str(workspace.fx), error),)),)
+    newest = f", the newest of {max(row.day for row in rows)}" if rows else ""
+    return (Checked("fx", (Finding(str(workspace.fx), "ok", f"{len(rows):,} rates{newest}"),)),)
+
+
 def check_limits(workspace: Workspace) -> Checked:
     """Return the start and the limits that are in force."""
     limits = workspace.limits

@@ -65,6 +65,7 @@ def load_workspace(path: Path, *, secrets: bool = True, installed: Plugins | Non
         holidays=raw.holidays,
         closures=raw.closures,
         locale=raw.locale,
+        fx=path.parent / raw.fx if raw.fx else None,
     )
 
 

@@ -201,3 +201,11 @@ class RawWorkspace(Raw):
         Field(description="Own closing days beside them: `MM-DD` for every year, or `YYYY-MM-DD`."),
     ] = ()
     locale: Annotated[Literal["en", "ja"], Field(description="Language of the texts that rules write.")] = "en"
+    fx: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="CSV file of dated exchange rates (`date,from,to,rate`), relative to this file; without it "
+            "money of other currencies is not converted. See docs/metrics.md.",
+        ),
+    ] = None

@@ -84,6 +84,8 @@ class Workspace:
     closures: tuple[str, ...] = ()
     """Own closing days as `MM-DD` or `YYYY-MM-DD`, beside the public holidays of `holidays` (a country code)."""
     locale: str = "en"
+    fx: Path | None = None
+    """File of dated exchange rates (`cssync.metrics.fx`); without it money of other currencies cannot be converted."""
 
     def connection(self, name: str) -> Connection:
         """Return the connection of that name; KeyError if the configuration has none."""
