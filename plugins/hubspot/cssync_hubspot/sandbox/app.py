@@ -45,6 +45,11 @@ def _route(line: str) -> Callable[[Handler], Handler]:
     return register
 
 
+def _archived(request: SandboxRequest) -> bool:
+    """Whether the archived records are asked for; HubSpot's own Python client writes `True`."""
+    return request.query.get("archived", "").lower() == "true"
+
+
 class SandboxHubSpot:
     """A HubSpot account made from a world.
 
@@ -144,7 +149,7 @@ class SandboxHubSpot:
     @_route("GET /crm/owners/{v}")
     def owners(self, request: SandboxRequest) -> SandboxAnswer:
         """Staff; the inactive ones only with `archived=true`."""
-        archived = request.query.get("archived") == "true"
+        archived = _archived(request)
         self._scope("crm.objects.owners.read")
         staff = [p for p in self.portal.world.staff if p.is_active != archived]
         made = stamp(self.portal.world.now.timestamp() - 300 * 86400)
@@ -174,7 +179,7 @@ class SandboxHubSpot:
             return refusal(400, "VALIDATION_ERROR", "limit must be between 1 and 100")
         limit = min(limit, self.list_page)
         after = request.query.get("after")
-        archived = request.query.get("archived") == "true"
+        archived = _archived(request)
         found = self.portal.after(kind, untoken(after) if after else -1, archived=archived, limit=limit + 1)
         wanted = names(request.query.get("properties"))
         targets = [t for t in names(request.query.get("associations")) if t in KIND_OF]
@@ -331,7 +336,7 @@ class SandboxHubSpot:
     @_route("GET /crm/properties/{v}/{kind}")
     def properties(self, request: SandboxRequest, kind: str) -> SandboxAnswer:
         """Property definitions, live or archived."""
-        archived = request.query.get("archived") == "true"
+        archived = _archived(request)
         held = self.portal.definitions[self._kind(kind, "read")].values()
         return SandboxAnswer(body={"results": [d for d in held if d["archived"] == archived]})
 
