@@ -28,12 +28,30 @@ AS_OF = datetime(2026, 11, 20, 22, 30, tzinfo=UTC)
 ZONES = [ZoneInfo(z) for z in ("UTC", "Asia/Tokyo", "Europe/Zurich", "Pacific/Kiritimati", "America/St_Johns")]
 QUICK = (Phase.explicit, Phase.reuse, Phase.generate)
 """Without shrinking: a pack and its rows take minutes to shrink, and the differing column says enough."""
-USED = ("tickets", "usage", "surveys", "invoices")
+USED = ("tickets", "usage", "surveys", "invoices", "ticket_metrics", "contacts")
 
 # --- packs ------------------------------------------------------------------------------------------------------------
 
-NUMBERS = ["n_tickets", "n_hours", "n_sum", "n_avg", "n_min", "n_last", "n_usage", "n_peak", "n_answers"]
-DATES = ["d_first", "d_last", "d_use"]
+NUMBERS = [
+    "n_tickets",
+    "n_hours",
+    "n_sum",
+    "n_avg",
+    "n_min",
+    "n_last",
+    "n_usage",
+    "n_peak",
+    "n_answers",
+    "n_median",
+    "n_middle",
+    "n_kinds",
+    "n_days",
+    "n_newest",
+    "n_split",
+    "n_solved",
+    "n_role",
+]
+DATES = ["d_first", "d_last", "d_use"]  # fmt: skip
 WHERE = {
     "tickets": ["status = 'open'", "priority in ('urgent', 'high')", "reopened_count >= 1", "solved_at is missing",
                 "days_since(opened_at) between 2 and 9", "not escalated", "starts_with(subject, 'é')",
@@ -41,6 +59,7 @@ WHERE = {
     "usage": ["value > 0", "metric = 'active_users'", "product_code is not missing"],
     "surveys": ["kind = 'csat'", "score >= scale_max - 1", "score * 2 > 3"],
     "invoices": ["paid_at is missing", "days_until(due_date) < 3"],
+    "ticket_metrics": ["reopens > 0", "priority = 'urgent'", "days_since(solved_at) > 2"],
 }  # fmt: skip
 
 
@@ -61,11 +80,11 @@ def window() -> st.SearchStrategy[str]:
     )
 
 
-def aggregate(name: str, function: str, target: str) -> st.SearchStrategy[str]:
+def aggregate(name: str, function: str, target: str, more: str = "") -> st.SearchStrategy[str]:
     source = target.partition(".")[0]
     where = st.sampled_from([None, *WHERE[source]])
     return st.builds(
-        lambda w, t: f"  {name}: {{{function}: {target}" + (f', where: "{_escaped(w)}"' if w else "") + f"{t}}}",
+        lambda w, t: f"  {name}: {{{function}: {target}" + (f', where: "{_escaped(w)}"' if w else "") + f"{t}{more}}}",
         where,
         window(),
     )
@@ -85,6 +104,14 @@ BASE = st.tuples(
     aggregate("n_usage", "sum", "usage.value"),
     aggregate("n_peak", "max", "usage.active_users"),
     aggregate("n_answers", "count", "usage"),
+    aggregate("n_median", "median", "surveys.score"),
+    aggregate("n_middle", "median", "ticket_metrics.agent_touches"),
+    aggregate("n_kinds", "distinct", "tickets.category"),
+    aggregate("n_days", "distinct", "tickets.opened_at"),
+    aggregate("n_newest", "count", "surveys", ", newest_per: contact_source_id"),
+    aggregate("n_split", "sum", "surveys.score", ", newest_per: contact_source_id, of_which: score >= 1"),
+    aggregate("n_solved", "count", "ticket_metrics"),
+    aggregate("n_role", "distinct", "surveys.contact_role"),
     aggregate("d_first", "min", "tickets.opened_at"),
     aggregate("d_last", "max", "invoices.due_date"),
     aggregate("d_use", "last", "usage.day"),
@@ -215,8 +242,18 @@ ROWS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         }
     ),
     "surveys": st.fixed_dictionaries(
-        {"kind": st.sampled_from(["csat", "nps", None]), "score": values, "scale_max": counts, "responded_at": times}
+        {
+            "kind": st.sampled_from(["csat", "nps", None]),
+            "score": values,
+            "scale_max": counts,
+            "responded_at": times,
+            "contact_source_id": st.sampled_from([None, "0-0", "0-1", "1-0", "none"]),
+        }
     ),
+    "ticket_metrics": st.fixed_dictionaries(
+        {"ticket_source_id": st.sampled_from([None, "0-0", "0-1", "1-0"]), "agent_touches": counts, "reopens": counts}
+    ),
+    "contacts": st.fixed_dictionaries({"role": st.sampled_from([None, "champion", "admin"])}),
     "invoices": st.fixed_dictionaries(
         {"due_date": days, "amount": counts, "currency": st.sampled_from([None, "JPY", "JPY", "USD"]), "paid_at": times}
     ),

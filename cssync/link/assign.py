@@ -21,6 +21,8 @@ THROUGH: dict[str, str] = {
         AND p.source_id = r.ticket_source_id)""",
     "survey_response": """(SELECT p.account_uid FROM ticket p WHERE p.connection = r.connection
         AND p.source_id = r.ticket_source_id)""",
+    "feature_request": """(SELECT p.account_uid FROM ticket p WHERE p.connection = r.connection
+        AND p.source_id = r.ticket_source_id)""",
 }
 """Where a row whose company is not known looks next. A ticket goes through its requester."""
 

@@ -217,6 +217,33 @@ ENTITIES: tuple[Entity, ...] = (
         ),
     ),
     Entity(
+        "usage_event",
+        "Something that happened in the product: one row per occurrence.",
+        (
+            *ACCOUNT_REF,
+            col("name", "text", "what happened, such as limit_reached or bulk_export"),
+            col("at", "instant", "when"),
+            col("actor", "text", "who did it: an id or a digest, never a name or an address"),
+            col("actor_role", "text", "role of that user in the product, such as admin"),
+            col("product_code", "text", "product"),
+        ),
+    ),
+    Entity(
+        "feature_request",
+        "A wish for the product, noted for a customer.",
+        (
+            *ACCOUNT_REF,
+            col("topic", "text", "what is wished for, in this company's own words"),
+            col("status", "text", "state", "open", "planned", "shipped", "declined"),
+            col("requested_at", "instant", "when the customer asked"),
+            col("shipped_at", "instant", "when it was marked shipped"),
+            col("ticket_source_id", "text", "ticket it came from, in the same connection"),
+            col("opportunity_source_id", "text", "deal it came from, in the same connection"),
+            col("arr", "money", "revenue that depends on it"),
+            col("currency", "text", "ISO 4217"),
+        ),
+    ),
+    Entity(
         "user",
         "Staff: owners, customer success managers, agents.",
         (

@@ -7,27 +7,51 @@ renewal events, weekly usage. `cssync.rules.facts` computes them in SQL.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from cssync.model import BANDS, ENTITY, TABLE, Column
 from cssync.rules.tree import Type
 
 
 @dataclass(frozen=True, slots=True)
+class Borrowed:
+    """A column of another entity's row in the same connection and of the same account. key: the column here that holds
+    that row's source_id."""
+
+    entity: str
+    key: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourceTable:
     """A friendly name for an entity. at: the column windows look at. never_seen: an account without any row ever is
-    missing rather than 0. live: a further condition that rows must meet, in SQL over alias `t`."""
+    missing rather than 0. borrows: further columns, by name, that come from another entity."""
 
     entity: str
     at: str
     never_seen: bool = False
     skip_incomplete: bool = False
+    borrows: Mapping[str, Borrowed] = field(default_factory=dict)
+
+
+def _of_ticket(**names: str) -> dict[str, Borrowed]:
+    return {name: Borrowed("ticket", "ticket_source_id", column) for name, column in names.items()}
 
 
 SOURCES: Mapping[str, SourceTable] = {
     "tickets": SourceTable("ticket", "opened_at"),
-    "ticket_metrics": SourceTable("ticket_metric", "created_at"),
-    "surveys": SourceTable("survey_response", "responded_at"),
+    "ticket_metrics": SourceTable(
+        "ticket_metric",
+        "solved_at",
+        borrows=_of_ticket(solved_at="solved_at", opened_at="opened_at", priority="priority", category="category"),
+    ),
+    "surveys": SourceTable(
+        "survey_response",
+        "responded_at",
+        borrows={"contact_role": Borrowed("contact", "contact_source_id", "role"),
+                 **_of_ticket(ticket_category="category")},
+    ),
     "usage": SourceTable("usage_metric", "period_start", never_seen=True, skip_incomplete=True),
     "contracts": SourceTable("contract", "start_date", never_seen=True),
     "lines": SourceTable("contract_line", "start_date", never_seen=True),
@@ -35,7 +59,9 @@ SOURCES: Mapping[str, SourceTable] = {
     "contacts": SourceTable("contact", "created_at"),
     "invoices": SourceTable("invoice", "due_date"),
     "interactions": SourceTable("interaction", "at"),
-}
+    "usage_events": SourceTable("usage_event", "at"),
+    "feature_requests": SourceTable("feature_request", "requested_at"),
+}  # fmt: skip
 ALIASES = {("usage", "day"): "period_start"}
 """Column names that read better than the model's."""
 
@@ -50,6 +76,8 @@ MAX_AGE: Mapping[str, int] = {
     "opportunity": 2,
     "contact": 2,
     "interaction": 2,
+    "usage_event": 3,
+    "feature_request": 30,
 }
 """Days after which a source is stale (domain.md section 7, column "source / max age"); a pack's `max_age` overrides."""
 
@@ -70,17 +98,28 @@ def column_type(column: Column) -> Type | None:
     return _TYPES.get(column.type)
 
 
+def row_column(source: str, name: str) -> Column | None:
+    """Return a column that rows of a source have, the borrowed ones included; None if they have none of that name."""
+    table = SOURCES[source]
+    if name in table.borrows:
+        of = table.borrows[name]
+        found = ENTITY[of.entity].column(of.column)
+        return replace(found, name=name) if found else None
+    return ENTITY[table.entity].column(ALIASES.get((source, name), name))
+
+
 def source_column(source: str, name: str) -> Column | None:
-    """Return a column of a source by its model or friendly name; None if it has none of that name."""
-    found = ENTITY[SOURCES[source].entity].column(ALIASES.get((source, name), name))
+    """Return a column of a source that rules may read, by its model or friendly name; None if there is none."""
+    found = row_column(source, name)
     return None if found is None or found.personal or column_type(found) is None else found
 
 
 def source_columns(source: str) -> list[str]:
     """Names a `where` over this source may use."""
-    entity = ENTITY[SOURCES[source].entity]
+    table = SOURCES[source]
     friendly = [alias for (of, alias) in ALIASES if of == source]
-    return [c.name for c in entity.columns if source_column(source, c.name)] + ["created_at", "updated_at", *friendly]
+    own = [c.name for c in ENTITY[table.entity].columns if source_column(source, c.name)]
+    return [*own, "created_at", "updated_at", *table.borrows, *friendly]
 
 
 ACCOUNT: Mapping[str, Column] = {

@@ -59,8 +59,21 @@ def entities_of(names: Iterable[str], features: Mapping[str, Feature]) -> set[st
         elif name in features:
             definition = features[name].definition
             if isinstance(definition, Aggregate):
-                found.add(entity_of(definition))
+                found |= entities_behind(definition)
     return found
+
+
+def entities_behind(aggregate: Aggregate) -> set[str]:
+    """Entities an aggregate rests on: that of its source, and those it borrows columns from."""
+    table = SOURCES[aggregate.source]
+    timed = aggregate.within is not None or aggregate.older_hours is not None
+    used = aggregate.columns | ({table.at} if timed or aggregate.function == "last" or aggregate.newest_per else set())
+    return {entity_of(aggregate), *(of.entity for name, of in table.borrows.items() if name in used)}
+
+
+def all_ok(aggregate: Aggregate, context: Context) -> bool:
+    """Whether everything an aggregate rests on is connected and fresh."""
+    return all(context.ok(entity) for entity in entities_behind(aggregate))
 
 
 def entity_of(aggregate: Aggregate) -> str:
@@ -232,7 +245,7 @@ class _Compiler:
             here = [f for f in aggregates if isinstance(f.definition, Aggregate) and f.definition.source == source]
             if not here:
                 continue
-            late = [f for f in here if isinstance(f.definition, Aggregate) and not self.c.ok(entity_of(f.definition))]
+            late = [f for f in here if isinstance(a := f.definition, Aggregate) and not all_ok(a, self.c)]
             columns.extend(f"NULL AS f_{f.name}" for f in late)
             columns.extend(f"{self.d.text(self.c.currency)} AS c_{f.name}" for f in late if f.type == "money")
             here = [f for f in here if f not in late]

@@ -20,10 +20,12 @@ from cssync.rules.reader import Mapping, Node, Scalar
 from cssync.rules.shape import Shape
 from cssync.rules.tree import Aggregate, Expr, Feature, Type
 
-AGGREGATES = ("count", "sum", "avg", "min", "max", "last")
+AGGREGATES = ("count", "sum", "avg", "min", "max", "last", "median", "distinct")
+_BESIDE = ("where", "within", "ending", "older_than", "at_least", "newest_per", "of_which")
 _NEEDS: Map[str, tuple[str, ...]] = {
     "sum": (*NUMBERS, "money"),
     "avg": NUMBERS,
+    "median": NUMBERS,
     "min": (*NUMBERS, "date"),
     "max": (*NUMBERS, "date"),
 }
@@ -133,7 +135,7 @@ class FeatureReader:
         what = f"feature {key.text}"
         if isinstance(node, Mapping) and node.get("first") is not None:
             return self.conditional(key, node, pack)
-        block = self.shape.block(node, what, (*AGGREGATES, "where", "within", "ending", "older_than", "at_least"))
+        block = self.shape.block(node, what, (*AGGREGATES, *_BESIDE))
         if block is None:
             return None
         functions = [(k, v) for k, v in block.entries if k.text in AGGREGATES]
@@ -157,15 +159,18 @@ class FeatureReader:
         if value is not None and function in _NEEDS and value.type not in _NEEDS[function]:
             self.faults.add(target.mark, f"{function} does not work on {target.text}, which is a {value.type}")
             return None
-        where = self.where(source, block.get("where"), metric)
+        where = self.where(source, block.get("where"), "`where`", metric)
+        newest, of_which = self.newest(source, function, block), self.where(source, block.get("of_which"), "`of_which`")
         within = self.shape.days(block.get("within"), "`within`")
         ending = self.shape.days(block.get("ending"), "`ending`")
         if ending is not None and within is None:
             self.faults.add(block.mark, "`ending` shifts a window: it needs `within`, too")
         older = self.shape.hours(block.get("older_than"), "`older_than`")
         at_least = self.shape.whole(block.get("at_least"), "`at_least`", 1, 1_000_000)
-        definition = Aggregate(function, source, value, where, within, ending or 0, older, at_least or 0)  # type: ignore[arg-type]
-        return Feature(key.text, _type(function, value), definition, pack, key.mark, value.values if value else ())
+        definition = Aggregate(
+            function, source, value, where, within, ending or 0, older, at_least or 0, newest, of_which,  # type: ignore[arg-type]
+        )  # fmt: skip
+        return Feature(key.text, _type(function, value), definition, pack, key.mark, _values(function, value))
 
     def column(self, source: str, name: str, target: Scalar) -> tuple[Expr | None, str | None]:
         """Return the column to aggregate, and for `usage.<metric>` the metric its rows must have."""
@@ -179,13 +184,28 @@ class FeatureReader:
         self.faults.add(target.at(len(source) + 1), f"{source} has no column {name!r}{hint}")
         return None, None
 
-    def where(self, source: str, node: Node | None, metric: str | None) -> Expr | None:
+    def newest(self, source: str, function: str, block: Mapping) -> str | None:
+        """Return the column of `newest_per`, under its name in the model."""
+        name = self.shape.scalar(block.get("newest_per"), "`newest_per`")
+        if name is None:
+            if block.get("of_which") is not None:
+                self.faults.add(block.mark, "`of_which` looks at the rows that `newest_per` leaves; write `where`")
+            return None
+        if function in ("last", "median"):
+            self.faults.add(name.mark, f"`newest_per` does not go with {function}")
+        column = source_column(source, name.text)
+        if column is None:
+            hint = did_you_mean(name.text, source_columns(source))
+            self.faults.add(name.mark, f"{source} has no column {name.text!r}{hint}")
+        return column.name if column else None
+
+    def where(self, source: str, node: Node | None, what: str, metric: str | None = None) -> Expr | None:
         def find(name: str, _: Mark) -> Expr | None:
             column = source_column(source, name)
             kind = column_type(column) if column else None
             return Expr("column", kind, value=column.name, values=column.values) if column and kind else None
 
-        scalar = self.shape.scalar(node, "`where`")
+        scalar = self.shape.scalar(node, what)
         scope = Scope(find, lambda: source_columns(source))
         where = expression(scalar, scope, self.faults, "bool") if scalar else None
         if metric is None:
@@ -202,6 +222,10 @@ def account_column(name: str) -> Expr | None:
 
 
 def _type(function: str, column: Expr | None) -> Type:
-    if function == "count" or column is None:
+    if function in ("count", "distinct") or column is None:
         return "integer"
-    return "number" if function == "avg" else column.type
+    return "number" if function in ("avg", "median") else column.type
+
+
+def _values(function: str, column: Expr | None) -> tuple[str, ...]:
+    return column.values if column is not None and function != "distinct" else ()

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from cssync.model import ENTITY, TABLE
+from cssync.model import TABLE
 from cssync.rules.calendar import offsets
-from cssync.rules.catalogue import FACTS, SOURCES, column_type
-from cssync.rules.compiler import entities_of, entity_of
+from cssync.rules.catalogue import FACTS, SOURCES, Borrowed, column_type, row_column
+from cssync.rules.compiler import all_ok, entities_of
 from cssync.rules.facts import PRESENT
 from cssync.rules.freshness import Context
 from cssync.rules.sources import instant_bounds, latest, window
@@ -227,7 +227,7 @@ class _Judge:
         self.all = features
         self.c = context
         self.account = account
-        self.rows = {source: list(found) for source, found in rows.items()}
+        self.rows = with_borrowed(rows)
         self.known: dict[str, Any] = dict(given)
         self.stated = frozenset(given)
         self.results = results
@@ -355,23 +355,46 @@ def account_reader(account: Row, context: Context) -> Callable[[Expr], Any]:
     return lambda e: stored_value(_ACCOUNT.get(e.value, "text"), account.get(e.value), context)
 
 
+def with_borrowed(rows: Mapping[str, Iterable[Row]]) -> dict[str, list[Row]]:
+    """Return the rows of each source with the columns that they borrow from others' rows."""
+    listed = {source: list(found) for source, found in rows.items()}
+    friendly = {table.entity: source for source, table in SOURCES.items()}
+    by_key = {
+        (SOURCES[source].entity, str(row.get("connection")), str(row.get("source_id"))): row
+        for source, found in listed.items()
+        for row in found
+    }
+
+    def borrowed(row: Row, of: Borrowed) -> Any:
+        return by_key.get((of.entity, str(row.get("connection")), str(row.get(of.key))), {}).get(of.column)
+
+    for source, found in listed.items():
+        borrows = {n: of for n, of in SOURCES[source].borrows.items() if friendly[of.entity] in listed}
+        if borrows:
+            listed[source] = [{**row, **{n: borrowed(row, of) for n, of in borrows.items()}} for row in found]
+    return listed
+
+
 def aggregate(a: Aggregate, rows: Mapping[str, list[Row]], context: Context) -> tuple[Any, str | None]:
     """Return an aggregate's value over one account's rows, and the currency of money."""
     table = SOURCES[a.source]
-    entity = ENTITY[table.entity]
-    if not context.ok(entity_of(a)):
+    if not all_ok(a, context):
         return None, None
     present = rows.get(a.source, [])
-    column = entity.column(a.column.value) if a.column else None
     counted = [
         r for r in present if _in_time(a, r, context) and (a.where is None or _holds(a.where, r, a.source, context))
     ]
     if table.skip_incomplete:
         counted = [r for r in counted if _complete(r, context)]
-    if table.never_seen and not present and a.function in ("count", "sum"):
+    if a.newest_per is not None:
+        counted = _newest(a.newest_per, counted, table.at)
+        counted = [r for r in counted if a.of_which is None or _holds(a.of_which, r, a.source, context)]
+    if table.never_seen and not present and a.function in ("count", "sum", "distinct"):
         return None, None
-    if column is None:
+    if a.column is None:
         return (len(counted) if len(counted) >= a.at_least else None), None
+    column = row_column(a.source, a.column.value)
+    assert column is not None  # noqa: S101 - the reader found it
     kind = column_type(column)
     values = [(r, v) for r in counted if (v := stored_value(column.type, r.get(column.name), context)) is not None]
     if len(values) < a.at_least:
@@ -380,6 +403,14 @@ def aggregate(a: Aggregate, rows: Mapping[str, list[Row]], context: Context) -> 
     if len(currencies) > 1:
         return None, None
     return _fold(a, kind or "text", values, bool(counted), table.at), next(iter(currencies), None)
+
+
+def _newest(column: str, rows: list[Row], at: str) -> list[Row]:
+    """Those rows with a time that are the newest of their value of a column; rows without a value all stay."""
+    dated = sorted((r for r in rows if r.get(at) is not None), key=lambda r: str(r.get("source_id", "")), reverse=True)
+    best = {(r.get("connection"), r[column]): r for r in sorted(dated, key=lambda r: str(r[at])) if r.get(column)
+            is not None}  # fmt: skip
+    return [r for r in dated if r.get(column) is None] + list(best.values())
 
 
 def _complete(row: Row, context: Context) -> bool:
@@ -392,6 +423,8 @@ def _complete(row: Row, context: Context) -> bool:
 def _fold(a: Aggregate, kind: str, values: list[tuple[Row, Any]], any_row: bool, at: str) -> Any:
     if a.function == "sum" and not any_row:
         return 0
+    if a.function == "distinct":
+        return len({v for _, v in values})
     if not values:
         return None
     if a.function in ("min", "max"):
@@ -400,6 +433,9 @@ def _fold(a: Aggregate, kind: str, values: list[tuple[Row, Any]], any_row: bool,
         dated = [(r, v) for r, v in values if r.get(at) is not None]
         order = sorted(dated, key=lambda p: (str(p[0].get("connection", "")), str(p[0].get("source_id", ""))))
         return max(order, key=lambda p: str(p[0][at]))[1] if order else None
+    if a.function == "median":
+        ordered = sorted(float(v) for _, v in values)
+        return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2.0
     scale = 1000 if kind == "number" else 1
     total = float(sum(nearest(v * scale) if scale == 1000 else v for _, v in values))
     if a.function == "avg":
@@ -415,7 +451,7 @@ def _in_time(a: Aggregate, row: Row, context: Context) -> bool:
     at = row.get(table.at)
     if at is None:
         return False
-    column = ENTITY[table.entity].column(table.at)
+    column = row_column(a.source, table.at)
     if column is not None and column.type == "instant":
         low, high = instant_bounds(days, context) if days else ("", "~")
         return low <= str(at) < high and (newest is None or str(at) <= newest[0])
@@ -424,10 +460,8 @@ def _in_time(a: Aggregate, row: Row, context: Context) -> bool:
 
 
 def _holds(where: Expr, row: Row, source: str, context: Context) -> bool:
-    entity = ENTITY[SOURCES[source].entity]
-
     def ref(e: Expr) -> Any:
-        column = entity.column(e.value)
+        column = row_column(source, e.value)
         return stored_value(column.type if column else "text", row.get(e.value), context)
 
     return bool(Interpreter(context.today, ref).value(where))

@@ -58,7 +58,8 @@ def _sources() -> Iterator[str]:
     rows = []
     for source, table in SOURCES.items():
         at = next((alias for (of, alias), name in ALIASES.items() if (of, name) == (source, table.at)), table.at)
-        columns = [c for c in ENTITY[table.entity].columns if c.name not in LINKS and source_column(source, c.name)]
+        names = [*(c.name for c in ENTITY[table.entity].columns), *table.borrows]
+        columns = [c for n in names if n not in LINKS and (c := source_column(source, n))]
         age = f"{MAX_AGE[table.entity]}d" + (", never seen = missing" if table.never_seen else "")
         rows.append((f"`{source}`", f"`{at}`", age, ", ".join(map(_column, columns))))
     yield from _table(("source", "its time", "stale after", "columns (text where nothing else is said)"), rows)

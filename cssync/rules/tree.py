@@ -72,9 +72,11 @@ class Aggregate:
     column: what is aggregated, None for count. where: condition on a row. within, ending: days; the window is the
     `within` calendar days (business time zone) that end `ending` days before today, today included when 0.
     older_hours: only rows whose time lies at least so many hours before as_of. at_least: fewer rows give missing.
+    newest_per: of the rows that count so far only the newest for each value of this column; rows without one all stay.
+    of_which: condition on those that are left.
     """
 
-    function: Literal["count", "sum", "avg", "min", "max", "last"]
+    function: Literal["count", "sum", "avg", "min", "max", "last", "median", "distinct"]
     source: str
     column: Expr | None = None
     where: Expr | None = None
@@ -82,6 +84,14 @@ class Aggregate:
     ending: int = 0
     older_hours: int | None = None
     at_least: int = 0
+    newest_per: str | None = None
+    of_which: Expr | None = None
+
+    @property
+    def columns(self) -> set[str]:
+        """Names of the columns it reads, without the time of the row."""
+        exprs = (e for e in (self.column, self.where, self.of_which) if e is not None)
+        return {n for e in exprs for n in e.names("column")} | ({self.newest_per} if self.newest_per else set())
 
 
 @dataclass(frozen=True, slots=True)
