@@ -98,7 +98,21 @@ def test_expressions_are_refused_in_words(expression: str, words: str) -> None:
         ("pack: p\npack: q\n", "'pack' stands here twice, first on line 1"),
         ("pack: p\nsignls: {}\n", "a pack has no key 'signls'; did you mean signals?"),
         ("pack: p\nmodels: []\n", "`models` is not supported by this version"),
-        ("pack: p\nsignals:\n  S1: {when: seats > 3, for: 3d, because: x}\n", "`for` of signal S1 is not supported"),
+        ("pack: p\nsignals:\n  S1: {when: seats > 3, for: 3, because: x}\n", "`for` of signal S1 is a number of days"),
+        ("pack: p\nsignals:\n  S1: {when: seats > 3, kep: 3d, because: x}\n", "no key 'kep'; did you mean keep?"),
+        ("pack: p\nsignals:\n  S1: {when: seats > 3, severity: seats, because: x}\n", "within its `cooldown` only"),
+        (
+            "pack: p\nsignals:\n  S1: {when: seats > 3, cooldown: 1d, severity: name, because: x}\n",
+            "this is a text, but a number is needed here",
+        ),
+        (
+            "pack: p\ntasks:\n  T: {when: seats > 3, once_per: month, title: x, due: anchor, owner: boss}\n",
+            "`owner` is never 'boss'",
+        ),
+        (
+            "pack: p\ntasks:\n  T: {when: seats > 3, once_per: month, title: x, due: anchor, copy: maneger}\n",
+            "is never 'maneger'; did you mean manager?",
+        ),
         ("pack: P x\n", "is not a name"),
         ("signals: {}\n", "a rule file begins with `pack: NAME`"),
         ("- pack\n", "a rule file is a block"),

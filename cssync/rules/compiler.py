@@ -2,8 +2,9 @@
 
 Columns: `uid`; `a_<column>` of account; `f_<feature>` and `c_<feature>` (currency of money); `r_<pack>_<output>` of
 other packs; `m_<measure>` 0..100 and `x_<measure>` 1 where it applies; `covered`, `applicable`, `raw_score`, `score`,
-`coverage`, `band`, `k_<n>` the caps; `o_<result>` and `oc_<result>`; `s_<n>` the signals; `t_<n>`, `t_<n>_done`,
-`t_<n>_due`, `t_<n>_priority` the tasks. Conditions are 1, 0 or NULL for unknown.
+`coverage`, `band`, `k_<n>` the caps; `o_<result>` and `oc_<result>`; `s_<n>` the signals,
+`s_<n>_severity` how grave they are; `t_<n>`, `t_<n>_done`, `t_<n>_due`, `t_<n>_priority`, `t_<n>_copy` the tasks.
+Conditions are 1, 0 or NULL for unknown.
 """
 
 from __future__ import annotations
@@ -331,7 +332,10 @@ class _Compiler:
                 yield f"{self.emitter.currency_of(first) or self.d.text(self.c.currency)} AS oc_{r.name}"
 
     def signals(self) -> Iterable[str]:
-        return (f"{self.emitter.sql(s.when)} AS s_{n}" for n, s in enumerate(self.pack.signals))
+        for n, signal in enumerate(self.pack.signals):
+            yield f"{self.emitter.sql(signal.when)} AS s_{n}"
+            if signal.severity is not None:
+                yield f"{self.emitter.sql(signal.severity)} AS s_{n}_severity"
 
     def tasks(self) -> Iterable[str]:
         for n, task in enumerate(self.pack.tasks):
@@ -339,3 +343,5 @@ class _Compiler:
             yield f"{self.emitter.sql(task.done_when) if task.done_when is not None else 'NULL'} AS t_{n}_done"
             yield f"{self.emitter.sql(task.due)} AS t_{n}_due"
             yield f"{self.emitter.lines(task.priority)} AS t_{n}_priority"
+            if task.copy is not None:
+                yield f"{self.emitter.lines(task.copy)} AS t_{n}_copy"

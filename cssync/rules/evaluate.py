@@ -15,6 +15,7 @@ from cssync.rules.calendar import calendar_of, local_date
 from cssync.rules.catalogue import MAX_AGE
 from cssync.rules.compiler import Statement, compile_pack, entities_of, fact_tables
 from cssync.rules.dialect import SQLITE
+from cssync.rules.events import EVENT, event_numbers
 from cssync.rules.freshness import Context, read_freshness, with_usage
 from cssync.rules.interpreter import Outcome
 from cssync.rules.results import (
@@ -28,8 +29,8 @@ from cssync.rules.results import (
 )
 from cssync.rules.signals import Reading, write_signals
 from cssync.rules.statement import outcome_of
-from cssync.rules.tasks import EVENT, TaskCounts, TaskWriter, event_numbers
-from cssync.rules.texts import language, reasons, render, same_but_date, with_date
+from cssync.rules.tasks import TaskCounts, TaskWriter
+from cssync.rules.texts import WORDS, language, reasons, render, same_but_date, with_date
 from cssync.rules.tree import Feature, Pack, Place, RuleSet, Signal, Texts
 from cssync.rules.volume import ENTITY as USAGE
 from cssync.rules.volume import Coverage, coverage, read_series
@@ -231,7 +232,7 @@ class _Evaluation:
         accounts = conn.execute("SELECT count(*) FROM now").fetchone()[0]
         changed = self.feature_rows()
         counts: dict[str, int] = {}
-        numbers = event_numbers(conn, pack)
+        numbers = event_numbers(conn, pack, self.stamp.as_of)
         if numbers:
             rows = [(uid, n, "ok", "") for uid, n in numbers]
             counts[f"{pack.name}.{EVENT}"] = write_values(conn, f"{pack.name}.{EVENT}", rows, self.stamp)
@@ -244,7 +245,7 @@ class _Evaluation:
         if pack.signals:
             self.signal_reasons()
         tasks = TaskWriter(
-            conn, pack, self.features, self.c, self.stamp.as_of, self.run_id, self.read, self.say
+            conn, pack, self.features, self.c, self.stamp.as_of, self.run_id, self.read, self.say, WORDS[self.lang]
         ).write()
         return PackReport(pack.name, accounts, changed, counts, started, ended, tasks, self.leave())
 

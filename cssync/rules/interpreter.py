@@ -56,10 +56,12 @@ class Outcome:
     caps: list[bool | None] = field(default_factory=list)
     results: dict[str, Any] = field(default_factory=dict)
     signals: dict[str, bool | None] = field(default_factory=dict)
+    severity: dict[str, float | None] = field(default_factory=dict)
     tasks: dict[str, bool | None] = field(default_factory=dict)
     done: dict[str, bool | None] = field(default_factory=dict)
     due: dict[str, date | None] = field(default_factory=dict)
     priority: dict[str, str | None] = field(default_factory=dict)
+    copy: dict[str, str | None] = field(default_factory=dict)
 
 
 class Interpreter:
@@ -288,11 +290,14 @@ class _Judge:
             found.results[result.name] = nearest(value) if result.type == "money" and value is not None else value
         for signal in pack.signals:
             found.signals[signal.name] = self.i.value(signal.when)
+            if signal.severity is not None:
+                found.severity[signal.name] = self.i.value(signal.severity)
         for task in pack.tasks:
             found.tasks[task.name] = self.i.value(task.when)
             found.done[task.name] = self.i.value(task.done_when) if task.done_when else None
             found.due[task.name] = self.i.value(task.due)
             found.priority[task.name] = self.i.lines(task.priority)
+            found.copy[task.name] = self.i.lines(task.copy) if task.copy is not None else None
         return found
 
     def measure(self, m: Measure) -> tuple[int | None, bool]:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable
 from collections.abc import Mapping as Map
 
+from cssync.rules.actions import ActionReader
 from cssync.rules.catalogue import ACCOUNT, MAX_AGE, OUTPUTS, SOURCES
 from cssync.rules.check import Scope, expression
 from cssync.rules.faults import Faults, Mark, Source, did_you_mean
@@ -15,7 +16,7 @@ from cssync.rules.packtests import read_tests
 from cssync.rules.parts import LATER, PartReader
 from cssync.rules.reader import Mapping, Node, Scalar, read
 from cssync.rules.scores import ScoreReader
-from cssync.rules.shape import ID, NAME, Shape, plain
+from cssync.rules.shape import ID, NAME, Shape
 from cssync.rules.tree import (
     Expr,
     Feature,
@@ -24,9 +25,6 @@ from cssync.rules.tree import (
     Place,
     Result,
     RuleSet,
-    Signal,
-    TaskRule,
-    Template,
     used_features,
 )
 
@@ -43,10 +41,8 @@ KEYS = (
     "tasks",
     "tests",
 )
-MAX_BUSINESS_DAYS = 60
 RESERVED = ("renewal_event",)
 """Results that the engine itself keeps beside a pack's own."""
-PRIORITIES = ("high", "normal", "low")
 
 
 def read_rules(sources: Iterable[Source]) -> RuleSet:
@@ -142,7 +138,8 @@ class _PackReader(PartReader):
         score = ScoreReader(self).read(top.get("score"))
         self.scoring = False
         results = tuple(r for k, v in shape.named(top.get("results"), "`results`") if (r := self.output(k, v)))
-        signals = tuple(s for k, v in shape.named(top.get("signals"), "`signals`", ID) if (s := self.signal(k, v)))
+        actions = ActionReader(self)
+        signals = tuple(s for k, v in shape.named(top.get("signals"), "`signals`", ID) if (s := actions.signal(k, v)))
         listed = shape.scalar(top.get("signal_list"), "`signal_list`")
         pack = Pack(
             name=self.name,
@@ -155,7 +152,7 @@ class _PackReader(PartReader):
             results=results,
             signals=signals,
             signal_list=listed.text if listed else "signals",
-            tasks=tuple(t for k, v in shape.named(top.get("tasks"), "`tasks`", ID) if (t := self.task(k, v))),
+            tasks=tuple(t for k, v in shape.named(top.get("tasks"), "`tasks`", ID) if (t := actions.task(k, v))),
             tests=(),
         )
         outputs = {*(OUTPUTS if score else ()), *RESERVED}
@@ -175,7 +172,7 @@ class _PackReader(PartReader):
                 found[SOURCES[key.text].entity] = days
         return {**MAX_AGE, **found}
 
-    # --- results, signals, tasks ---
+    # --- results ---
 
     def output(self, key: Scalar, node: Node) -> Result | None:
         what = f"result {key.text}"
@@ -200,58 +197,3 @@ class _PackReader(PartReader):
         if len({v.type for v, _ in lines}) > 1:
             self.faults.add(first.mark, f"the lines of {what} give values of different types")
         return Result(key.text, lines[0][0].type, Lines(lines), options, *about) if lines else None
-
-    def signal(self, key: Scalar, node: Node) -> Signal | None:
-        what = f"signal {key.text}"
-        self.later(node, what)
-        known = ("when", "because", "label", *(k for k in LATER if isinstance(node, Mapping) and node.get(k)))
-        block = self.shape.block(node, what, known, ("when", "because"))
-        if block is None:
-            return None
-        when = self.expr(block.get("when"), f"`when` of {what}", "bool")
-        label = plain(self.shape.texts(block.get("label"), "`label`")) or {"en": Template((key.text,))}
-        because = self.texts(block.get("because"), "`because`")
-        return Signal(key.text, when, because, label) if when is not None else None
-
-    def task(self, key: Scalar, node: Node) -> TaskRule | None:
-        what = f"task {key.text}"
-        self.later(node, what)
-        known = ("when", "once_per", "title", "body", "due", "owner", "priority", "done_when")
-        block = self.shape.block(node, what, (*known, *(k for k in LATER if isinstance(node, Mapping) and node.get(k))),
-                                 ("when", "once_per", "title", "due"))  # fmt: skip
-        if block is None:
-            return None
-        times = ("renewal_event", "month", "quarter", "year", "episode")
-        when = self.expr(block.get("when"), f"`when` of {what}", "bool")
-        due = self.due(block.get("due"), what)
-        priority = block.get("priority")
-        first = priority.get("first") if isinstance(priority, Mapping) else None
-        if first is not None:
-            lines = Lines(self.lines(first, f"priority of {what}", PRIORITIES, None))
-        else:
-            word = self.shape.one_of(priority, "`priority`", PRIORITIES, "normal")
-            lines = Lines(((Expr("text", "text", value=word), None),))
-        once = self.shape.one_of(block.get("once_per"), "`once_per`", times, "episode")
-        owner = self.shape.one_of(block.get("owner"), "`owner`", ("csm", "owner"), "csm")
-        done = self.expr(block.get("done_when"), f"`done_when` of {what}", "bool")
-        title, body = self.texts(block.get("title"), "`title`"), self.texts(block.get("body"), "`body`")
-        if when is None or due is None:
-            return None
-        return TaskRule(key.text, when, once, title, body, due, owner, lines, done)  # type: ignore[arg-type]
-
-    def due(self, node: Node | None, what: str) -> Expr | None:
-        """A date expression, or `in N business days` counted from the day the task is raised."""
-        scalar = self.shape.scalar(node, f"`due` of {what}")
-        words = scalar.text.split() if scalar else []
-        if (
-            scalar
-            and len(words) == 4
-            and words[0] == "in"
-            and words[2:] == ["business", "days"]
-            and words[1].isdecimal()
-        ):
-            days = int(words[1][:4])
-            if days > MAX_BUSINESS_DAYS:
-                self.faults.add(scalar.mark, f"`due` of {what} is at most {MAX_BUSINESS_DAYS} business days ahead")
-            return Expr("business_days", "date", value=min(days, MAX_BUSINESS_DAYS))
-        return expression(scalar, self.scope, self.faults, "date") if scalar else None

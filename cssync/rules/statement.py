@@ -38,9 +38,11 @@ def outcome_of(pack: Pack, statement: Statement, row: sqlite3.Row) -> Outcome:
         found.caps = [_condition(row[f"k_{n}"]) for n in range(len(pack.score.caps))]
     found.results = {r.name: typed_value(row[f"o_{r.name}"], r.type) for r in pack.results}
     found.signals = {s.name: _condition(row[f"s_{n}"]) for n, s in enumerate(pack.signals)}
+    found.severity = {s.name: row[f"s_{n}_severity"] for n, s in enumerate(pack.signals) if s.severity is not None}
     for n, task in enumerate(pack.tasks):
         found.tasks[task.name] = _condition(row[f"t_{n}"])
         found.done[task.name] = _condition(row[f"t_{n}_done"])
         found.due[task.name] = typed_value(row[f"t_{n}_due"], "date")
         found.priority[task.name] = row[f"t_{n}_priority"]
+        found.copy[task.name] = row[f"t_{n}_copy"] if task.copy is not None else None
     return found

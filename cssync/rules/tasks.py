@@ -7,20 +7,21 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from cssync.rules.calendar import Calendar, local_date
 from cssync.rules.compiler import entities_of
+from cssync.rules.conditions import days_ago, held_long_enough
+from cssync.rules.events import EVENT
 from cssync.rules.freshness import Context, parse_instant
 from cssync.rules.signals import Reading
+from cssync.rules.texts import WORDS
 from cssync.rules.tree import Expr, Feature, Pack, TaskRule, rule_exprs
 
 LATE_DAYS = 2
 """Business days that are left for a task whose day has already passed when it is raised."""
 NO_DATE_DAYS = 5
-EVENT = "renewal_event"
-"""Result that numbers the renewal events of an account, in packs with a task `once_per: renewal_event`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,55 +53,6 @@ def due_date(rule: Expr, wanted: date | None, raised_on: date, calendar: Calenda
     return due if due >= raised_on else calendar.after(raised_on, LATE_DAYS)
 
 
-# --- renewal events ---------------------------------------------------------------------------------------------------
-
-
-def same_event(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether the current renewal event is the one seen before: it shares a contract, and its end moved by less than
-    half the term. Both mappings hold renewal_contracts, term_end and term_days."""
-    if before.get("term_end") is None or now.get("term_end") is None:
-        return True
-    shared = set(str(before["renewal_contracts"]).split()) & set(str(now["renewal_contracts"]).split())
-    moved = abs(date.fromisoformat(now["term_end"]) - date.fromisoformat(before["term_end"]))
-    return bool(shared) and moved * 2 < timedelta(days=before.get("term_days") or 365)
-
-
-def event_numbers(conn: sqlite3.Connection, pack: Pack) -> list[tuple[str, str]]:
-    """Return (account uid, number) of every renewal event that is new, from the feature rows that changed.
-
-    Over the temporary table `changed` (uid, features, former features). The first event of an account is 1.
-    """
-    if not any(t.once_per == EVENT for t in pack.tasks):
-        return []
-    found = []
-    for row in conn.execute(
-        "SELECT c.uid AS uid, c.features AS features, c.former AS former, r.value AS number FROM temp.changed c "
-        "LEFT JOIN result r ON r.account_uid = c.uid AND r.name = ?",
-        (f"{pack.name}.{EVENT}",),
-    ):
-        now = json.loads(row["features"])
-        if now.get("term_end") is None:
-            continue
-        if row["number"] in (None, "null"):
-            found.append((row["uid"], "1"))
-        elif row["former"] is not None and not same_event(_last_known(conn, pack, row, now), now):
-            found.append((row["uid"], str(int(row["number"]) + 1)))
-    return found
-
-
-def _last_known(conn: sqlite3.Connection, pack: Pack, row: sqlite3.Row, now: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The last features of the account in which its term was known: a source may have been stale in between."""
-    former: dict[str, Any] = json.loads(row["former"])
-    if former.get("term_end") is not None:
-        return former
-    older = conn.execute(
-        "SELECT features FROM feature_row WHERE account_uid = ? AND pack = ? "
-        "AND json_extract(features, '$.term_end') IS NOT NULL ORDER BY as_of DESC LIMIT 1",
-        (row["uid"], pack.name),
-    ).fetchone()
-    return json.loads(older[0]) if older else now
-
-
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
@@ -117,6 +69,7 @@ class TaskWriter:
         run_id: str,
         read: Callable[[sqlite3.Row], Reading],
         say: Callable[[Any, Reading], str],
+        words: Mapping[str, str] = WORDS["en"],
     ) -> None:
         self.conn = conn
         self.pack = pack
@@ -126,6 +79,18 @@ class TaskWriter:
         self.run_id = run_id
         self.read = read
         self.say = say
+        self.words = words
+        self.ready = {
+            rule.name: {r["uid"] for r in conn.execute(
+                f"SELECT n.uid FROM now n WHERE {held_long_enough('task', 'n.uid')}",
+                (pack.name, rule.name, days_ago(context, rule.for_days)))}
+            for rule in pack.tasks if rule.for_days
+        }  # fmt: skip
+        self.people = (
+            {r["uid"]: r for r in conn.execute('SELECT uid, name, connection, manager_source_id FROM "user"')}
+            if any(rule.owner == "manager" or rule.copy is not None for rule in pack.tasks)
+            else {}
+        )
         self.known: dict[tuple[str, str], list[sqlite3.Row]] = {}
         for row in conn.execute("SELECT * FROM task WHERE pack = ? ORDER BY created_at, key", (pack.name,)):
             self.known.setdefault((row["account_uid"], row["rule"]), []).append(row)
@@ -139,10 +104,14 @@ class TaskWriter:
         self.closed_by_people()
         closed = self.close_finished()
         created = updated = 0
-        firing = " OR ".join(f"t_{n} = 1" for n in range(len(self.pack.tasks)))
-        for row in self.conn.execute(f"SELECT * FROM now WHERE {firing} ORDER BY uid").fetchall() if firing else ():
+        firing = " OR ".join((*(f"t_{n} = 1" for n in range(len(self.pack.tasks))), "uid IN temp.with_task"))
+        self.conn.execute("DROP TABLE IF EXISTS temp.with_task")
+        self.conn.execute("CREATE TEMP TABLE with_task (uid TEXT PRIMARY KEY)")
+        with_task = sorted({uid for (uid, _), found in self.known.items() if any(t["status"] == "open" for t in found)})
+        self.conn.executemany("INSERT INTO with_task VALUES (?)", [(uid,) for uid in with_task])
+        for row in self.conn.execute(f"SELECT * FROM now WHERE {firing} ORDER BY uid").fetchall():
             for n, rule in enumerate(self.pack.tasks):
-                if row[f"t_{n}"] == 1 and row[f"t_{n}_done"] != 1:
+                if row[f"t_{n}_done"] != 1:
                     made, changed = self.raise_or_update(row, n, rule)
                     created, updated = created + made, updated + changed
         return TaskCounts(created, updated, closed)
@@ -150,10 +119,10 @@ class TaskWriter:
     def closed_by_people(self) -> None:
         """A task that was closed in the CRM is done; it is not raised again for the same occurrence."""
         self.conn.execute(
-            "UPDATE task SET status = 'done', closing_note = 'closed in the CRM', closed_at = ?, run_id = ? "
+            "UPDATE task SET status = 'done', closing_note = ?, closed_at = ?, run_id = ? "
             "WHERE pack = ? AND status = 'open' AND key IN "
             "(SELECT task_key FROM crm_task WHERE status = 'done' AND deleted_at IS NULL)",
-            (self.as_of, self.run_id, self.pack.name),
+            (self.words["by_people"], self.as_of, self.run_id, self.pack.name),
         )
         self.reload()
 
@@ -185,19 +154,14 @@ class TaskWriter:
         old = next((t for t in self.known.get((uid, rule.name), ()) if t["key"] == key), None)
         if old is not None and old["status"] != "open":
             return 0, 0
+        if old is None and (row[f"t_{n}"] != 1 or not self.may_raise(uid, rule)):
+            return 0, 0
         raised_on = local_date(parse_instant(old["created_at"]), self.c.zone) if old else self.c.today
-        reading = self.read(row)
-        owners = (row["a_csm_uid"], row["a_owner_uid"])
-        content = {
-            "title": self.say(rule.title, reading),
-            "body": self.say(rule.body, reading),
-            "due_on": due_date(rule.due, reading[0].due[rule.name], raised_on, self.c.calendar).isoformat(),
-            "owner_uid": next((o for o in (owners if rule.owner == "csm" else owners[::-1]) if o), None),
-            "priority": row[f"t_{n}_priority"] or "normal",
-        }
+        content = self.content(row, n, rule, raised_on, old)
         if old is not None:
-            if all(old[k] == v for k, v in content.items()):
-                return 0, 0
+            same_text = row[f"t_{n}"] != 1 and old["due_on"] == content["due_on"]
+            if same_text or all(old[k] == v for k, v in content.items()):
+                return 0, 0  # once its window is over, a task is only touched when its day moves
             names = ", ".join(f"{k} = ?" for k in content)
             self.conn.execute(
                 f"UPDATE task SET {names}, run_id = ? WHERE key = ?", (*content.values(), self.run_id, key)
@@ -210,6 +174,47 @@ class TaskWriter:
         marks = ", ".join("?" * len(whole))
         self.conn.execute(f"INSERT INTO task ({', '.join(whole)}) VALUES ({marks})", tuple(whole.values()))
         return 1, 0
+
+    def may_raise(self, uid: str, rule: TaskRule) -> bool:
+        """Whether a new task's condition has held for its days, and the last one was not closed within its cooldown."""
+        if rule.for_days and uid not in self.ready[rule.name]:
+            return False
+        bound = days_ago(self.c, rule.cooldown_days) if rule.cooldown_days else None
+        past = self.known.get((uid, rule.name), ())
+        return bound is None or all(t["closed_at"] is None or t["closed_at"] < bound for t in past)
+
+    def content(
+        self, row: sqlite3.Row, n: int, rule: TaskRule, raised_on: date, old: sqlite3.Row | None
+    ) -> dict[str, str | None]:
+        """What the task says now; a task whose day moved says from when to when."""
+        reading = self.read(row)
+        owners = (row["a_csm_uid"], row["a_owner_uid"])
+        owner = next((o for o in (owners if rule.owner != "owner" else owners[::-1]) if o), None)
+        manager = self.manager_of(owner)
+        wanted = reading[0].due[rule.name]
+        due = due_date(rule.due, wanted, raised_on, self.c.calendar).isoformat()
+        if old is not None and wanted is None and rule.due.op != "business_days":
+            due = old["due_on"]
+        note = old["note"] if old else None
+        if old is not None and old["due_on"] != due:
+            note = self.words["moved"].format(before=old["due_on"], after=due)
+        copied = rule.copy is not None and row[f"t_{n}_copy"] == "manager"
+        named = self.people[manager]["name"] if copied and manager else None
+        parts = (self.say(rule.body, reading), note, self.words["copied"].format(name=named) if named else None)
+        return {
+            "title": self.say(rule.title, reading),
+            "body": "\n".join(part for part in parts if part),
+            "due_on": due,
+            "owner_uid": manager or owner if rule.owner == "manager" else owner,
+            "priority": "high" if copied else row[f"t_{n}_priority"] or "normal",
+            "note": note,
+        }
+
+    def manager_of(self, uid: str | None) -> str | None:
+        """The manager of a member of staff, None where nobody knows one."""
+        person = self.people.get(uid or "")
+        manager = f"{person['connection']}:{person['manager_source_id']}" if person else ""
+        return manager if manager in self.people else None
 
     def close_finished(self) -> int:
         """Close open tasks whose reason is gone on fresh data; finish episodes that people closed."""
@@ -236,18 +241,20 @@ class TaskWriter:
     def reason_to_close(self, task: sqlite3.Row, row: sqlite3.Row | None, n: int, rule: TaskRule | None) -> str | None:
         """Return why a task is over, None while it is not, or while that is unknown."""
         if rule is None:
-            return "the rule was removed"
+            return self.words["rule_removed"]
         if row is None:
-            return "the account is no longer looked at"
+            return self.words["account_left"]
         if self.unsure(rule):
             return None
         if rule.once_per == EVENT and task["subject_uid"] != self.subject(rule, task["account_uid"])[0]:
-            return "the term was renewed or replaced"
+            return self.words["renewed"]
         if rule.done_when is not None:
-            return "the condition is met" if row[f"t_{n}_done"] == 1 else None
+            if row[f"t_{n}_done"] != 1:
+                return None
+            return (self.say(rule.closing, self.read(row)) if rule.closing else "") or self.words["met"]
         if rule.once_per in (EVENT, "month", "quarter", "year"):
             return None
-        return "the reason is gone" if row[f"t_{n}"] == 0 else None
+        return self.words["gone"] if row[f"t_{n}"] == 0 else None
 
     def unsure(self, rule: TaskRule) -> bool:
         """Whether a source the rule looks at is not fresh: then nothing is closed."""

@@ -19,6 +19,10 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "capped": "Held at {score} (uncapped {raw}): {why}.", "lost": "-{points} {text}.",
         "left_out": "Left out for lack of data: {names}.", "stale": "Left out, source is stale: {names}.",
         "coverage": "Coverage {coverage} %.", "data": "Data to {day}.", "join": ", ", "space": " ",
+        "moved": "Due moved from {before} to {after}.", "copied": "Copied to the owner's manager: {name}.",
+        "rule_removed": "the rule was removed", "account_left": "the account is no longer looked at",
+        "renewed": "the term was renewed or replaced", "met": "the condition is met", "gone": "the reason is gone",
+        "by_people": "closed in the CRM",
     },
     "ja": {
         "unknown": "不明", "yes": "あり", "no": "なし", "green": "緑", "yellow": "黄", "red": "赤",
@@ -26,6 +30,10 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "capped": "{score}点に制限(制限前 {raw}点): {why}。", "lost": "-{points} {text}。",
         "left_out": "データ不足のため対象外: {names}。", "stale": "データが古いため対象外: {names}。",
         "coverage": "充足率{coverage}%。", "data": "データ時点 {day}。", "join": "、", "space": "",
+        "moved": "期限を {before} から {after} に変更。", "copied": "担当者の上長にも共有: {name}。",
+        "rule_removed": "ルールが削除された", "account_left": "対象の顧客ではなくなった",
+        "renewed": "契約が更新または置き換えられた", "met": "完了条件が満たされた", "gone": "理由がなくなった",
+        "by_people": "CRMで完了済み",
     },
 }  # fmt: skip
 REASONS = 3

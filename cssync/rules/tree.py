@@ -164,17 +164,31 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Something true of an account while `when` is."""
+    """Something true of an account while `when` is.
+
+    for_days: `when` must have held so many days before it starts. keep_days: it stays open so long after `when` ended.
+    cooldown_days: within so many days after it ended it starts again only with a greater `severity`.
+    """
 
     name: str
     when: Expr
     because: Texts
     label: Texts
+    for_days: int = 0
+    keep_days: int = 0
+    cooldown_days: int = 0
+    severity: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TaskRule:
-    """Something to do. once_per: what makes an occurrence. due: the wanted day, moved to a business day before it."""
+    """Something to do. once_per: what makes an occurrence. due: the wanted day, moved to a business day before it.
+
+    for_days: `when` must have held so many days before it is raised. cooldown_days: none is raised within so many days
+    after the last one of the rule was closed. copy: `manager` where the owner's manager is named in it; such a task is
+    urgent.
+    closing: the note it is closed with once `done_when` is true.
+    """
 
     name: str
     when: Expr
@@ -182,9 +196,13 @@ class TaskRule:
     title: Texts
     body: Texts
     due: Expr
-    owner: Literal["csm", "owner"]
+    owner: Literal["csm", "owner", "manager"]
     priority: Lines
     done_when: Expr | None
+    for_days: int = 0
+    cooldown_days: int = 0
+    copy: Lines | None = None
+    closing: Texts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +258,11 @@ class Pack:
         for result in self.results:
             yield from rule_exprs(result.rule)
         for signal in self.signals:
-            yield signal.when
+            yield from (signal.when, *((signal.severity,) if signal.severity is not None else ()))
         for task in self.tasks:
             yield from (task.when, task.due)
             yield from rule_exprs(task.priority)
+            yield from rule_exprs(task.copy) if task.copy is not None else ()
             if task.done_when is not None:
                 yield task.done_when
 
@@ -258,6 +277,7 @@ class Pack:
             *(s.because for s in self.signals),
             *(t.title for t in self.tasks),
             *(t.body for t in self.tasks),
+            *(t.closing for t in self.tasks),
         ):
             yield from texts.values()
 

@@ -17,12 +17,13 @@ from cssync.rules import RuleSet, evaluate, explain, load_folders, written_field
 from cssync.rules.calendar import Calendar, add_months, local_date
 from cssync.rules.compiler import compile_pack
 from cssync.rules.evaluate import context_for
+from cssync.rules.events import same_event
 from cssync.rules.facts import GROUPS
 from cssync.rules.faults import Source
 from cssync.rules.interpreter import curve_value, judge
 from cssync.rules.packs import read_rules
 from cssync.rules.packtests import CaseReport, run_tests
-from cssync.rules.tasks import due_date, same_event
+from cssync.rules.tasks import due_date
 from cssync.rules.texts import language, lost_points
 from cssync.rules.tree import Expr
 from cssync.rules.volume import Series
