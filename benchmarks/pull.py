@@ -9,7 +9,7 @@ A server in a process of its own hands out the same HubSpot company pages each t
     cssync again   the same once more over a filled store: nothing changed
 
 Prints CPU seconds, the ratio to the floor, requests per 1,000 records beside the vendor's minimum, and peak memory at
-this number of records and at a tenth of it (measured in child processes). Aims: at most 2.5 x the floor, flat memory.
+this number of records and at a tenth of it (measured in child processes). Aims: at most 1.5 x the floor, flat memory.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import itemgetter
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -201,21 +201,40 @@ class Store:
             joined[row["source_id"]] = row if held is None else {**held, **row}
         alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
         for row in joined.values():
-            alike.setdefault(tuple(row), []).append(row)
+            alike.setdefault(("source_id", *(k for k in row if k != "source_id")), []).append(row)
         new: set[str] = set()
         changed: set[str] = set()
-        for keys, group in alike.items():
-            columns = tuple(k for k in keys if k != "source_id")
-            values_of = itemgetter("source_id", *columns) if columns else lambda row: (row["source_id"],)
-            step = max(1, MAX_VARIABLES // (len(columns) + 3))
-            for start in range(0, len(group), step):
-                part = group[start : start + step]
-                before = conn.execute(f"SELECT coalesce(max(rowid), 0) FROM {quote(entity)}").fetchone()[0]
-                values: list[Any] = []
-                for row in part:
-                    values += (connection, known_at, *values_of(row))
-                for source_id, rowid in conn.execute(_upsert_sql(entity, columns, len(part)), values):
-                    (new if rowid > before else changed).add(source_id)
+        for columns, group in alike.items():
+            values = [[row[column] for row in group] for column in columns]
+            result = self.upsert_rows(conn, entity, connection, columns, values, known_at)
+            new |= result.new
+            changed |= result.changed
+        return Upserted(frozenset(new), frozenset(changed))
+
+    def upsert_rows(
+        self,
+        conn: sqlite3.Connection,
+        entity: str,
+        connection: str,
+        columns: Sequence[str],
+        values: Sequence[Sequence[Any]],
+        known_at: str,
+    ) -> Upserted:
+        """Store rows that have the same columns and each its own id, as `upsert` does.
+
+        `columns` begins with `source_id`; `values` holds the values of each column, row by row.
+        """
+        new: set[str] = set()
+        changed: set[str] = set()
+        rows = len(values[0])
+        step = max(1, MAX_VARIABLES // (len(columns) + 2))
+        for start in range(0, rows, step):
+            part = values if rows <= step else [column[start : start + step] for column in values]
+            size = len(part[0])
+            before = conn.execute(f"SELECT coalesce(max(rowid), 0) FROM {quote(entity)}").fetchone()[0]
+            bound = list(chain.from_iterable(zip(repeat(connection, size), repeat(known_at), *part, strict=False)))
+            for source_id, rowid in conn.execute(_upsert_sql(entity, tuple(columns[1:]), size), bound):
+                (new if rowid > before else changed).add(source_id)
         return Upserted(frozenset(new), frozenset(changed))
 
     def tombstone(

@@ -42,10 +42,10 @@ def cell(field: Field, to_type: Cast, allowed: frozenset[str] = frozenset()) -> 
     if not field.source:
         constant = to_type(field.const)
         return lambda record: constant
-    finish = _among(to_type, allowed) if allowed else to_type
+    finish = among(to_type, allowed) if allowed else to_type
     sources = (field.source,) if isinstance(field.source, str) else field.source
     if len(sources) > 1:
-        return _several([path(s) for s in sources], field.read or _first, finish)
+        return _several([path(s) for s in sources], field.read or first_of, finish)
     steps = sources[0].split(".")
     if field.read is not None or len(steps) > 2 or sources[0].startswith("^"):
         return _one(path(sources[0]), field.read, finish)
@@ -93,11 +93,14 @@ def _several(finds: list[Cell], read: Callable[..., Any], finish: Cast) -> Cell:
     return get
 
 
-def _first(*values: Any) -> Any:
+def first_of(*values: Any) -> Any:
+    """Return the first value that is not empty."""
     return next((v for v in values if v is not None and v != ""), None)
 
 
-def _among(to_type: Cast, allowed: frozenset[str]) -> Cast:
+def among(to_type: Cast, allowed: frozenset[str]) -> Cast:
+    """Compile a cast whose result must be one of the allowed values, whatever its case."""
+
     def get(value: Any) -> Any:
         found = to_type(value)
         if found is None or found in allowed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,6 +14,7 @@ from cssync.errors import ConnectionFault
 from cssync.store import Fence, Store
 from cssync.store.schema import ABOUT, quote
 from cssync.sync import cast
+from cssync.sync.columnar import Sheet, without
 
 if TYPE_CHECKING:
     from cssync.sync.engine import Batch, Job
@@ -66,43 +67,32 @@ def commit_page(store: Store, job: Job, batch: Batch, *, run_id: str, fence: Fen
 
 def _upsert(store: Store, conn: sqlite3.Connection, job: Job, batch: Batch, known_at: str) -> tuple[set[str], set[str]]:
     """Store every row of the page; return the records that are new and those that changed."""
-    name = job.connection.name
-    by_entity: dict[str, list[dict[str, object]]] = {}
-    emptied: set[str] = set()
-    incomplete = set(batch.page.incomplete)
-    complete = [record for record in batch.rows if record.key not in incomplete]
-    for record in complete:
-        for entity, row in record.rows:
-            by_entity.setdefault(entity, []).append(row)
-        for entity, source_id in record.gone:
-            if store.tombstone(conn, entity, name, [source_id], known_at):
-                emptied.add(record.key)
-    inserted: set[tuple[str, str]] = set()
-    updated: set[tuple[str, str]] = set()
-    for entity, rows in by_entity.items():
-        result = store.upsert(conn, entity, name, rows, known_at)
-        inserted.update((entity, i) for i in result.new)
-        updated.update((entity, i) for i in result.changed)
+    name, good, incomplete = job.connection.name, batch.good, frozenset(batch.page.incomplete)
     new: set[str] = set()
     changed: set[str] = set()
-    moved = inserted | updated
-    for record in complete if moved else ():
-        ids = [(entity, row["source_id"]) for entity, row in record.rows]
-        if ids and ids[0] in inserted:
-            new.add(record.key)
-        elif any(i in moved for i in ids):
-            changed.add(record.key)
-    return new, changed | emptied - new
+    for key, entity, source_id in good.gone:
+        if key not in incomplete and store.tombstone(conn, entity, name, [source_id], known_at):
+            changed.add(key)
+    for sheet in good.sheets:
+        kept = without(sheet, incomplete)
+        result = store.upsert_rows(conn, sheet.entity, name, kept.columns, kept.values, known_at)
+        if result.new or result.changed:
+            for owner, source_id in zip(kept.owners, kept.ids, strict=True):
+                if source_id in result.new and good.first.get(owner) == (sheet.entity, source_id):
+                    new.add(owner)
+                elif source_id in result.new or source_id in result.changed:
+                    changed.add(owner)
+    return new, changed - new
 
 
 def _echoes(conn: sqlite3.Connection, job: Job, batch: Batch, moved: set[str]) -> set[str]:
     """Records that came back only because we wrote them: nothing changed but what the vendor says about the record."""
     about = {
-        row["source_id"]: [row.get(column) for column in ABOUT]
-        for record in batch.rows
-        if record.key not in moved
-        for entity, row in record.rows
-        if entity == job.stream.entity
+        source_id: about
+        for sheet in batch.good.sheets
+        if sheet.entity == job.stream.entity
+        for owner, source_id, about in zip(sheet.owners, sheet.ids, _about(sheet), strict=True)
+        if owner not in moved
     }
     if not about:
         return set()
@@ -126,6 +116,13 @@ def _echoes(conn: sqlite3.Connection, job: Job, batch: Batch, moved: set[str]) -
         [(*about[i], job.connection.name, i) for i in echoes],
     )
     return echoes
+
+
+def _about(sheet: Sheet) -> list[list[Any]]:
+    """The ABOUT columns of each row, None where it has none."""
+    held = dict(zip(sheet.columns, sheet.values, strict=True))
+    missing = [None] * len(sheet.ids)
+    return [list(row) for row in zip(*(held.get(column, missing) for column in ABOUT), strict=True)]
 
 
 def _bury(store: Store, conn: sqlite3.Connection, job: Job, deleted: Iterable[Tombstone], known_at: str) -> set[str]:
@@ -170,7 +167,7 @@ def _quarantine(conn: sqlite3.Connection, job: Job, batch: Batch, known_at: str)
     )
     held = conn.execute("SELECT source_id FROM quarantine WHERE connection = ? AND stream = ?", place).fetchall()
     if len(held) > len(batch.bad):
-        well = {record.key for record in batch.rows} | {t.source_id for t in batch.page.deleted}
+        well = {*batch.good.keys} | {t.source_id for t in batch.page.deleted}
         conn.executemany(
             "DELETE FROM quarantine WHERE connection = ? AND stream = ? AND source_id = ?",
             [(*place, row[0]) for row in held if row[0] in well],
@@ -186,7 +183,7 @@ def _mark_seen(conn: sqlite3.Connection, job: Job, batch: Batch) -> None:
         place = (job.connection.name, job.stream.name)
         conn.execute("DELETE FROM temp.seen WHERE connection = ? AND stream = ?", place)
         job.marked = True
-    ids = [*(r.key for r in batch.rows), *(b.source_id for b in batch.bad)]
+    ids = [*batch.good.keys, *(b.source_id for b in batch.bad)]
     conn.executemany(
         "INSERT OR IGNORE INTO temp.seen VALUES (?, ?, ?)", [(job.connection.name, job.stream.name, i) for i in ids]
     )
@@ -228,19 +225,15 @@ def _sweep(store: Store, conn: sqlite3.Connection, job: Job, known_at: str) -> s
 
 def _count(job: Job, batch: Batch, new: set[str], changed: set[str], echoes: set[str], gone: set[str]) -> None:
     report, page = job.report, batch.page
-    incomplete = set(page.incomplete)
-    seen: set[str] = set()
-    for record in batch.rows:
-        first = record.key not in seen
-        seen.add(record.key)
-        report.incomplete += record.key in incomplete
-        report.new += first and record.key in new
-        report.changed += first and record.key in changed
-        report.echo += first and record.key in echoes
+    incomplete = frozenset(page.incomplete)
+    report.incomplete += sum(key in incomplete for key in batch.good.keys) if incomplete else 0
+    report.new += len(new)
+    report.changed += len(changed)
+    report.echo += len(echoes)
     report.tombstoned += len(gone)
     report.quarantined += len(batch.bad)
     report.read += (
-        len(batch.rows) + len(batch.bad) + len(page.deleted) + len(gone - {t.source_id for t in page.deleted})
+        len(batch.good.keys) + len(batch.bad) + len(page.deleted) + len(gone - {t.source_id for t in page.deleted})
     )
     report.same = report.read - (
         report.new + report.changed + report.echo + report.tombstoned + report.incomplete + report.quarantined

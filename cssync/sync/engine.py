@@ -7,6 +7,7 @@ alone, its checkpoint as its last page left it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import queue
 import threading
@@ -23,8 +24,9 @@ from cssync.connectors import Page, PullRequest, Session, Stream
 from cssync.errors import ConnectionFault, CssyncError, LeaseHeld, RecordError, TransientFault
 from cssync.store import Fence, Store
 from cssync.sync import cast
+from cssync.sync.columnar import Unusual
 from cssync.sync.commit import commit_page, remember_stream
-from cssync.sync.normalise import Normaliser, Rows
+from cssync.sync.normalise import Normalised, Normaliser, Rows, gathered
 
 PAGES_IN_FLIGHT = 4
 """Pages that wait for the writer, over all streams: what bounds memory."""
@@ -68,10 +70,10 @@ class Bad:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A page, normalised and ready to commit. `keys` holds the id of each good record, in order."""
+    """A page, normalised and ready to commit."""
 
     page: Page
-    rows: Sequence[Rows]
+    good: Normalised
     bad: Sequence[Bad]
     requests: int = 0
 
@@ -92,9 +94,9 @@ class Job:
     started_at: str = ""
     began: float = field(default_factory=time.monotonic)
     closed: bool = False
-    last_page: str = ""
+    last_page: list[list[object]] = field(default_factory=list)
     requests_before: int = 0
-    cursors: set[str] = field(default_factory=set)
+    cursors: set[bytes] = field(default_factory=set)
     marked: bool = False
     nameless: bool = False
     """A record without an id was quarantined: it may be any of those that seem to be gone."""
@@ -284,20 +286,19 @@ def _put(inbox: queue.Queue[_Message], message: _Message, stop: threading.Event)
 
 def _must_move(job: Job, page: Page, where: str) -> None:
     """Stop a stream whose pages repeat: a vendor's cursor that does not advance would never end."""
-    key = job.stream.feeds[0].key
-    versions = [[r.get(name) for name in (key, *VERSION_FIELDS)] for r in page.records]
-    prints = hashlib.blake2b(repr(versions).encode(), digest_size=8).hexdigest()
+    names = (job.stream.feeds[0].key, *VERSION_FIELDS)
+    versions = [[record.get(name) for record in page.records] for name in names]
     place = b"" if page.cursor is None else msgspec.json.encode(page.cursor)
-    cursor = hashlib.blake2b(place, digest_size=8).hexdigest() if place else ""
-    repeated = (page.records and prints == job.last_page) or (cursor and cursor in job.cursors and not page.last)
-    if repeated:
+    cursor = hashlib.blake2b(place, digest_size=8).digest()
+    if (page.records and versions == job.last_page) or (place and cursor in job.cursors and not page.last):
+        prints = hashlib.blake2b(repr(versions).encode(), digest_size=8).hexdigest()
         raise ConnectionFault(
             f"{where}: the vendor's paging does not advance (page {prints} came twice)",
             kept="the checkpoint is the last good page's",
             fix="run again; if it stays, ask the vendor's support with the fingerprint above",
         )
-    job.last_page = prints
-    if cursor:
+    job.last_page = versions
+    if place:
         job.cursors.add(cursor)
 
 
@@ -308,6 +309,8 @@ def _normalise(job: Job, page: Page) -> Batch:
         raw = msgspec.json.encode(torn.raw, enc_hook=str)
         job.nameless = job.nameless or not torn.source_id
         bad.append(Bad(torn.source_id or hashlib.sha256(raw).hexdigest()[:16], "", torn.reason, raw.decode()))
+    with contextlib.suppress(Unusual):
+        return Batch(page, job.normalise.page(page.records), bad, _requests(job))
     for record in page.records:
         try:
             rows.append(job.normalise(record))
@@ -318,7 +321,7 @@ def _normalise(job: Job, page: Page) -> Batch:
             job.nameless = job.nameless or not named
             name = str(known) if named else hashlib.sha256(raw).hexdigest()[:16]
             bad.append(Bad(name, error.field, str(error), raw.decode()))
-    return Batch(page, rows, bad, _requests(job))
+    return Batch(page, gathered(rows), bad, _requests(job))
 
 
 def _close(store: Store, job: Job, error: CssyncError | None, fence: Fence | None) -> None:

@@ -1,12 +1,12 @@
 """Vendor records -> rows of entities, as the stream's feeds and the admin's mapping say.
 
 A feed is compiled once into getters and casts; a record then costs one pass. Absent paths leave a column out (the
-stored value stays), explicit nulls clear it.
+stored value stays), explicit nulls clear it. `Normaliser.page` does a whole page a column at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 from cssync.connectors import Feed, Field, Record, Stream
 from cssync.errors import RecordError
 from cssync.model import ENTITY
-from cssync.sync import cast
+from cssync.sync import cast, columnar
 from cssync.sync.cells import ABSENT, Cell, cell, path
+from cssync.sync.columnar import Column, Records, Sheet, Unusual
 
 CURRENCY_COLUMNS = ("currency", "billing_currency")
 
@@ -35,13 +36,32 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class Normalised:
+    """What the good records of a page became: their keys in order, and their rows.
+
+    first: for each record the row that stands for it, (entity, source_id). gone: (key, entity, source_id) of mapped
+    rows that a record no longer has.
+    """
+
+    keys: Sequence[str]
+    sheets: Sequence[Sheet]
+    first: Mapping[str, tuple[str, str]]
+    gone: Sequence[tuple[str, str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class _Compiled:
+    """`columns` and `money` read one record, `wide` and `wide_money` a page of them."""
+
     entity: str
     columns: tuple[tuple[str, Cell], ...]
     key: Cell
     each: Cell | None
     when: Callable[[Record], bool] | None
     money: tuple[tuple[str, Cell], ...]
+    wide: tuple[tuple[str, Column], ...]
+    wide_money: tuple[tuple[str, Column], ...]
+    wide_key: Column
     sources: Mapping[str, str]
     currency: str | None
     prefix: str = ""
@@ -136,6 +156,8 @@ class Normaliser:
         entity = ENTITY[feed.entity]
         columns: list[tuple[str, Cell]] = []
         money: list[tuple[str, Cell]] = []
+        wide: list[tuple[str, Column]] = []
+        wide_money: list[tuple[str, Column]] = []
         sources: dict[str, str] = {}
         for name, declared in {**feed.fields, **extra}.items():
             field = Field(declared) if isinstance(declared, str) else declared
@@ -145,9 +167,11 @@ class Normaliser:
             sources[name] = field.source if isinstance(field.source, str) else ", ".join(field.source)
             if column.type == "money":
                 money.append((name, cell(field, cast.number)))
+                wide_money.append((name, columnar.column(field, cast.number)))
             else:
                 to_type = partial(cast.day, zone=self.timezone) if column.type == "date" else cast.SIMPLE[column.type]
                 columns.append((name, cell(field, to_type, frozenset(column.values))))
+                wide.append((name, columnar.column(field, to_type, frozenset(column.values))))
         currency = next((c for c in CURRENCY_COLUMNS if entity.column(c)), None)
         return _Compiled(
             feed.entity,
@@ -156,6 +180,9 @@ class Normaliser:
             path(feed.each) if feed.each else None,
             feed.when,
             tuple(money),
+            tuple(wide),
+            tuple(wide_money),
+            columnar.picked(feed.key),
             sources,
             currency,
         )
@@ -190,10 +217,84 @@ class Normaliser:
                 else:
                     rows.append(("usage_metric", row))
         if self.written:
-            held = {name: value for name, get in self.written if (value := get(record)) is not ABSENT}
-            fields = cast.jsontext({n: None if v == "" else v for n, v in held.items()})
-            rows.append(("crm_state", {"source_id": key, "stream": self.stream.name, "fields": fields}))
+            rows.append(("crm_state", self._state(key, record)))
         return Rows(key, rows, gone)
+
+    def page(self, records: Sequence[Record]) -> Normalised:
+        """Return the rows of a page of records.
+
+        Raises:
+            Unusual: it must be done record by record; nothing else is raised for what a vendor sends.
+        """
+        try:
+            keys = columnar.keys([self.key(record) for record in records])
+            sheets = [self._sheet(feed, records, keys) for feed in self.feeds]
+            gone: list[tuple[str, str, str]] = []
+            sheets += [_with_needed(self._sheet(feed, records, keys), feed.needs, gone) for feed in self.derived]
+            sheets += self._extra(records, keys, gone)
+        except (*UNREADABLE, RecordError) as error:
+            raise Unusual from error
+        kept = [sheet for sheet in sheets if sheet.ids]
+        first: dict[str, tuple[str, str]] = {}
+        for sheet in reversed(kept):
+            first.update((owner, (sheet.entity, i)) for owner, i in zip(sheet.owners, sheet.ids, strict=True))
+        return Normalised(keys, kept, first, gone)
+
+    def _sheet(self, feed: _Compiled, records: Sequence[Record], owners: Sequence[str]) -> Sheet:
+        """Return the rows that one feed makes out of a page."""
+        if feed.when is not None:
+            chosen = [(r, o) for r, o in zip(records, owners, strict=True) if feed.when(r)]
+            records, owners = [r for r, _ in chosen], [o for _, o in chosen]
+        if feed.each is not None:
+            each = feed.each
+            items = [
+                ({**item, "^": record}, owner)
+                for record, owner in zip(records, owners, strict=True)
+                if isinstance(found := each(record), Sequence) and not isinstance(found, str)
+                for item in found
+            ]
+            records, owners = [r for r, _ in items], [o for _, o in items]
+        if not records:
+            return Sheet(feed.entity, ("source_id",), ([],), ())
+        page = Records(records)
+        held = {"source_id": columnar.keys(feed.wide_key(page), feed.prefix)}
+        held.update(columnar.without_absent([(name, get(page)) for name, get in feed.wide]))
+        if feed.wide_money:
+            self._money(feed, page, held)
+        return Sheet(feed.entity, tuple(held), tuple(held.values()), owners)
+
+    def _money(self, feed: _Compiled, page: Records, held: dict[str, list[Any]]) -> None:
+        """Add the columns of money, and the currency of every row that has some."""
+        amounts = columnar.without_absent([(name, get(page)) for name, get in feed.wide_money])
+        own = held.get(feed.currency) if feed.currency else None
+        currencies = [c or self.currency for c in own] if own else [self.currency] * len(page.records)
+        for name, values in amounts:
+            held[name] = [cast.minor_units(v, c) for v, c in zip(values, currencies, strict=True)]
+        if feed.currency and amounts:
+            paid = [any(v is not None for v in row) for row in zip(*(values for _, values in amounts), strict=True)]
+            if own is None and not all(paid):
+                raise Unusual
+            before = own or currencies
+            held[feed.currency] = [c if p else b for c, p, b in zip(currencies, paid, before, strict=True)]
+
+    def _extra(self, records: Sequence[Record], keys: Sequence[str], gone: list[tuple[str, str, str]]) -> list[Sheet]:
+        """Rows of mapped metrics, and of fields that we write: each record has its own set of them."""
+        rows: list[tuple[str, str, Row]] = []
+        for key, record in zip(keys, records, strict=True):
+            if self.metrics:
+                for row in self._usage(key, record):
+                    if row["value"] is None:
+                        gone.append((key, "usage_metric", row["source_id"]))
+                    else:
+                        rows.append((key, "usage_metric", row))
+            if self.written:
+                rows.append((key, "crm_state", self._state(key, record)))
+        return sheets_of(rows)
+
+    def _state(self, key: str, record: Record) -> Row:
+        held = {name: value for name, get in self.written if (value := get(record)) is not ABSENT}
+        fields = cast.jsontext({n: None if v == "" else v for n, v in held.items()})
+        return {"source_id": key, "stream": self.stream.name, "fields": fields}
 
     def _items(self, feed: _Compiled, each: Cell, record: Record) -> Iterator[Row]:
         """A row for each item of a list inside the record."""
@@ -242,6 +343,49 @@ class Normaliser:
                 row["period_start"] = self.today
                 row["source_id"] = f"{self.stream.name}/{key}/{metric.metric}/{self.today}"
             yield row
+
+
+def gathered(records: Sequence[Rows]) -> Normalised:
+    """Return the rows of records that were normalised one by one; the last of a doubled id wins, column by column."""
+    joined: dict[tuple[str, str], tuple[str, Row]] = {}
+    for record in records:
+        for entity, row in record.rows:
+            held = joined.get((entity, row["source_id"]))
+            joined[entity, row["source_id"]] = (record.key, row if held is None else {**held[1], **row})
+    return Normalised(
+        [record.key for record in records],
+        sheets_of((owner, entity, row) for (entity, _), (owner, row) in joined.items()),
+        {r.key: (r.rows[0][0], str(r.rows[0][1]["source_id"])) for r in records if r.rows},
+        [(r.key, entity, source_id) for r in records for entity, source_id in r.gone],
+    )
+
+
+def sheets_of(rows: Iterable[tuple[str, str, Row]]) -> list[Sheet]:
+    """Group rows (owner, entity, row) by entity and columns. Each (entity, source_id) may be there once."""
+    alike: dict[tuple[str, ...], list[tuple[str, Row]]] = {}
+    for owner, entity, row in rows:
+        alike.setdefault((entity, *row), []).append((owner, row))
+    return [
+        Sheet(
+            entity,
+            ("source_id", *(c for c in columns if c != "source_id")),
+            tuple([row[c] for _, row in group] for c in ("source_id", *(c for c in columns if c != "source_id"))),
+            [owner for owner, _ in group],
+        )
+        for (entity, *columns), group in alike.items()
+    ]
+
+
+def _with_needed(sheet: Sheet, needs: Sequence[str], gone: list[tuple[str, str, str]]) -> Sheet:
+    """Leave out the rows in which none of the mapped columns has a value; those that lost theirs are `gone`."""
+    mapped = [values for name, values in zip(sheet.columns, sheet.values, strict=True) if name in needs]
+    if not mapped:
+        return Sheet(sheet.entity, ("source_id",), ([],), ())
+    keep = [any(v is not None for v in row) for row in zip(*mapped, strict=True)]
+    if all(keep):
+        return sheet
+    gone += [(o, sheet.entity, i) for o, i, k in zip(sheet.owners, sheet.ids, keep, strict=True) if not k]
+    return columnar.chosen(sheet, keep)
 
 
 def _prefixed(prefix: str, value: Any) -> str:
