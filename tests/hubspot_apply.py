@@ -14,7 +14,7 @@ from cssync.runs.lease import hold_lease
 from cssync.store import Store
 from cssync.writeback.apply import apply_plan
 from cssync_hubspot import HUBSPOT, SANDBOX_TOKEN
-from cssync_hubspot.client import HubSpotSettings
+from cssync_hubspot.settings import HubSpotSettings
 
 FIELDS = {"cs_health_score": "health.score", "cs_health_band": "health.band"}
 

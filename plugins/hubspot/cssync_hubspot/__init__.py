@@ -8,7 +8,8 @@ from cssync.connectors import Connector
 from cssync.hookspecs import hookimpl
 from cssync.sandbox.server import SandboxApp
 from cssync.sandbox.world import World
-from cssync_hubspot.client import HubSpotSettings, vendor
+from cssync_hubspot.client import vendor
+from cssync_hubspot.settings import HubSpotSettings
 from cssync_hubspot.setup import check, describe, identity, provision
 from cssync_hubspot.streams import STREAMS, custom_stream
 from cssync_hubspot.writeback import find_tasks, push, read

@@ -1,4 +1,4 @@
-"""HubSpot over HTTP: settings, limits, what an answer means, and the requests that everything else is made of.
+"""HubSpot over HTTP: login, limits, what an answer means, and the requests that everything else is made of.
 
 All property values are strings or null. A batch answers 200, 201 or 207 alike and lists its failures as `errors` in
 the body, so whoever reads one looks there.
@@ -6,50 +6,26 @@ the body, so whoever reads one looks there.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator
-
-from cssync.connectors import Answer, Bucket, ConnectionSettings, Secret, Session, Vendor, Verdict
+from cssync.connectors import Answer, Bucket, Session, Token, Vendor, Verdict
 from cssync.connectors.judging import error_body, http_date, retry_after
 from cssync.errors import ConnectionFault
+from cssync_hubspot.settings import BASE_URL, HubSpotSettings
 
-API_VERSION = "2026-09"
-BASE_URL = "https://api.hubapi.com"
 BATCH = 100
 """Inputs of one batch request (read, create, update; associations kept to the same)."""
 
+REINSTALL = (
+    "check client_id and client_secret; if they are right the grant was withdrawn: install the app in this account "
+    "again and put its new refresh token into refresh_token"
+)
+
 Item = TypeVar("Item")
-
-
-class HubSpotSettings(ConnectionSettings):
-    """Settings of a HubSpot connection in cssync.yaml."""
-
-    token: Annotated[Secret, Field(description="Service key, or the token of a private or static-auth project app.")]
-    api_version: Annotated[str, Field(pattern=r"^\d{4}-\d{2}$", description="Dated API version, e.g. 2026-09.")] = (
-        API_VERSION
-    )
-    calls_per_10_seconds: Annotated[
-        int,
-        Field(
-            ge=10,
-            le=250,
-            description="Requests this token may send in 10 s: 100 on Free and Starter, 190 on Professional and "
-            "Enterprise, 250 with the capacity pack. `cssync check` tells what the account allows.",
-        ),
-    ] = 100
-
-    @field_validator("token")
-    @classmethod
-    def _one_line(cls, token: Any) -> Any:
-        if not re.fullmatch(r"[\x21-\x7e]+", token.get_secret_value()):
-            raise ValueError("is empty or holds a space, line break or non-ASCII character")
-        return token
 
 
 class Paths:
@@ -172,9 +148,10 @@ def _date(answer: Answer) -> datetime:
 
 class Portal:
     """Reads every answer of one connection. Remembers the account's time zone, because the daily allowance is
-    counted from the account's midnight."""
+    counted from the account's midnight. app: an OAuth app, whose access token can be renewed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, app: bool = False) -> None:
+        self.app = app
         self.zone: ZoneInfo | None = None
 
     def judge(self, answer: Answer) -> Verdict:
@@ -198,6 +175,8 @@ class Portal:
             return Verdict("retry", retry_after(answer), f"HubSpot could not answer (status {status})")
         words, correlation = complaint(found)
         message = f"{words} (correlation id {correlation})" if correlation else words
+        if status == 401 and self.app:
+            return Verdict("renew", None, message, REINSTALL)
         return Verdict("fail", None, message, _fix(status, found))
 
     def pause(self, answer: Answer) -> tuple[str, float] | None:
@@ -258,19 +237,45 @@ def vendor(settings: HubSpotSettings) -> Vendor:
 
     Search has its own limit of 5 a second for the whole account; the rest shares the burst limit of the token.
     """
-    portal = Portal()
+    portal = Portal(app=settings.token is None)
+    key = f"Bearer {settings.token.get_secret_value()}" if settings.token else None
     return Vendor(
         base_url=BASE_URL,
         judge=portal.judge,
-        headers={"Authorization": f"Bearer {settings.token.get_secret_value()}", "Accept": "application/json"},
+        headers={"Accept": "application/json", **({"Authorization": key} if key else {})},
+        login=None if key else _login(settings),
         buckets=(
             Bucket("search", 5, 1.0, r"POST .*/crm/objects/[^/]+/[^/]+/search$"),
-            Bucket("general", settings.calls_per_10_seconds, 10.0),
+            Bucket("general", settings.burst, 10.0),
         ),
         pause=portal.pause,
         daily=daily,
         concurrency=4,
     )
+
+
+def _login(settings: HubSpotSettings) -> Callable[[Callable[..., Answer]], Token]:
+    """Return how an OAuth app gets an access token (30 minutes): by its refresh token, which stays as it is."""
+    secrets = (settings.client_secret, settings.refresh_token)
+    secret, refresh = (s.get_secret_value() if s else "" for s in secrets)
+    url = f"{(settings.base_url or BASE_URL).rstrip('/')}/oauth/{settings.api_version}/token"
+    grant = {"grant_type": "refresh_token", "client_id": settings.client_id, "client_secret": secret,
+             "refresh_token": refresh}  # fmt: skip
+
+    def login(send: Callable[..., Answer]) -> Token:
+        answer = send("POST", url, data=grant)
+        found = error_body(answer)
+        if answer.status != 200 or not isinstance(found, Mapping) or not found.get("access_token"):
+            words, _ = complaint(found)
+            raise ConnectionFault(
+                f"HubSpot refused the OAuth app (HTTP {answer.status}, {words})",
+                kept="nothing was read; store and checkpoints are unchanged",
+                fix=REINSTALL,
+            )
+        expires = found.get("expires_in")
+        return Token(str(found["access_token"]), float(expires) if expires else None)
+
+    return login
 
 
 def daily(answer: Answer) -> tuple[int, int] | None:

@@ -151,7 +151,7 @@ def _allowance(session: Session, answer: Answer) -> Iterator[Finding]:
         fix = "" if level == "ok" else "find the other user of the allowance, or run less often"
         yield Finding("daily requests", level, f"{left} of {daily} left", fix)
     most = answer.headers.get("x-hubspot-ratelimit-max", "")
-    own = session.settings.calls_per_10_seconds
+    own = session.settings.burst
     if most.isdigit() and int(most) < own:
         yield Finding(
             "burst limit",

@@ -16,7 +16,8 @@ from cssync.connectors import Answer, PullRequest, Session
 from cssync.errors import ConnectionFault, TransientFault
 from cssync.http.clock import ManualClock
 from cssync_hubspot import HUBSPOT
-from cssync_hubspot.client import HubSpotSettings, Portal, daily, vendor
+from cssync_hubspot.client import Portal, daily, vendor
+from cssync_hubspot.settings import HubSpotSettings
 from cssync_hubspot.streams import COMPANIES, DEALS, OWNERS
 
 TOKEN = "pat-canary-1"

@@ -30,8 +30,8 @@ from hubspot.crm.properties import BatchInputPropertyCreate, PropertyCreate, Pro
 
 from cssync.sandbox.server import SandboxAnswer, SandboxRequest, serve
 from cssync.sandbox.world import World
-from cssync_hubspot.client import API_VERSION
 from cssync_hubspot.sandbox.app import SandboxHubSpot
+from cssync_hubspot.settings import API_VERSION
 
 DATED = (
     (r"^/crm/v\d/(objects|properties|associations|pipelines)(/.*)$", rf"/crm/\1/{API_VERSION}\2"),

@@ -11,7 +11,6 @@ from urllib.parse import unquote
 
 from cssync.sandbox.server import SandboxAnswer, SandboxRequest
 from cssync.sandbox.world import World, record_id
-from cssync_hubspot.client import API_VERSION
 from cssync_hubspot.sandbox import search
 from cssync_hubspot.sandbox.answers import (
     Stop,
@@ -29,7 +28,10 @@ from cssync_hubspot.sandbox.answers import (
 from cssync_hubspot.sandbox.definitions import KIND_OF, KINDS, definition, options, pipeline_body
 from cssync_hubspot.sandbox.portal import Portal, Thing, link_name, name_parts, stamp
 from cssync_hubspot.sandbox.writes import Refused, taken
+from cssync_hubspot.settings import API_VERSION
 
+APP = ("sandbox-app", "sandbox-app-secret", "sandbox-refresh-token")
+"""Client id, client secret and refresh token of an OAuth app that is installed in the account."""
 Handler = Callable[..., SandboxAnswer]
 _ROUTES: list[tuple[re.Pattern[str], str]] = []
 
@@ -55,12 +57,15 @@ class SandboxHubSpot:
 
     Attributes to set in tests: `list_page`, `search_page`, `search_cap`, `association_page` (sizes), `index_lag`
     (seconds that search runs behind), `burst` (requests in 10 s), `search_rate` (a second), `daily` (requests left
-    today), `scopes` (None: all), `max_url`, `clock` (epoch seconds). `portal` holds the data and the ways to change
-    it as a person would: `add`, `edit`, `archive`, `restore`, `merge`, `link`.
+    today), `token_life` (seconds), `scopes` (None: all), `max_url`, `clock` (epoch seconds). `portal` holds the data
+    and the ways to change it as a person would: `add`, `edit`, `archive`, `restore`, `merge`, `link`.
     """
 
     def __init__(self, world: World, *, token: str = "sandbox-hubspot-token") -> None:  # noqa: S107 - opens nothing
         self.token = token
+        self.app = APP
+        self.token_life = 1800
+        self._granted: dict[str, float] = {}
         self.clock: Callable[[], float] = time.time
         self.portal = Portal(world, lambda: self.clock())
         self.list_page = 100
@@ -78,7 +83,9 @@ class SandboxHubSpot:
 
     def handle(self, request: SandboxRequest) -> SandboxAnswer:
         """Answer one request."""
-        if request.headers.get("authorization") != f"Bearer {self.token}":
+        if (request.method, request.path) == ("POST", f"/oauth/{API_VERSION}/token"):
+            return self._grant(request.form())
+        if not self._known(request.headers.get("authorization", "").removeprefix("Bearer ")):
             return refusal(401, "INVALID_AUTHENTICATION", "Authentication credentials not found or not valid.")
         if sum(len(k) + len(v) + 2 for k, v in request.query.items()) > self.max_url:
             return SandboxAnswer(414, b"<html>URI Too Long</html>", {"Content-Type": "text/html"})
@@ -96,6 +103,22 @@ class SandboxHubSpot:
                     answer = stop.answer
                 return self._with_headers(request, answer)
         return refusal(404, "OBJECT_NOT_FOUND", f"No such resource: {request.path}")
+
+    # --- who asks ---
+
+    def _known(self, token: str) -> bool:
+        return token == self.token or self._granted.get(token, 0.0) > self.clock()
+
+    def _grant(self, asked: Mapping[str, str]) -> SandboxAnswer:
+        """Give an installed app an access token; its refresh token stays as it is."""
+        given = tuple(asked.get(name, "") for name in ("client_id", "client_secret", "refresh_token"))
+        if asked.get("grant_type") != "refresh_token" or given != self.app:
+            words = "missing or invalid refresh token" if given[:2] == self.app[:2] else "missing or unknown client id"
+            return SandboxAnswer(400, {"status": "BAD_REFRESH_TOKEN", "message": words, "error": "invalid_grant"})
+        token = f"sandbox-access-{len(self._granted)}"
+        self._granted[token] = self.clock() + self.token_life
+        body = {"token_type": "bearer", "access_token": token, "refresh_token": given[2], "expires_in": self.token_life}
+        return SandboxAnswer(200, body)
 
     # --- limits -------------------------------------------------------------------------------------------------------
 
