@@ -19,12 +19,14 @@ THROUGH: dict[str, str] = {
         AND p.source_id = r.requester_source_id)""",
     "ticket_metric": """(SELECT p.account_uid FROM ticket p WHERE p.connection = r.connection
         AND p.source_id = r.ticket_source_id)""",
-    "survey_response": """(SELECT p.account_uid FROM ticket p WHERE p.connection = r.connection
-        AND p.source_id = r.ticket_source_id)""",
+    "survey_response": """coalesce((SELECT p.account_uid FROM ticket p WHERE p.connection = r.connection
+        AND p.source_id = r.ticket_source_id), (SELECT p.account_uid FROM contact p
+        WHERE p.connection = r.connection AND p.source_id = r.contact_source_id))""",
     "feature_request": """(SELECT p.account_uid FROM ticket p WHERE p.connection = r.connection
         AND p.source_id = r.ticket_source_id)""",
 }
-"""Where a row whose company is not known looks next. A ticket goes through its requester."""
+"""Where a row whose company is not known looks next. A ticket goes through its requester, an answer through its ticket
+or whoever gave it."""
 
 ORDER = ("contact", "contract", "contract_line", "ticket", "ticket_metric", "survey_response")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
 
 from cssync.connectors import Connector
 from cssync.hookspecs import hookimpl
 from cssync.sandbox.server import SandboxApp
 from cssync.sandbox.world import World
+from cssync_hubspot.chosen import streams_of
 from cssync_hubspot.client import vendor
 from cssync_hubspot.settings import HubSpotSettings
 from cssync_hubspot.setup import check, describe, identity, provision
@@ -23,6 +26,11 @@ def _sandbox(world: World) -> SandboxApp:
     return SandboxHubSpot(world, token=SANDBOX_TOKEN)
 
 
+def _configured(settings: Any, mapped: Mapping[str, Mapping[str, str]]) -> Connector:
+    """The connector with the streams that this connection has switched on."""
+    return replace(HUBSPOT, streams=streams_of(settings))
+
+
 HUBSPOT = Connector(
     name="hubspot",
     title="HubSpot",
@@ -34,6 +42,7 @@ HUBSPOT = Connector(
     check=check,
     describe=describe,
     custom_stream=custom_stream,
+    configured=_configured,
     provision=provision,
     read=read,
     push=push,

@@ -16,7 +16,7 @@ from cssync_hubspot.client import BATCH, Paths, body, following, results
 
 PRIMARY_TYPES = frozenset({1, 5, 26})
 """HubSpot's own association type ids for the primary company of a contact, a deal and a ticket."""
-COLUMN = {"companies": "company", "contacts": "contact"}
+COLUMN = {"companies": "company", "contacts": "contact", "deals": "deal", "tickets": "ticket"}
 """Key under which a record carries the id of its linked record."""
 
 Item = Mapping[str, Any]

@@ -46,6 +46,7 @@ class Source:
 
     fields: properties that its feeds need. links: object types whose primary record is looked up for each record.
     enrich: made once a run, adds to a record what other tables know (stages). keep: which records are of interest.
+    archive: whether what is gone is looked for, too.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class Source:
     links: tuple[str, ...] = ()
     enrich: Callable[[Session], Enrich] | None = None
     keep: Callable[[Record], bool] | None = None
+    archive: bool = True
 
 
 @dataclass(slots=True)
@@ -108,14 +110,19 @@ class _Reader:
         return Page(records, deleted=tuple(_merged(records)), incomplete=tuple(sorted(failed)))
 
 
+def greet(session: Session) -> None:
+    """Ask something small before the first request: from here on session.now() is HubSpot's clock."""
+    if not session.requests:
+        session.get(Paths(session).account)
+
+
 def pages(source: Source) -> Callable[[Session, PullRequest], Iterator[Page]]:
     """Return the page generator of an object type."""
 
     def read(session: Session, request: PullRequest) -> Iterator[Page]:
         cursor = request.cursor or {}
         _readable(cursor, source)
-        if not session.requests:
-            session.get(Paths(session).account)  # from here on session.now() is HubSpot's clock
+        greet(session)
         now = session.now()
         reader = _Reader(
             session,
@@ -126,14 +133,15 @@ def pages(source: Source) -> Callable[[Session, PullRequest], Iterator[Page]]:
             list(cursor.get("archived") or ()),
         )
         if not cursor or cursor.get("phase") == "full":
-            since = str(cursor.get("started") or _iso(now))
+            since = str(cursor.get("started") or iso(now))
             yield from _full(reader, cursor.get("after"), since)
         else:
-            until = str(cursor.get("until") or _iso(now + SLACK))
-            since = _iso(datetime.fromisoformat(until) - SLACK)
+            until = str(cursor.get("until") or iso(now + SLACK))
+            since = iso(datetime.fromisoformat(until) - SLACK)
             yield from _again(reader, cursor)
             yield from _window(reader, str(cursor["since"]), until, str(cursor.get("id") or "0"), request)
-        yield from _archive(reader)
+        if source.archive:
+            yield from _archive(reader)
         yield Page((), cursor=reader.cursor(since=since), last=True)
 
     return read
@@ -150,7 +158,8 @@ def _readable(cursor: Cursor, source: Source) -> None:
         )
 
 
-def _iso(moment: datetime) -> str:
+def iso(moment: datetime) -> str:
+    """Return an instant in milliseconds of UTC, as HubSpot's filters take it."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -223,7 +232,7 @@ def _widened(reader: _Reader, records: Sequence[Mapping[str, Any]]) -> list[Mapp
 
 def _window(reader: _Reader, since: str, until: str, last: str, request: PullRequest) -> Iterator[Page]:
     source = reader.source
-    low = _iso(datetime.fromisoformat(since) - request.lag)
+    low = iso(datetime.fromisoformat(since) - request.lag)
     while True:
         answer = reader.session.request(
             "POST",

@@ -8,8 +8,8 @@ from typing import Any
 
 from cssync.connectors import Answer, Finding, Identity, OwnField, RemoteField, Session
 from cssync.connectors.judging import error_body
+from cssync_hubspot.chosen import streams_of
 from cssync_hubspot.client import Paths, body, complaint, definitions, results, scopes
-from cssync_hubspot.streams import STREAMS
 
 GROUP = "cssync"
 COLUMN_TYPES = {
@@ -58,7 +58,7 @@ def check(session: Session, mapped: Mapping[str, Sequence[str]]) -> Iterator[Fin
     yield Finding("account", "ok", f"{who.name}, {who.kind}, {who.timezone}, {who.currency}")
     last: Answer | None = None
     skipped = set(session.settings.skip_streams)
-    declared = {s.name: s for s in STREAMS}
+    declared = {s.name: s for s in streams_of(session.settings)}
     readable = set()
     for name in dict.fromkeys((*declared, *mapped)):
         if name in skipped:

@@ -32,11 +32,16 @@ KINDS = (
          write_scope="tickets", aliases=("ticket",)),
     Kind("tasks", "0-27", read_scope="crm.objects.contacts.read", write_scope="crm.objects.contacts.write",
          aliases=("task",)),
+    Kind("line_items", "0-8", shown=("name", "quantity", "price", "amount"), read_scope="crm.objects.line_items.read",
+         write_scope="crm.objects.line_items.write", aliases=("line_item",)),
+    Kind("feedback_submissions", "0-19", read_scope="crm.objects.feedback_submissions.read",
+         aliases=("feedback_submission",)),
     Kind("p4242_usage", USAGE_TYPE, read_scope="crm.objects.custom.read", write_scope="crm.objects.custom.write",
          aliases=("usage", "p_usage")),
 )  # fmt: skip
 KIND_OF = {alias: kind for kind in KINDS for alias in (kind.name, kind.type_id, *kind.aliases)}
 SINGULAR = {"companies": "company", "contacts": "contact", "deals": "deal", "tickets": "ticket", "tasks": "task",
+            "line_items": "line_item", "feedback_submissions": "feedback_submission",
             "p4242_usage": "p4242_usage"}  # fmt: skip
 
 DEFAULT_TYPE = {
@@ -44,7 +49,10 @@ DEFAULT_TYPE = {
     ("companies", "deals"): 342, ("deals", "contacts"): 3, ("contacts", "deals"): 4, ("tickets", "companies"): 339,
     ("companies", "tickets"): 340, ("tickets", "contacts"): 16, ("contacts", "tickets"): 15,
     ("tasks", "companies"): 192, ("companies", "tasks"): 191, ("tasks", "contacts"): 204, ("contacts", "tasks"): 203,
-    ("tasks", "deals"): 216, ("deals", "tasks"): 215, ("p4242_usage", "companies"): 27,
+    ("tasks", "deals"): 216, ("deals", "tasks"): 215, ("line_items", "deals"): 20, ("deals", "line_items"): 19,
+    ("feedback_submissions", "contacts"): 98, ("contacts", "feedback_submissions"): 97,
+    ("feedback_submissions", "tickets"): 100, ("tickets", "feedback_submissions"): 99,
+    ("p4242_usage", "companies"): 27,
     ("companies", "p4242_usage"): 28,
 }  # fmt: skip
 PRIMARY_TYPE = {("contacts", "companies"): 1, ("deals", "companies"): 5, ("tickets", "companies"): 26,
@@ -61,13 +69,19 @@ _PROPERTIES = {
     "contacts": "firstname lastname email jobtitle hs_language lastmodifieddate:datetime:date:ro hubspot_owner_id",
     "deals": "dealname dealtype:enumeration:radio pipeline dealstage amount:number deal_currency_code"
     " closedate:datetime:date closed_lost_reason:string:textarea hubspot_owner_id"
-    " hs_lastmodifieddate:datetime:date:ro",
+    " hs_is_closed_won:bool:booleancheckbox:ro hs_lastmodifieddate:datetime:date:ro",
     "tickets": "subject content:string:textarea hs_pipeline hs_pipeline_stage hs_ticket_priority:enumeration:select"
     " hs_ticket_category:enumeration:checkbox first_agent_reply_date:datetime:date closed_date:datetime:date"
     " hubspot_owner_id hs_lastmodifieddate:datetime:date:ro",
     "tasks": "hs_task_subject hs_task_body:string:html hs_task_status:enumeration:select"
     " hs_task_priority:enumeration:select hs_task_type:enumeration:select hs_timestamp:datetime:date"
     " hubspot_owner_id hs_lastmodifieddate:datetime:date:ro",
+    "line_items": "name hs_sku quantity:number price:number amount:number:number:ro hs_line_item_currency_code"
+    " recurringbillingfrequency:enumeration:select hs_recurring_billing_period"
+    " hs_recurring_billing_start_date:date:date hs_recurring_billing_end_date:date:date:ro"
+    " hs_lastmodifieddate:datetime:date:ro",
+    "feedback_submissions": "hs_survey_type:enumeration:select hs_value:number hs_content:string:textarea"
+    " hs_submission_timestamp:datetime:date hs_lastmodifieddate:datetime:date:ro",
     "p4242_usage": "hs_lastmodifieddate:datetime:date:ro",
 }
 _OWN = {

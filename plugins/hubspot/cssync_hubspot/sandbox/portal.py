@@ -59,6 +59,11 @@ Links = dict[str, dict[str, list[int]]]
 """Record id -> linked record id -> association type ids."""
 
 
+def _calculated(kind: str, held: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Properties that HubSpot works out by itself."""
+    return {"hs_is_closed_won": str(held.get("dealstage") == DEAL_STAGE["won"]).lower()} if kind == "deals" else {}
+
+
 class Portal:
     """Records, associations and definitions; `clock` gives epoch seconds."""
 
@@ -127,6 +132,7 @@ class Portal:
         modified = next(k.modified for k in KINDS if k.name == kind)
         held = {name: None if value is None or value == "" else str(value) for name, value in properties.items()}
         held |= {"hs_object_id": thing_id, "createdate": held.get("createdate") or stamp(now), modified: stamp(now)}
+        held |= _calculated(kind, held)
         thing = self.things[kind][thing_id] = Thing(thing_id, kind, held, now, now)
         self._order.pop(kind, None)
         return thing
@@ -137,6 +143,7 @@ class Portal:
         now = self.clock()
         thing.indexed.append((now, dict(thing.properties)))
         thing.properties.update({n: None if v is None or v == "" else str(v) for n, v in properties.items()})
+        thing.properties.update(_calculated(kind, thing.properties))
         thing.updated = now
         thing.properties[next(k.modified for k in KINDS if k.name == kind)] = stamp(now)
         return thing
