@@ -378,9 +378,22 @@ def test_evaluate_tells_what_changed_and_again_nothing(there: Path) -> None:
     assert sum(document["bands"].values()) == document["packs"][0]["accounts"]
     assert all(p["signals_started"] == p["signals_ended"] == 0 for p in document["packs"])
     assert "health: " in invoke("evaluate").stdout
-    refused = invoke("evaluate", "--as-of", "2020-01-01")
-    assert refused.exit_code == 2
-    assert "lies before it" in refused.stderr
+
+
+def test_evaluate_again_gives_what_is_on_record_and_keeps_nothing(there: Path) -> None:
+    answer("evaluate")
+    before = (there / "cssync.db").read_bytes()
+    with Store.open(there / "cssync.db") as store:
+        (last,) = store.query("SELECT max(as_of) FROM evaluation")
+        scores = store.query("SELECT count(*) FROM result")[0][0]
+    document = answer("evaluate", "--as-of", last[0], "--diff")
+    assert document["differences"] == []
+    assert (document["replay"]["on_record"], document["replay"]["rules"]) == (True, "then")
+    assert len(document["results"]) == scores
+    assert "the same as on record, byte for byte" in invoke("evaluate", "--as-of", last[0], "--diff").stdout
+    assert "no account was known then" in invoke("evaluate", "--as-of", "2020-01-01").stdout
+    assert invoke("evaluate", "--diff").exit_code == 2
+    assert (there / "cssync.db").read_bytes() == before
 
 
 def test_accounts_come_lowest_score_first_and_can_be_narrowed_to_a_band(there: Path) -> None:

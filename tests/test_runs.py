@@ -31,7 +31,7 @@ def rules(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Rules that want one band for every account; the band can be changed."""
     wanted = {"band": "red"}
 
-    def evaluate(store: Store, rules: Any, space: Workspace, as_of: Any, *, run_id: str, fence: Any) -> None:
+    def evaluate(store: Store, rules: Any, space: Workspace, as_of: Any, **_: Any) -> None:
         for row in store.query("SELECT uid FROM account"):
             result(store, row["uid"], "health.band", wanted["band"])
 

@@ -49,6 +49,18 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "missing": "entities that no connection feeds",
         "bands": "accounts in each",
     },
+    "evaluate --as-of": {
+        "as_of": "the moment judged",
+        "packs": "what changed in each",
+        "stale": "entities too old to rest on",
+        "missing": "entities that no connection feeds",
+        "bands": "accounts in each",
+        "replay": "`as_of`, `known_as_of`, `on_record`, and whose `rules`: then or present",
+        "results": "all of them, by account",
+        "signals": "those that hold",
+        "tasks": "those that are open",
+        "differences": "with --diff: rows that are otherwise on record, `then` and `now`",
+    },
     "accounts": {"accounts": "lowest score first, with `results`", "total": "count before --limit"},
     "explain": {
         "account": "who",

@@ -51,7 +51,8 @@ def write_accounts(
             continue
         changed += 1
         conn.execute(
-            f"INSERT OR REPLACE INTO account ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+            f"INSERT INTO account ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
+            f"ON CONFLICT (uid) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in columns if c != 'uid')}",
             [new[c] for c in columns],
         )
     return changed

@@ -23,7 +23,7 @@ NULL means *not known*. It is never zero.
 from cssync.model.columns import BANDS, SQL_TYPE, STATUS, TIERS, WRITE_OUTCOMES, Column, ColumnType
 from cssync.model.entities import ENTITIES, ENTITY, MAPPED_VENDOR_COLUMNS, VENDOR_COLUMNS, Entity, account_bound
 from cssync.model.money import CURRENCY_DECIMALS, decimals
-from cssync.model.tables import TABLE, TABLES, Table
+from cssync.model.tables import TABLE, TABLES, Past, Table
 
 __all__ = [
     "BANDS",
@@ -41,6 +41,7 @@ __all__ = [
     "Column",
     "ColumnType",
     "Entity",
+    "Past",
     "Table",
     "account_bound",
     "decimals",

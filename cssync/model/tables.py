@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from cssync.model.columns import LINK_METHODS, PROFILE, TIERS, WRITE_OUTCOMES, Column, col
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """How a table is put back to what it was, for a replay (`cssync.store.past`).
+
+    clock: `evaluation`, as it stood before the evaluation of a given as_of; `known`, as it was known at an instant;
+    `recorded`, from the row that the evaluation itself left; `apart`, rules never look at it and a replay has it empty.
+    born: column with the instant at which the row was first written; without one each insert is journaled, too.
+    stamp: column that a change sets to its instant, for the clock `known`. watch: columns whose change counts, all of
+    them by default. grows: rows are only ever added, so nothing has to be journaled.
+    """
+
+    clock: Literal["evaluation", "known", "recorded", "apart"] = "evaluation"
+    born: str = ""
+    stamp: tuple[str, ...] = ()
+    watch: tuple[str, ...] = ()
+    grows: bool = False
+
+
+STATE = Past()
+"""State that evaluations keep: all changes are journaled. A new table is taken for that unless it says otherwise."""
+APART = Past("apart")
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
-    """A table of cssync's own state or results; `key` is its primary key."""
+    """A table of cssync's own state or results; `key` is its primary key, `past` how it goes back in time."""
 
     name: str
     doc: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = field(default=())
+    past: Past = STATE
 
 
 RUN_ID = col("run_id", "text", "run that wrote it")
@@ -39,6 +64,7 @@ TABLES: tuple[Table, ...] = (
             col("merged_into", "text", "uid of the account that took this one over"),
         ),
         ("uid",),
+        past=Past("known", born="created_at", stamp=("updated_at",)),
     ),
     Table(
         "account_link",
@@ -56,6 +82,7 @@ TABLES: tuple[Table, ...] = (
         ),
         ("connection", "source_id", "account_uid"),
         (("account_uid", "status"),),
+        past=Past("known", born="valid_from", stamp=("valid_to", "valid_from")),
     ),
     Table(
         "source_state",
@@ -71,6 +98,7 @@ TABLES: tuple[Table, ...] = (
             col("rows_stored", "integer", "live rows of the stream's entity"),
         ),
         ("connection", "stream"),
+        past=Past("known", born="last_attempt_at", stamp=("last_attempt_at",), watch=("last_success_at",)),
     ),
     Table(
         "source_feed",
@@ -81,6 +109,7 @@ TABLES: tuple[Table, ...] = (
             col("entity", "text", "entity"),
         ),
         ("connection", "stream", "entity"),
+        past=Past("recorded"),
     ),
     Table(
         "history",
@@ -96,6 +125,7 @@ TABLES: tuple[Table, ...] = (
         ),
         ("id",),
         (("entity", "connection", "source_id", "known_to"),),
+        past=Past("known", born="known_to", grows=True),
     ),
     Table(
         "quarantine",
@@ -111,6 +141,7 @@ TABLES: tuple[Table, ...] = (
             col("last_seen_at", "instant", "last failure"),
         ),
         ("connection", "stream", "source_id"),
+        past=APART,
     ),
     Table(
         "run",
@@ -125,6 +156,7 @@ TABLES: tuple[Table, ...] = (
             col("summary", "json", "counts per stage"),
         ),
         ("id",),
+        past=APART,
     ),
     Table(
         "run_stream",
@@ -143,6 +175,7 @@ TABLES: tuple[Table, ...] = (
             col("error", "text", "why it failed"),
         ),
         ("run_id", "connection", "stream"),
+        past=APART,
     ),
     Table(
         "lease",
@@ -155,6 +188,7 @@ TABLES: tuple[Table, ...] = (
             col("expires_at", "instant", "after this another run may take over"),
         ),
         ("name",),
+        past=APART,
     ),
     Table(
         "rate_limit",
@@ -167,6 +201,7 @@ TABLES: tuple[Table, ...] = (
             col("updated_at", "instant", "when"),
         ),
         ("bucket",),
+        past=APART,
     ),
     Table(
         "binding",
@@ -180,12 +215,14 @@ TABLES: tuple[Table, ...] = (
             col("bound_at", "instant", "when"),
         ),
         ("connection",),
+        past=APART,
     ),
     Table(
         "setting",
         "Facts about this store: workspace name, created_at.",
         (col("name", "text", "name"), col("value", "text", "value")),
         ("name",),
+        past=APART,
     ),
     Table(
         "feature_row",
@@ -199,6 +236,7 @@ TABLES: tuple[Table, ...] = (
             col("states", "json", "feature -> stale or missing, with the reason; only those not ok"),
         ),
         ("account_uid", "pack", "as_of"),
+        past=Past(born="as_of"),
     ),
     Table(
         "result",
@@ -216,6 +254,7 @@ TABLES: tuple[Table, ...] = (
         ),
         ("account_uid", "name"),
         (("name", "value"),),
+        past=Past(born="as_of"),
     ),
     Table(
         "result_history",
@@ -233,6 +272,7 @@ TABLES: tuple[Table, ...] = (
         ),
         ("id",),
         (("account_uid", "name"),),
+        past=Past(born="until", grows=True),
     ),
     Table(
         "signal",
@@ -318,6 +358,7 @@ TABLES: tuple[Table, ...] = (
             RUN_ID,
         ),
         ("id",),
+        past=APART,
     ),
     Table(
         "plan_change",
@@ -338,6 +379,7 @@ TABLES: tuple[Table, ...] = (
         ),
         ("plan_id", "seq"),
         (("account_uid",),),
+        past=APART,
     ),
     Table(
         "outbox",
@@ -367,6 +409,7 @@ TABLES: tuple[Table, ...] = (
         ),
         ("key",),
         (("state",), ("account_uid",), ("connection", "source_id")),
+        past=APART,
     ),
     Table(
         "written",
@@ -381,6 +424,45 @@ TABLES: tuple[Table, ...] = (
             col("verified_at", "instant", "when"),
         ),
         ("connection", "stream", "source_id", "field"),
+        past=APART,
+    ),
+    Table(
+        "evaluation",
+        "One row per evaluation: what it takes to do it again. A second one of an as_of takes the first one's place.",
+        (
+            col("as_of", "instant", "as-of instant"),
+            col("known_at", "instant", "when it ran: rows learned later were not known to it"),
+            col(
+                "rules", "json", "the packs that ran: array of objects with pack, version, hash, file and text (digest)"
+            ),
+            col("feeds", "json", "source_feed as it was: array of [connection, stream, entity]"),
+            RUN_ID,
+        ),
+        ("as_of",),
+        past=Past(born="as_of", grows=True),
+    ),
+    Table(
+        "pack_version",
+        "The text of every rule file that was ever run, once, so that old results can be explained and done again.",
+        (
+            col("digest", "text", "hash of the text"),
+            col("text", "text", "the file, whole"),
+            col("first_run_at", "instant", "as_of of the first evaluation with it"),
+        ),
+        ("digest",),
+        past=APART,
+    ),
+    Table(
+        "state_history",
+        "Former rows of the tables that evaluations and links keep: what a row was until then.",
+        (
+            col("name", "text", "table"),
+            col("key", "json", "array of the row's key values"),
+            col("until", "instant", "what replaced it: as_of of the evaluation, or when it was learned"),
+            col("row", "json", "the former row; NULL: there was none"),
+        ),
+        ("name", "key", "until"),
+        past=APART,
     ),
 )
 TABLE: dict[str, Table] = {t.name: t for t in TABLES}

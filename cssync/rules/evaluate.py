@@ -32,6 +32,7 @@ from cssync.rules.statement import outcome_of
 from cssync.rules.tasks import TaskCounts, TaskWriter
 from cssync.rules.texts import WORDS, language, reasons, render, same_but_date, with_date
 from cssync.rules.tree import Feature, Pack, Place, RuleSet, Signal, Texts
+from cssync.rules.versions import record
 from cssync.rules.volume import ENTITY as USAGE
 from cssync.rules.volume import Coverage, coverage, read_series
 
@@ -119,10 +120,12 @@ def evaluate(
     *,
     run_id: str,
     fence: Fence | None = None,
+    known_at: datetime | None = None,
 ) -> EvaluationReport:
     """Evaluate every pack at `as_of` (aware) and write what changed, in one transaction.
 
-    The same inputs and as_of again write nothing. Raises:
+    The same inputs and as_of again change no result. known_at (aware, `as_of` by default) is when this runs: it is kept
+    so that a replay knows what was known. Raises:
         ConfigError: `as_of` lies before an evaluation that is stored already, or the holiday calendar is unknown.
         LeaseLost: the fence refused.
     """
@@ -137,6 +140,7 @@ def evaluate(
     usage = usage_coverage(store, workspace, as_of)
     contexts = {p.name: context_for(store, workspace, p, as_of, usage=usage) for p in rules.packs}
     with store.transaction(fence) as conn:
+        record(conn, rules, at, instant(known_at or as_of), run_id)
         shared = _share(conn, rules, contexts)
         reports = [_Evaluation(conn, p, rules, workspace, contexts[p.name], run_id, shared).run() for p in rules.packs]
         names = [p.name for p in rules.packs]

@@ -54,7 +54,8 @@ def read_rules(sources: Iterable[Source]) -> RuleSet:
     faults = Faults()
     shape = Shape(faults)
     files: dict[str, tuple[Scalar, Mapping]] = {}
-    for source in sources:
+    texts = tuple(sources)
+    for source in texts:
         top = read(source, faults)
         if top is None:
             continue
@@ -78,7 +79,7 @@ def read_rules(sources: Iterable[Source]) -> RuleSet:
     ordered = _order(packs, features.found, {n: name.mark for n, (name, _) in files.items()}, faults)
     faults.raise_any()
     found = features.found
-    return RuleSet(tuple(dataclasses.replace(p, hash=pack_hash(p, found)) for p in ordered), found)
+    return RuleSet(tuple(dataclasses.replace(p, hash=pack_hash(p, found)) for p in ordered), found, texts)
 
 
 def _keys(top: Mapping, faults: Faults) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cssync.rules.faults import Mark
+from cssync.rules.faults import Mark, Source
 
 Type = Literal["bool", "integer", "number", "money", "date", "text"]
 Texts = Mapping[str, "Template"]
@@ -284,10 +284,11 @@ class Pack:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Packs in the order they run: one that reads another's results comes after it."""
+    """Packs in the order they run: one that reads another's results comes after it. sources: their files."""
 
     packs: tuple[Pack, ...]
     features: Mapping[str, Feature] = field(default_factory=dict)
+    sources: tuple[Source, ...] = field(default=(), compare=False, repr=False)
 
     def pack(self, name: str) -> Pack | None:
         """Return the pack of that name."""

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from cssync.config.workspace import Connection, Workspace
 from cssync.http.clock import SYSTEM, Clock
+from cssync.model import TABLE
 from cssync.store import Fence, Store
+from cssync.store.journal import keep_deleted
 from cssync.writeback.outbox import move, pending
 from cssync.writeback.plan import ALIVE
 from cssync.writeback.send import stamp
@@ -82,6 +84,7 @@ def wipe(store: Store, connection: str, *, fence: Fence | None = None, clock: Cl
     with store.transaction(fence) as conn:
         for entry in open_:
             move(conn, entry, "refused", now, error="the connection was removed")
+        keep_deleted(conn, TABLE["source_state"], "t.connection = ?", (connection,), now)
         for table in FORGOTTEN:
             gone[table] = conn.execute(f"DELETE FROM {table} WHERE connection = ?", (connection,)).rowcount
         gone["rate_limit"] = conn.execute(

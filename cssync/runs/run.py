@@ -139,7 +139,8 @@ def _stages(
     tell("linking records to accounts")
     report.links = link(store, workspace, datetime.fromtimestamp(clock.time(), UTC), lease)
     tell("judging accounts")
-    report.evaluation = language.evaluate(store, rules, workspace, as_of, run_id=run_id, fence=lease)
+    known_at = datetime.fromtimestamp(clock.time(), UTC)
+    report.evaluation = language.evaluate(store, rules, workspace, as_of, run_id=run_id, fence=lease, known_at=known_at)
     describe = Descriptions(store, workspace, sessions, lease)
     begun = unfinished(store)
     if begun is not None:

@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from sqlite_utils import Database, Migrations
 
 from cssync.model import ENTITIES, SQL_TYPE, TABLES, VENDOR_COLUMNS, Column, Entity, Table
+from cssync.store.journal import journal_ddl, packed, quote
+
+__all__ = ["ABOUT", "UNVERSIONED", "add_missing", "column_names", "entity_ddl", "migrations", "quote", "table_ddl"]
 
 migrations = Migrations("cssync")
 
@@ -18,11 +21,6 @@ ABOUT = ("source_url", "created_at", "updated_at")
 """Columns about the record, not of it: a difference in these alone is no change, but a change brings them along."""
 UNVERSIONED = ("synced_at", "account_uid")
 """Columns whose change is no new version of a vendor row: our own book-keeping."""
-
-
-def quote(name: str) -> str:
-    """Return an SQL identifier in double quotes."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def column_names(entity: Entity) -> tuple[str, ...]:
@@ -47,13 +45,13 @@ def entity_ddl(entity: Entity) -> list[str]:
         f"{quote('uid')} TEXT GENERATED ALWAYS AS (connection || ':' || source_id) VIRTUAL",
         "PRIMARY KEY (connection, source_id)",
     ]
-    row = ", ".join(f"'{c}', OLD.{quote(c)}" for c in column_names(entity) if c not in ("connection", "source_id"))
+    row = packed(c for c in (*VENDOR_COLUMNS, *entity.columns) if c.name not in ("connection", "source_id"))
     watched = ", ".join(quote(c) for c in versioned(entity))
     ddl = [
         f"CREATE TABLE IF NOT EXISTS {quote(name)} ({', '.join(body)}) STRICT",
         f"""CREATE TRIGGER IF NOT EXISTS {quote(name + "_history")} AFTER UPDATE OF {watched} ON {quote(name)}
             BEGIN INSERT INTO history (entity, connection, source_id, known_from, known_to, "row")
-            VALUES ('{name}', OLD.connection, OLD.source_id, OLD.synced_at, NEW.synced_at, json_object({row})); END""",
+            VALUES ('{name}', OLD.connection, OLD.source_id, OLD.synced_at, NEW.synced_at, {row}); END""",
     ]
     if entity.column("account_uid"):
         ddl.append(f"CREATE INDEX IF NOT EXISTS {quote(name + '_account')} ON {quote(name)} (account_uid)")
@@ -93,9 +91,11 @@ def add_missing(db: Database) -> None:
         missing = [c for c in columns if present and c.name not in present]
         for column in missing:
             db.execute(f"ALTER TABLE {quote(name)} ADD COLUMN {quote(column.name)} {SQL_TYPE[column.type]}")
-        if missing:
-            db.execute(f"DROP TRIGGER IF EXISTS {quote(name + '_history')}")
+        db.execute(f"DROP TRIGGER IF EXISTS {quote(name + '_history')}")
         for statement in ddl:
+            db.execute(statement)
+    for table in TABLES:
+        for statement in journal_ddl(table):
             db.execute(statement)
 
 
