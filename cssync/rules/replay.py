@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cssync.config import Workspace
 from cssync.link.assign import assign_children
+from cssync.model import TABLE
 from cssync.rules.calendar import local_date, start_of_day
 from cssync.rules.evaluate import EvaluationReport, evaluate, instant
 from cssync.rules.tree import RuleSet
@@ -26,15 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["Difference", "Moment", "content", "differences", "instant", "moment_of", "replay", "rules_then", "then"]
 
 COMPARED: Mapping[str, tuple[str, ...]] = {
-    "result": ("account_uid", "name", "value", "state", "because", "since", "as_of", "pack_hash"),
-    "signal": ("account_uid", "pack", "name", "since", "until", "because", "evidence"),
-    "task": ("key", "account_uid", "pack", "rule", "subject_uid", "occurrence", "title", "body", "due_on", "owner_uid",
-             "priority", "status", "closing_note", "created_at", "closed_at"),
-    "feature_row": ("account_uid", "pack", "as_of", "pack_hash", "features", "states"),
-}  # fmt: skip
-"""What a replay must give again: all of it but the run that wrote it."""
-KEYS: Mapping[str, int] = {"result": 2, "signal": 4, "task": 1, "feature_row": 3}
-"""How many of the columns make a row's key."""
+    name: (*TABLE[name].key, *(c.name for c in TABLE[name].columns if c.name not in (*TABLE[name].key, "run_id")))
+    for name in ("result", "signal", "task", "feature_row")
+}
+"""What a replay must give again, key first: all of it but the run that wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +102,7 @@ def differences(store: Store, copy: Store, moment: Moment) -> Iterator[Differenc
     stored = _rows_after(store, moment)
     for table, columns in COMPARED.items():
         listed = ", ".join(f'"{c}"' for c in columns)
-        size = KEYS[table]
+        size = len(TABLE[table].key)
         was = stored[table]
         now = {tuple(r)[:size]: tuple(r)[size:] for r in copy.query(f"SELECT {listed} FROM {table}")}
         names = columns[size:]
@@ -123,7 +119,7 @@ def _rows_after(store: Store, moment: Moment) -> dict[str, dict[tuple[Any, ...],
     with past(store, Cut(instant(moment.as_of), "~", after=True)) as copy:
         return {
             table: {
-                tuple(r)[: KEYS[table]]: tuple(r)[KEYS[table] :]
+                tuple(r)[: len(TABLE[table].key)]: tuple(r)[len(TABLE[table].key) :]
                 for r in copy.query(f"SELECT {', '.join(columns)} FROM {table}")
             }
             for table, columns in COMPARED.items()
