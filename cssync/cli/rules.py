@@ -81,9 +81,9 @@ def _told(reports: list[CaseReport], failed: list[CaseReport]) -> Iterator[str]:
     yield f"{len(reports) - len(failed)} passed, {len(failed)} failed"
 
 
-@rules.command(epilog=example("cssync rules sql health", "cssync rules sql renewal --dialect sqlite"))
+@rules.command(epilog=example("cssync rules sql health", "cssync rules sql renewal --dialect duckdb"))
 @click.argument("pack", help="Name of the pack.")
-@click.option("--dialect", default="sqlite", show_default=True, help="SQL engine to write for.")
+@click.option("--dialect", default="sqlite", show_default=True, help="Engine to write for: sqlite, postgres, duckdb.")
 @shared
 def sql(call: Call, pack: str, dialect: str) -> int:
     """Print the one SELECT that a pack is compiled to, as of now, with every source taken as fresh."""
@@ -93,7 +93,7 @@ def sql(call: Call, pack: str, dialect: str) -> int:
     from cssync.rules.calendar import calendar_of
     from cssync.rules.catalogue import SOURCES
     from cssync.rules.compiler import compile_pack
-    from cssync.rules.dialect import DIALECTS
+    from cssync.rules.dialects import DIALECTS
     from cssync.rules.freshness import Context, Freshness
 
     workspace = call.workspace(secrets=False)

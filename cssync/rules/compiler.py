@@ -112,7 +112,9 @@ def compile_pack(
     return _Compiler(pack, features, context, dialect, also, shared).statement()
 
 
-def fact_tables(rules: Iterable[Pack], features: Mapping[str, Feature], context: Context) -> dict[str, str]:
+def fact_tables(
+    rules: Iterable[Pack], features: Mapping[str, Feature], context: Context, dialect: Dialect = SQLITE
+) -> dict[str, str]:
     """Return group -> SELECT of the fact groups that these packs use and that `context` knows, in order.
 
     An evaluation runs each once, instead of once per pack.
@@ -123,8 +125,8 @@ def fact_tables(rules: Iterable[Pack], features: Mapping[str, Feature], context:
         if any(is_known(n, context) for n in used if n in FACTS and FACTS[n].group == group):
             ctes: dict[str, str] = {}
             for part in NEEDS.get(group, ()):
-                ctes.update(GROUPS[part](context, SQLITE))
-            ctes.update(build(context, SQLITE))
+                ctes.update(GROUPS[part](context, dialect))
+            ctes.update(build(context, dialect))
             if group == "weeks" and "usage" in found:
                 del ctes["fact_usage"]
             chain = ",\n".join(f"{name} AS ({sql})" for name, sql in ctes.items())
@@ -206,7 +208,7 @@ class _Compiler:
             pack, _, output = name.partition(".")
             value = f"r{n}.value"
             kind = OUTPUTS[output][0]
-            raw = self.d.whole(value) if kind == "integer" else f"substr({value}, 2, length({value}) - 2)"
+            raw = self.d.parsed(value) if kind == "integer" else f"substr({value}, 2, length({value}) - 2)"
             columns.append(f"CASE WHEN {value} <> 'null' AND r{n}.state = 'ok' THEN {raw} END AS r_{pack}_{output}")
             joins.append(f"LEFT JOIN result r{n} ON r{n}.account_uid = a.uid AND r{n}.name = {self.d.text(name)}")
         where = ["a.deleted_at IS NULL", "coalesce(a.is_test, 0) = 0"]
@@ -232,7 +234,7 @@ class _Compiler:
                 joins.append(f"LEFT JOIN fact_{group} ON fact_{group}.account_uid = a.uid")
             for name in facts:
                 known = is_known(name, self.c)
-                value = f"fact_{group}.{name}" if known else "NULL"
+                value = f"fact_{group}.{name}" if known else self.d.null(FACTS[name].type)
                 if known and name in PRESENT:
                     value = f"coalesce({value}, {PRESENT[name]})"
                 columns.append(f"{value} AS f_{name}")
@@ -247,7 +249,7 @@ class _Compiler:
             if not here:
                 continue
             late = [f for f in here if isinstance(a := f.definition, Aggregate) and not all_ok(a, self.c)]
-            columns.extend(f"NULL AS f_{f.name}" for f in late)
+            columns.extend(f"{self.d.null(f.type)} AS f_{f.name}" for f in late)
             columns.extend(f"{self.d.text(self.c.currency)} AS c_{f.name}" for f in late if f.type == "money")
             here = [f for f in here if f not in late]
             if not here:
@@ -270,7 +272,7 @@ class _Compiler:
             columns: list[str] = []
             for name in ready:
                 expr = formulas[name]
-                columns.append(f"{self.emitter.sql(expr)} AS f_{name}")
+                columns.append(f"{self.emitter.column(expr)} AS f_{name}")
                 if expr.type == "money":
                     columns.append(f"{self.emitter.currency_of(expr) or self.d.text(self.c.currency)} AS c_{name}")
             last = self.add(f"formula_{level}", last, columns)
@@ -292,13 +294,16 @@ class _Compiler:
         applicable = " + ".join(f"CASE WHEN {x} THEN {w} ELSE 0 END" for w, _, x in known)
         sums = [f"{covered} AS covered", f"{total} AS total", f"{applicable} AS applicable"]
         last = self.add("weighed", last, sums)
-        caps = [f"{self.emitter.sql(cap.when)} AS k_{n}" for n, cap in enumerate(score.caps)]
+        caps = [f"{self.emitter.column(cap.when)} AS k_{n}" for n, cap in enumerate(score.caps)]
         enough = f"covered > 0 AND covered * 100 >= {score.coverage} * applicable"
-        raw = f"CASE WHEN {enough} THEN (2 * total + covered) / (2 * covered) END AS raw_score"
-        percent = "CASE WHEN applicable > 0 THEN (200 * covered + applicable) / (2 * applicable) END AS coverage"
+        raw = f"CASE WHEN {enough} THEN {self.d.quotient('(2 * total + covered)', '(2 * covered)')} END AS raw_score"
+        share = self.d.quotient("(200 * covered + applicable)", "(2 * applicable)")
+        percent = f"CASE WHEN applicable > 0 THEN {share} END AS coverage"
         last = self.add("raw", last, [raw, percent, *caps])
         order = sorted(enumerate(score.caps), key=lambda c: (c[1].at_most, c[0]))
-        capped = " ".join(f"WHEN k_{n} AND raw_score > {cap.at_most} THEN {cap.at_most}" for n, cap in order)
+        capped = " ".join(
+            f"WHEN {self.d.truth(f'k_{n}')} AND raw_score > {cap.at_most} THEN {cap.at_most}" for n, cap in order
+        )
         value = f"CASE WHEN raw_score IS NULL THEN NULL {capped} ELSE raw_score END" if order else "raw_score"
         last = self.add("capped", last, [f"{value} AS score"])
         bands = " ".join(f"WHEN score >= {bound} THEN {self.d.text(name)}" for name, bound in score.bands)
@@ -327,20 +332,21 @@ class _Compiler:
         for r in self.pack.results:
             first = r.rule.lines[0][0] if isinstance(r.rule, Lines) else r.rule
             value = self.emitter.lines(r.rule) if isinstance(r.rule, Lines) else self.emitter.sql(r.rule)
+            value = self.d.flag(value) if r.type == "bool" else value
             yield f"{self.d.nearest(value) if r.type == 'money' else value} AS o_{r.name}"
             if r.type == "money":
                 yield f"{self.emitter.currency_of(first) or self.d.text(self.c.currency)} AS oc_{r.name}"
 
     def signals(self) -> Iterable[str]:
         for n, signal in enumerate(self.pack.signals):
-            yield f"{self.emitter.sql(signal.when)} AS s_{n}"
+            yield f"{self.emitter.column(signal.when)} AS s_{n}"
             if signal.severity is not None:
                 yield f"{self.emitter.sql(signal.severity)} AS s_{n}_severity"
 
     def tasks(self) -> Iterable[str]:
         for n, task in enumerate(self.pack.tasks):
-            yield f"{self.emitter.sql(task.when)} AS t_{n}"
-            yield f"{self.emitter.sql(task.done_when) if task.done_when is not None else 'NULL'} AS t_{n}_done"
+            yield f"{self.emitter.column(task.when)} AS t_{n}"
+            yield f"{self.emitter.column(task.done_when) if task.done_when else self.d.null('bool')} AS t_{n}_done"
             yield f"{self.emitter.sql(task.due)} AS t_{n}_due"
             yield f"{self.emitter.lines(task.priority)} AS t_{n}_priority"
             if task.copy is not None:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Protocol
 
+from cssync.rules.tree import Type
+
 
 def quote(name: str) -> str:
     """Return an identifier in double quotes."""
@@ -16,7 +18,11 @@ def quote(name: str) -> str:
 
 
 class Dialect(Protocol):
-    """What is the same on SQLite and PostgreSQL."""
+    """What the compiler needs, with the forms that most engines share.
+
+    Columns are those of the store on every engine: texts, whole numbers, doubles; dates and instants are texts in ISO
+    form, conditions 1, 0 or NULL. Inside an expression a condition is whatever the engine has for one.
+    """
 
     name: str = ""
 
@@ -32,6 +38,22 @@ class Dialect(Protocol):
         """Return a number literal; negative ones in parentheses, so that `- -1` never opens a comment."""
         return f"({value!r})" if value < 0 else repr(value)
 
+    def boolean(self, value: bool) -> str:
+        """A condition that is always or never true."""
+        return "TRUE" if value else "FALSE"
+
+    def truth(self, column: str) -> str:
+        """A column of 1, 0 or NULL as a condition."""
+        return f"({column} <> 0)"
+
+    def flag(self, condition: str) -> str:
+        """A condition as a column of 1, 0 or NULL."""
+        return f"CAST({condition} AS INTEGER)"
+
+    def null(self, kind: Type) -> str:
+        """NULL as a column of a type."""
+        ...
+
     def divide(self, left: str, right: str) -> str:
         """Real division; by zero gives NULL."""
         return f"({self.real(left)} / NULLIF({right}, 0))"
@@ -40,11 +62,19 @@ class Dialect(Protocol):
         """Product as a double: whole numbers would overflow."""
         return f"({self.real(left)} * {right})"
 
+    def quotient(self, left: str, right: str) -> str:
+        """Quotient of two whole numbers without its rest; the divisor is never 0."""
+        return f"({left} / {right})"
+
     def real(self, value: str) -> str: ...
 
     def whole(self, value: str) -> str:
-        """A double that holds a whole number, as an integer."""
+        """A number without its fraction, as an integer."""
         ...
+
+    def parsed(self, text: str) -> str:
+        """A text of digits as an integer."""
+        return f"CAST({text} AS BIGINT)"
 
     def nearest(self, value: str) -> str:
         """floor(x + 0.5) as an integer."""
@@ -71,19 +101,26 @@ class Dialect(Protocol):
         """All values of a partition in ascending order, joined by a blank; a window function."""
         ...
 
-    def json_object(self, pairs: Iterable[tuple[str, str]]) -> str:
-        """A JSON object as text, keys in the given order."""
-        ...
-
-    def json_bool(self, value: str) -> str:
-        """0, 1 or NULL as a JSON value."""
-        ...
-
 
 class SQLite(Dialect):
     """SQLite 3.40 and later; needs none of its optional functions."""
 
     name = "sqlite"
+
+    def boolean(self, value: bool) -> str:
+        return "1" if value else "0"
+
+    def truth(self, column: str) -> str:
+        return column
+
+    def flag(self, condition: str) -> str:
+        return condition
+
+    def null(self, kind: Type) -> str:
+        return "NULL"
+
+    def parsed(self, text: str) -> str:
+        return f"CAST({text} AS INTEGER)"
 
     def real(self, value: str) -> str:
         return f"CAST({value} AS REAL)"
@@ -129,11 +166,12 @@ class SQLite(Dialect):
         )
 
     def json_object(self, pairs: Iterable[tuple[str, str]]) -> str:
+        """A JSON object as text, keys in the given order."""
         return "json_object(" + ", ".join(f"{self.text(k)}, {v}" for k, v in pairs) + ")"
 
     def json_bool(self, value: str) -> str:
+        """0, 1 or NULL as a JSON value."""
         return f"CASE WHEN {value} = 1 THEN json('true') WHEN {value} = 0 THEN json('false') END"
 
 
 SQLITE = SQLite()
-DIALECTS: dict[str, Dialect] = {d.name: d for d in (SQLITE,)}

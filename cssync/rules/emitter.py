@@ -39,7 +39,7 @@ class Emitter:
 
     def literal(self, e: Expr) -> str:
         if e.op == "bool":
-            return "1" if e.value else "0"
+            return self.d.boolean(e.value)
         if e.op == "date":
             return self.d.day(e.value)
         return self.d.text(e.value) if e.op == "text" else self.d.number(e.value)
@@ -90,6 +90,14 @@ class Emitter:
     def product(self, e: Expr) -> str:
         left, right = self.args(e)
         return self.one_currency(e, (self.d.multiply if e.op == "*" else self.d.divide)(left, right))
+
+    def reference(self, e: Expr) -> str:
+        """A column; conditions are stored as 1 and 0."""
+        return self.d.truth(self.ref(e)) if e.type == "bool" else self.ref(e)
+
+    def column(self, e: Expr) -> str:
+        """An expression as a column of its own: conditions become 1 and 0."""
+        return self.d.flag(self.sql(e)) if e.type == "bool" else self.sql(e)
 
     def negative(self, e: Expr) -> str:
         return f"(- {self.sql(e.args[0])})"
@@ -144,7 +152,7 @@ class Emitter:
 
 _RULES: dict[str, Callable[[Emitter, Expr], str]] = {
     **dict.fromkeys(("number", "text", "date", "bool"), Emitter.literal),
-    **dict.fromkeys(("feature", "account", "column", "result"), lambda self, e: self.ref(e)),
+    **dict.fromkeys(("feature", "account", "column", "result"), Emitter.reference),
     **dict.fromkeys(("and", "or"), Emitter.logic),
     "not": Emitter.negation,
     **dict.fromkeys(("=", "!=", "<", "<=", ">", ">=", "between", "in", "not in"), Emitter.compare),

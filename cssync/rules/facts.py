@@ -45,8 +45,8 @@ def complete(alias: str, context: Context, dialect: Dialect, metrics: Iterable[s
         if metrics is None or metric in metrics:
             listed = ", ".join(dialect.day(day) for day in days)
             found += (
-                f" AND NOT (coalesce({alias}.metric = {dialect.text(metric)}, 0) AND {alias}.connection = "
-                f"{dialect.text(connection)} AND coalesce({alias}.period_start IN ({listed}), 0))"
+                f" AND NOT (coalesce({alias}.metric = {dialect.text(metric)}, FALSE) AND {alias}.connection = "
+                f"{dialect.text(connection)} AND coalesce({alias}.period_start IN ({listed}), FALSE))"
             )
     return found
 
@@ -60,9 +60,9 @@ def terms(c: Context, d: Dialect) -> dict[str, str]:
     today, grace = d.day(c.today), d.day(c.today - timedelta(days=GRACE_DAYS))
     months = "nullif(term_months, 0)"
     length = d.days_between("renewal", "start_date")
-    guessed = f"CASE WHEN {length} > 0 THEN {d.largest(['1', d.nearest(f'{length} / 30.4375')])} END"
+    guessed = f"CASE WHEN {length} > 0 THEN {d.largest(['1', d.nearest(d.divide(length, d.number(30.4375)))])} END"
     behind = f"({_month(today)} - {_month('renewal')})"
-    turns = f"({behind} / months)"
+    turns = d.quotient(behind, "months")
     rolled = d.add_months("renewal", f"({turns} * months)")
     return {
         "term_row": f"""SELECT t.account_uid, t.connection, t.source_id, t.start_date, t.end_date, t.auto_renew,
@@ -128,19 +128,22 @@ def lines(c: Context, d: Dialect) -> dict[str, str]:
     today = d.day(c.today)
     start, end = "coalesce(t.start_date, k.start_date)", "coalesce(t.end_date, k.end_date)"
     days = f"({d.days_between(end, start)} + 1)"
-    whole_term = f"CASE WHEN {days} > 0 THEN {d.nearest(f'(t.price * {365.0 * SCALE!r}) / {days}')} END"
-    per_period = f"t.price * {12 * SCALE}.0 / coalesce(t.billing_period_months, 12)"
+    whole_term = (
+        f"CASE WHEN {days} > 0 THEN {d.nearest(d.divide(d.multiply('t.price', d.number(365.0 * SCALE)), days))} END"
+    )
+    per_period = d.divide(d.multiply("t.price", d.number(12.0 * SCALE)), "coalesce(t.billing_period_months, 12)")
     arr = "CASE WHEN counted = 1 THEN scaled END"
     event = "CASE WHEN counted = 1 AND in_event = 1 THEN scaled END"
     seats_of = "CASE WHEN counted = 1 AND unit = 'seat' THEN {} END"
 
     def money(scaled: str) -> str:
-        total = d.nearest(f"sum({scaled}) / {SCALE}.0")
+        total = d.nearest(d.divide(f"sum({scaled})", str(SCALE)))
         ended = "sum(counted) = 0 AND count(scaled) > 0"
         return f"CASE WHEN {ended} THEN 0 WHEN min(money) = max(money) THEN {total} END"
 
-    explicit = f"sum({seats_of.format('quantity')})"
-    implied = "sum(CASE WHEN counted = 1 AND unit IS NULL THEN quantity END)"
+    explicit = d.whole(f"sum({seats_of.format('quantity')})")
+    implied = d.whole("sum(CASE WHEN counted = 1 AND unit IS NULL THEN quantity END)")
+    per_seat = d.divide(d.divide(f"sum({seats_of.format('scaled')})", str(SCALE)), explicit)
     return {
         "line_priced": f"""SELECT l.*, coalesce(l.amount, l.quantity * l.unit_price) AS price
             FROM contract_line l WHERE {live("l", c, d)} AND coalesce(l.is_recurring, 1) = 1""",
@@ -161,7 +164,7 @@ def lines(c: Context, d: Dialect) -> dict[str, str]:
         "fact_lines": f"""SELECT account_uid, {money(arr)} AS arr, {money(event)} AS renewal_arr,
             min(money) AS currency,
             CASE WHEN {explicit} > 0 THEN CASE WHEN min(money) = max(money) THEN
-            {d.nearest(f"sum({seats_of.format('scaled')}) / {SCALE}.0 / {explicit}")} END END AS seat_price,
+            {d.nearest(per_seat)} END END AS seat_price,
             coalesce({explicit}, {implied}, 0) AS seats FROM line_now GROUP BY account_uid""",
     }
 
@@ -218,7 +221,10 @@ def weeks(c: Context, d: Dialect) -> dict[str, str]:
     first one is a real zero. At least 3 of 4 and 5 of 8 weeks must remain.
     """
     start = monday(c.today)
-    first, number = d.day(start - timedelta(weeks=12)), f"(({d.days_between(d.day(start), 't.period_start')} + 6) / 7)"
+    first, number = (
+        d.day(start - timedelta(weeks=12)),
+        d.quotient(f"({d.days_between(d.day(start), 't.period_start')} + 6)", "7"),
+    )
     out = c.dropped_weeks
     begins = {n: d.day(start - timedelta(weeks=n)) for n in range(1, 13)}
 
@@ -232,8 +238,9 @@ def weeks(c: Context, d: Dialect) -> dict[str, str]:
 
     def median(which: int) -> str:
         zeros = "(r.n - r.present)"
-        hit = f"r.place IN ((r.n + 1) / 2 - {zeros}, (r.n + 2) / 2 - {zeros})"
-        twice = "CASE WHEN (r.n + 1) / 2 = (r.n + 2) / 2 THEN 2 ELSE 1 END"
+        low, high = d.quotient("(r.n + 1)", "2"), d.quotient("(r.n + 2)", "2")
+        hit = f"r.place IN ({low} - {zeros}, {high} - {zeros})"
+        twice = f"CASE WHEN {low} = {high} THEN 2 ELSE 1 END"
         value = f"CASE WHEN r.part = {which} AND r.incomplete = 0 AND {hit} THEN r.value * {twice} ELSE 0 END"
         return f"CASE WHEN max(CASE WHEN r.part = {which} THEN r.n END) >= {least[which]} THEN sum({value}) / 2.0 END"
 
@@ -249,7 +256,7 @@ def weeks(c: Context, d: Dialect) -> dict[str, str]:
         "week_first": "SELECT account_uid, first_on FROM fact_usage WHERE first_on IS NOT NULL",
         "week_value": f"""SELECT t.account_uid, {number} AS week,
             max(CASE WHEN t.is_complete = 0 OR t.value IS NULL THEN 1 ELSE 0 END) AS incomplete,
-            sum({thousandths}) / 1000.0 / count(t.value) AS value FROM usage_metric t
+            {d.real(f"sum({thousandths})")} / 1000.0 / count(t.value) AS value FROM usage_metric t
             WHERE {live("t", c, d)} AND t.metric = 'active_users' AND t.period_start >= {first}
             AND t.period_start < {d.day(start)} GROUP BY t.account_uid, {number}""",
         "week_valid": f"""SELECT w.account_uid, w.week, w.incomplete, w.value, f.first_on,

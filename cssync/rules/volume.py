@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any
 
 from cssync.rules.calendar import Calendar
+from cssync.rules.dialect import SQLITE, Dialect
 
 WEEKS = 16
 """Weeks looked at: 12 that growth compares, and 4 before them as the oldest one's reference."""
@@ -26,7 +27,7 @@ RETIRED_DAYS = 90
 """A metric that nobody measured for so long no longer feeds anything, as long as another one is measured."""
 
 ENTITY = "usage_metric"
-Query = Callable[[str, tuple[Any, ...]], Iterable[Any]]
+Query = Callable[[str], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -90,21 +91,32 @@ class Coverage:
     weekly: frozenset[str]
 
 
+def series_sql(since: date, until: date, dialect: Dialect = SQLITE) -> str:
+    """SELECT of day, metric, connection, sum of values, rows and grain over all accounts' complete rows."""
+    return (
+        "SELECT t.period_start, t.metric, t.connection, sum(t.value), count(*), max(t.grain) FROM usage_metric t "
+        "WHERE t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND t.value IS NOT NULL AND t.metric IS NOT NULL "
+        f"AND coalesce(t.is_complete, 1) = 1 AND t.period_start BETWEEN {dialect.day(since)} AND {dialect.day(until)} "
+        "GROUP BY t.period_start, t.metric, t.connection"
+    )
+
+
+def newest_sql(until: date, dialect: Dialect = SQLITE) -> str:
+    """SELECT of the newest day with a complete row."""
+    return (
+        f"SELECT max(t.period_start) FROM usage_metric t WHERE t.period_start <= {dialect.day(until)} AND "
+        "t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND t.value IS NOT NULL AND coalesce(t.is_complete, 1) = 1"
+    )
+
+
 def read_series(query: Query, today: date) -> list[Series]:
     """Return the series of the last WEEKS weeks up to today; when there is none, but older rows, those of the newest
     day alone."""
-    since = today - timedelta(weeks=WEEKS)
-    sql = (
-        "SELECT period_start, metric, connection, sum(value), count(*), max(grain) FROM usage_metric "
-        "WHERE deleted_at IS NULL AND account_uid IS NOT NULL AND value IS NOT NULL AND metric IS NOT NULL "
-        "AND coalesce(is_complete, 1) = 1 AND period_start BETWEEN ? AND ? GROUP BY 1, 2, 3"
-    )
-    rows = list(query(sql, (since.isoformat(), today.isoformat())))
+    rows = list(query(series_sql(today - timedelta(weeks=WEEKS), today)))
     if not rows:
-        last = "SELECT max(period_start) FROM usage_metric WHERE period_start <= ? AND deleted_at IS NULL "
-        last += "AND account_uid IS NOT NULL AND value IS NOT NULL AND coalesce(is_complete, 1) = 1"
-        newest = next(iter(query(last, (today.isoformat(),))))[0]
-        rows = list(query(sql, (newest, newest))) if newest else []
+        newest = next(iter(query(newest_sql(today))))[0]
+        last = date.fromisoformat(newest) if newest else None
+        rows = list(query(series_sql(last, last))) if last else []
     found: dict[tuple[str, str], dict[date, tuple[float, int]]] = {}
     weekly: set[tuple[str, str]] = set()
     for day, metric, connection, volume, count, grain in rows:
