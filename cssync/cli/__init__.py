@@ -51,6 +51,7 @@ COMMANDS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "Run": (
         ("run", "cssync.cli.run:run", "Do the whole job once: pull, link, judge, plan, write."),
         ("status", "cssync.cli.status:status", "Show runs, streams, lease and outbox."),
+        ("diagnostics", "cssync.cli.diagnostics:diagnostics", "Print a report for support, without secrets."),
     ),
 }
 

@@ -115,6 +115,16 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "outbox": "by state",
         "quarantine": "count",
     },
+    "diagnostics": {
+        "cssync": "its version",
+        "python": "version",
+        "system": "operating system",
+        "sqlite": "version",
+        "packages": "versions of what cssync stands on",
+        "plugins": "what is installed",
+        "workspace": "the configuration's outline: which settings are given, never what they say",
+        "store": "rows, streams, runs, quarantine, outbox, plans and rate limits; null before the first run",
+    },
 }
 """Top-level keys of the documents that scripts read, beside `version`."""
 
