@@ -57,7 +57,8 @@ DATES = ["d_first", "d_last", "d_use"]  # fmt: skip
 WHERE = {
     "tickets": ["status = 'open'", "priority in ('urgent', 'high')", "reopened_count >= 1", "solved_at is missing",
                 "days_since(opened_at) between 2 and 9", "not escalated", "starts_with(subject, 'é')",
-                "category != 'billing' or contains(category, \"o'o\")"],
+                "category != 'billing' or contains(category, \"o'o\")", "category in kinds", "category not in none",
+                "mentions(category, words) or mentions(subject, kinds)", "not mentions(subject, none)"],
     "usage": ["value > 0", "metric = 'active_users'", "product_code is not missing"],
     "surveys": ["kind = 'csat'", "score >= scale_max - 1", "score * 2 > 3"],
     "invoices": ["paid_at is missing", "days_until(due_date) < 3"],
@@ -149,7 +150,18 @@ def conditions(depth: int) -> st.SearchStrategy[str]:
         st.tuples(st.sampled_from([*NUMBERS, *DATES, "m_due", "segment"]), st.sampled_from(["", "not "])).map(
             lambda t: f"{t[0]} is {t[1]}missing"
         ),
-        st.sampled_from(["status = 'active'", "segment in ('a', 'ß')", "m_due > 0", "d_last >= 2026-11-20", "is_test"]),
+        st.sampled_from(
+            [
+                "status = 'active'",
+                "segment in ('a', 'ß')",
+                "m_due > 0",
+                "d_last >= 2026-11-20",
+                "is_test",
+                "segment not in kinds",
+                "mentions(segment, words)",
+                "size(words) > n_kinds",
+            ]
+        ),
     )
     if depth == 0:
         return leaf
@@ -170,6 +182,7 @@ def packs(draw: st.DrawFn) -> str:
     return "\n".join(
         (
             "pack: made",
+            "lists: {kinds: [billing, é], none: [], words: {en: [BILL, o'o], ja: [É]}}",
             "features:",
             *draw(BASE),
             f'  f_one: "{_escaped(draw(numbers(2)))}"',
@@ -220,7 +233,7 @@ times = st.builds(
 )
 counts = st.integers(-2, 12) | st.none() | st.just(10**9)
 values = st.sampled_from([None, 0.0, 0.1, 0.2, 0.3, 1.0, 2.0005, 3.4999, 41.0, -0.0015, 1e6])
-words = st.sampled_from([None, "", "billing", "o'o", "é", "É", "ß"])
+words = st.sampled_from([None, "", "billing", "Billing O'O", "o'o", "é", "É", "ß"])
 ROWS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "tickets": st.fixed_dictionaries(
         {
@@ -276,8 +289,9 @@ def stored(found: list[tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]]) 
     conn = sqlite3.connect(":memory:")
     conn.row_factory = sqlite3.Row
     try:
-        for ddl in (*table_ddl(TABLE["account"]), *table_ddl(TABLE["result"]), *table_ddl(TABLE["history"])):
-            conn.execute(ddl)
+        for name in ("account", "result", "result_history", "history"):
+            for ddl in table_ddl(TABLE[name]):
+                conn.execute(ddl)
         for table in SOURCES.values():
             for ddl in entity_ddl(ENTITY[table.entity]):
                 conn.execute(ddl)

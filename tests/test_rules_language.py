@@ -240,3 +240,35 @@ def test_texts_reach_sql_as_texts(text: str) -> None:
     found = rules(f"pack: p\nsignals:\n  S1:\n    because: x\n    when: \"name = '{safe}'\"\n")
     sql = compile_pack(found.packs[0], found.features, Context(datetime(2026, 11, 20, tzinfo=UTC))).sql
     assert f"'{safe}'" in sql
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("features: {n: {median: tickets.subject}}", "median does not work on tickets.subject"),
+        ("features: {n: {count: surveys, of_which: score > 8}}", "`of_which` looks at the rows that `newest_per`"),
+        ("features: {n: {last: surveys.score, newest_per: kind}}", "`newest_per` does not go with last"),
+        ("features: {n: {count: surveys, newest_per: contact}}", "surveys has no column 'contact'"),
+        ("features: {n: {count: tickets, where: subject in wrds}}\nlists: {words: [a]}", "did you mean words?"),
+        ("features: {n: {count: tickets, where: 'mentions(subject, seats)'}}", "there is no list 'seats'"),
+        ("features: {n: size(1)}", "there is no list '...'"),
+        ("features: {n: mentions(name)}", "write `mentions(TEXT, LIST)`"),
+        ("features: {n: seats in words}\nlists: {words: [a]}", "a text before a list is needed here"),
+        ("lists: {words: [a, ' ']}", "is empty: it would be found in every text"),
+        ("features: {n: {past: p.score}}", "there is no result 'p.score'"),
+        ("features: {n: {past: p.score, ago: 3d}}", "there is no result 'p.score'"),
+    ],
+)
+def test_faults_of_lists_aggregates_and_pasts(text: str, words: str) -> None:
+    assert words in faults(f"pack: p\n{text}\n")
+
+
+def test_an_own_file_replaces_the_members_of_a_packs_list_and_of_no_other() -> None:
+    pack = "pack: p\nlists: {words: [a, b]}\nfeatures: {n: size(words)}\n"
+    own = Source("own.yaml", "lists: {words: [c]}\n")
+    assert str(read_rules([Source("p.yaml", pack)]).features["n"].definition).count("value=2")
+    assert str(read_rules([own, Source("p.yaml", pack)]).features["n"].definition).count("value=1")
+    with pytest.raises(ConfigError, match="no pack declares a list 'wrds' to be replaced; did you mean words"):
+        read_rules([Source("own.yaml", "lists: {wrds: [c]}\n"), Source("p.yaml", pack)])
+    with pytest.raises(ConfigError, match="replaced twice"):
+        read_rules([own, Source("p.yaml", pack), Source("other.yaml", "lists: {words: [c]}\n")])

@@ -146,6 +146,7 @@ class Fact:
 
 _TERMS = ("contract",)
 _LINES = ("contract", "contract_line")
+_CONTACT = ("contact", "interaction")
 _PEOPLE = ("usage_metric.active_users", "usage_metric.active_users_28d")
 _WEEKS = ("usage_metric.active_users",)
 USE = ("active_users", "logins", "events")
@@ -166,10 +167,14 @@ FACTS: Mapping[str, Fact] = {
     "has_contract": Fact("bool", "a contract that is not a draft is known", "terms", _TERMS),
     "end_date_missing": Fact("bool", "a live contract has no end date", "terms", _TERMS),
     "renewal_contracts": Fact("text", "contracts of the current renewal event", "terms", _TERMS),
+    "term_start": Fact("date", "first day of the current term", "terms", _TERMS),
     "seats": Fact("integer", "seats of the contract lines active today", "lines", _LINES, _TERMS),
     "arr": Fact("money", "annual recurring revenue of the lines active today, one currency", "lines", _LINES, _TERMS),
     "renewal_arr": Fact("money", "ARR of the lines of the current renewal event", "lines", _LINES),
     "seat_price": Fact("money", "ARR per seat of the seat lines", "lines", _LINES, _TERMS),
+    "credits": Fact("integer", "credits of the contract lines active today", "lines", _LINES, _TERMS),
+    "credits_used": Fact("number", "credits used since the current term began: metric credits", "burn",
+                         ("contract", "usage_metric.credits")),
     "active_users_28d": Fact("number", "active users in the last 28 complete days: metric active_users_28d, else the "
                              "peak of daily active_users", "usage", _PEOPLE),
     "last_active_on": Fact("date", "last day with any active user; missing while too many days since then are "
@@ -179,6 +184,16 @@ FACTS: Mapping[str, Fact] = {
     "usage_growth": Fact("number", "usage_recent / usage_before - 1; base at least 5", "weeks", _WEEKS),
     "weeks_left_out": Fact("integer", "weeks of the 12 not complete or full of holidays", "weeks", _WEEKS),
     "has_open_renewal_opportunity": Fact("bool", "a renewal opportunity is open", "deals", ("opportunity",)),
+    "last_contact_on": Fact("date", "last contact in both directions: mail from the customer, meeting or call",
+                            "contact", _CONTACT, ("interaction",)),
+    "last_meeting_on": Fact("date", "last meeting or call", "contact", _CONTACT, ("interaction",)),
+    "term_ends_apart": Fact("integer", "days by which connections differ on the end of the term", "ends", _TERMS),
+    "term_ends": Fact("text", "end of the term by connection, such as crm:2027-03-31 sales:2027-05-15", "ends", _TERMS),
+    "products_owned": Fact("integer", "different products of the lines in force", "peers", _LINES, _TERMS),
+    "peer_product": Fact("text", "product that most accounts of the same segment own, and this one does not", "peers",
+                         _LINES, _TERMS),
+    "peer_share": Fact("number", "share of the accounts of the segment that own it", "peers", _LINES, _TERMS),
+    "peer_accounts": Fact("integer", "accounts of the same segment that own any product", "peers", _LINES, _TERMS),
 }  # fmt: skip
 
 FUNCTIONS: Mapping[str, str] = {
@@ -190,6 +205,8 @@ FUNCTIONS: Mapping[str, str] = {
     "round": "nearest whole number, halves up",
     "starts_with": "text begins with the given letters",
     "contains": "text contains the given letters",
+    "mentions": "text contains one of a list's words; A to Z are the same in either case, other letters as they are",
+    "size": "number of members of a list",
 }
 
 OUTPUTS: Mapping[str, tuple[Type, tuple[str, ...]]] = {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cssync.rules.catalogue import FUNCTIONS
 from cssync.rules.faults import Faults, Mark, Stop, did_you_mean
 from cssync.rules.grammar import Syntax, parse, parse_line
+from cssync.rules.lists import folded
 from cssync.rules.reader import Node, Scalar
 from cssync.rules.tree import Expr, Type
 
@@ -25,10 +26,12 @@ _WORD = {
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The names an expression may use. find: the reference for a name or None. known: names, for suggestions."""
+    """The names an expression may use. find: the reference for a name or None. known: names, for suggestions. lists:
+    the members of every list."""
 
     find: Callable[[str, Mark], Expr | None]
     known: Callable[[], list[str]]
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def expression(scalar: Scalar, scope: Scope, faults: Faults, want: Type | None = None) -> Expr | None:
@@ -129,12 +132,37 @@ class _Checker:
 
     def compare(self, s: Syntax) -> Expr:
         """`=`, `<` ..., between, in and not in: the first operand against each of the others."""
+        if s.args[-1].op == "list":
+            return self.in_list(s)
         left, others = self.sides(s)
         for syntax, other in others:
             self.comparable(s, left, other, syntax)
         if s.op in ("in", "not in") and any(e.op not in ("number", "text", "date") for _, e in others):
             raise self.stop(s, "the list after `in` holds values only, no names")
         return Expr(s.op, "bool", (left, *(e for _, e in others)))
+
+    def in_list(self, s: Syntax) -> Expr:
+        left = self.wanted(s.args[0], ("text",), "a text before a list")
+        members = (Expr("text", "text", value=word) for word in self.members(s.args[1]))
+        return Expr(s.op, "bool", (left, *members))
+
+    def members(self, s: Syntax) -> tuple[str, ...]:
+        if s.op not in ("list", "name") or s.value not in self.scope.lists:
+            name = str(s.value) if s.op in ("list", "name") else "..."
+            hint = did_you_mean(name, self.scope.lists)
+            raise self.stop(s, f"there is no list {name!r}{hint}; declare it in `lists:`")
+        return self.scope.lists[s.value]
+
+    def list_call(self, s: Syntax) -> Expr:
+        """`mentions(text, LIST)` and `size(LIST)`."""
+        wanted = 2 if s.value == "mentions" else 1
+        if len(s.args) != wanted:
+            raise self.stop(s, f"write `{'mentions(TEXT, LIST)' if wanted == 2 else 'size(LIST)'}`")
+        members = self.members(s.args[-1])
+        if s.value == "size":
+            return Expr("number", "integer", value=len(members))
+        text = self.wanted(s.args[0], ("text",), "a text")
+        return Expr("mentions", "bool", (text,), tuple(dict.fromkeys(folded(word) for word in members)))
 
     def sides(self, s: Syntax) -> tuple[Expr, list[tuple[Syntax, Expr]]]:
         known: tuple[str, ...] = ()
@@ -195,6 +223,8 @@ class _Checker:
         return Expr("negative", inner.type, (inner,))
 
     def call(self, s: Syntax) -> Expr:
+        if s.value in ("mentions", "size"):
+            return self.list_call(s)
         rule = _CALLS.get(s.value)
         if rule is None:
             raise self.stop(s, f"there is no function {s.value!r}{did_you_mean(s.value, FUNCTIONS)}")

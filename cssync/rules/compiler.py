@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
+from cssync.rules.calendar import offsets
 from cssync.rules.catalogue import FACTS, OUTPUTS, SOURCES
 from cssync.rules.dialect import SQLITE, Dialect, quote
 from cssync.rules.emitter import Emitter
-from cssync.rules.facts import GROUPS, NEEDS, PRESENT
+from cssync.rules.facts import FROM_RESULT, GROUPS, NEEDS, PRESENT
 from cssync.rules.freshness import Context
 from cssync.rules.sources import SourcePass
 from cssync.rules.tree import (
@@ -25,6 +27,7 @@ from cssync.rules.tree import (
     Lines,
     Measure,
     Pack,
+    Past,
     Place,
     Score,
     Type,
@@ -90,6 +93,54 @@ def entity_of(aggregate: Aggregate) -> str:
     return entity
 
 
+def all_known(names: Iterable[str], features: Mapping[str, Feature], context: Context) -> bool:
+    """Whether all that these features and facts rest on is connected and fresh, so that absence means something."""
+    for name in closure(names, features):
+        if name in FACTS:
+            if not is_known(name, context):
+                return False
+            continue
+        definition = features[name].definition if name in features else None
+        if isinstance(definition, Aggregate) and not all_ok(definition, context):
+            return False
+    return True
+
+
+def results_behind(exprs: Iterable[Expr], features: Mapping[str, Feature]) -> set[str]:
+    """Results `<pack>.<output>` that expressions and the features in them read."""
+    found = [*exprs]
+    names = closure({n for e in found for n in e.names("feature")}, features)
+    found += [d for n in names if n in features and isinstance(d := features[n].definition, Expr)]
+    return {name for e in found for name in e.names("result")}
+
+
+def past_rows(past: Past, context: Context, dialect: Dialect) -> str:
+    """SELECT of account_uid and value: JSON text of the result at that time, or the day its present value began."""
+    name = dialect.text(past.result)
+    if past.ago is None:
+        spans = offsets(context.zone, context.as_of.year + 1)
+        return (
+            f"SELECT account_uid, {dialect.local_day('since', spans)} AS value FROM result "
+            f"WHERE name = {name} AND value <> 'null' AND state <> 'stale'"
+        )
+    at = context.as_of - timedelta(days=past.ago)
+    then = dialect.text(at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    return (
+        f"SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = {name} "
+        f"AND since <= {then} UNION ALL SELECT account_uid, value FROM result_history WHERE name = {name} "
+        f"AND since <= {then} AND until > {then}) p WHERE value <> 'null' GROUP BY account_uid"
+    )
+
+
+def read_json(value: str, kind: Type, dialect: Dialect) -> str:
+    """SQL of a result's value out of its JSON text, as rules see it."""
+    if kind in ("integer", "number"):
+        return dialect.parsed(value) if kind == "integer" else dialect.real(value)
+    if kind == "bool":
+        return f"CASE {value} WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
+    return f"substr({value}, 2, length({value}) - 2)"
+
+
 def is_known(fact: str, context: Context) -> bool:
     """Whether everything a fact rests on is connected and fresh."""
     of = FACTS[fact]
@@ -125,10 +176,9 @@ def fact_tables(
         if any(is_known(n, context) for n in used if n in FACTS and FACTS[n].group == group):
             ctes: dict[str, str] = {}
             for part in NEEDS.get(group, ()):
-                ctes.update(GROUPS[part](context, dialect))
+                if group not in FROM_RESULT or part not in found:
+                    ctes.update(GROUPS[part](context, dialect))
             ctes.update(build(context, dialect))
-            if group == "weeks" and "usage" in found:
-                del ctes["fact_usage"]
             chain = ",\n".join(f"{name} AS ({sql})" for name, sql in ctes.items())
             found[group] = f"WITH {chain} SELECT * FROM fact_{group}"
     return found
@@ -167,7 +217,7 @@ class _Compiler:
         return f"{'a' if e.op == 'account' else 'f'}_{e.value}"
 
     def is_sure(self, e: Expr) -> bool:
-        return all(self.c.ok(entity) for entity in entities_of(e.names("feature"), self.all))
+        return all_known(e.names("feature"), self.all, self.c)
 
     def account_columns(self) -> set[str]:
         found = {name for e in self.exprs() for name in e.names("account")}
@@ -204,12 +254,12 @@ class _Compiler:
         joins: list[str] = []
         self.add_facts(columns, joins)
         self.add_sources(columns, joins)
+        self.add_past(columns, joins)
         for n, name in enumerate(self.foreign_results()):
             pack, _, output = name.partition(".")
-            value = f"r{n}.value"
-            kind = OUTPUTS[output][0]
-            raw = self.d.parsed(value) if kind == "integer" else f"substr({value}, 2, length({value}) - 2)"
-            columns.append(f"CASE WHEN {value} <> 'null' AND r{n}.state = 'ok' THEN {raw} END AS r_{pack}_{output}")
+            value, kind = f"r{n}.value", OUTPUTS[output][0]
+            known = f"{value} <> 'null' AND r{n}.state <> 'stale'"
+            columns.append(f"CASE WHEN {known} THEN {read_json(value, kind, self.d)} END AS r_{pack}_{output}")
             joins.append(f"LEFT JOIN result r{n} ON r{n}.account_uid = a.uid AND r{n}.name = {self.d.text(name)}")
         where = ["a.deleted_at IS NULL", "coalesce(a.is_test, 0) = 0"]
         if self.c.only is not None:
@@ -259,6 +309,18 @@ class _Compiler:
             joins.append(f"LEFT JOIN {one.name} ON {one.name}.account_uid = a.uid")
             columns.extend(f"{one.result(f)} AS f_{f.name}" for f in here)
             columns.extend(f"{one.currency(f)} AS c_{f.name}" for f in here if f.type == "money")
+
+    def add_past(self, columns: list[str], joins: list[str]) -> None:
+        """Former values of results, from those in force and those replaced."""
+        for n, name in enumerate(self.names):
+            past = self.all[name].definition
+            if not isinstance(past, Past):
+                continue
+            link, kind = f"past_{n}", self.all[name].type
+            self.ctes[link] = past_rows(past, self.c, self.d)
+            value = f"{link}.value" if past.ago is not None else f"'\"' || {link}.value || '\"'"
+            columns.append(f"{read_json(value, kind, self.d)} AS f_{name}")
+            joins.append(f"LEFT JOIN {link} ON {link}.account_uid = a.uid")
 
     def derived(self, last: str) -> str:
         """Formulas, one common table expression per depth of dependency."""

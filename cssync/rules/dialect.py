@@ -93,6 +93,11 @@ class Dialect(Protocol):
 
     def contains(self, text: str, letters: str) -> str: ...
 
+    def folded(self, text: str) -> str:
+        """The text with A to Z in lower case, and no other letter changed."""
+        upper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+        return f"translate({text}, '{upper}', '{upper.lower()}')"
+
     def smallest(self, values: Iterable[str]) -> str: ...
 
     def largest(self, values: Iterable[str]) -> str: ...
@@ -152,6 +157,9 @@ class SQLite(Dialect):
 
     def contains(self, text: str, letters: str) -> str:
         return f"(instr({text}, {self.text(letters)}) > 0)"
+
+    def folded(self, text: str) -> str:
+        return f"lower({text})"  # of ASCII letters only, unless somebody loads ICU
 
     def smallest(self, values: Iterable[str]) -> str:
         return f"min({', '.join(values)})"

@@ -54,6 +54,8 @@ class Emitter:
         left, *others = self.args(e)
         if e.op == "between":
             return self.one_currency(e, f"({left} BETWEEN {others[0]} AND {others[1]})")
+        if e.op in ("in", "not in") and not others:
+            return f"(CASE WHEN {left} IS NOT NULL THEN {self.d.boolean(e.op == 'not in')} END)"
         if e.op in ("in", "not in"):
             return f"({left} {e.op.upper()} ({', '.join(others)}))"
         return self.one_currency(e, f"({left} {'<>' if e.op == '!=' else e.op} {others[0]})")
@@ -119,6 +121,11 @@ class Emitter:
         test = self.d.starts_with if e.op == "starts_with" else self.d.contains
         return test(self.sql(e.args[0]), e.args[1].value)
 
+    def mentions(self, e: Expr) -> str:
+        text = self.sql(e.args[0])
+        tests = " OR ".join(self.d.contains(self.d.folded(text), word) for word in e.value)
+        return f"({tests})" if tests else f"(CASE WHEN {text} IS NOT NULL THEN {self.d.boolean(False)} END)"
+
     def first(self, e: Expr) -> str:
         needs, pairs = e.args[: e.value], e.args[e.value :]
         cases = [f"WHEN {self.sql(n)} IS NULL THEN NULL" for n in needs]
@@ -166,6 +173,7 @@ _RULES: dict[str, Callable[[Emitter, Expr], str]] = {
     "abs": Emitter.size,
     "round": Emitter.rounded,
     **dict.fromkeys(("starts_with", "contains"), Emitter.letters),
+    "mentions": Emitter.mentions,
     "first": Emitter.first,
     "business_days": lambda self, e: "NULL",
 }

@@ -109,7 +109,10 @@ def context_for(
     known = usage or usage_coverage(store, workspace, as_of)
     fresh = read_freshness(store, as_of, pack.max_age)
     fresh = with_usage(fresh, known, as_of, workspace.timezone, pack.max_age.get(USAGE, MAX_AGE[USAGE]))
-    return Context(as_of, workspace.timezone, workspace.currency, fresh, calendar_of(workspace), only, known.gaps)
+    return Context(
+        as_of, workspace.timezone, workspace.currency, fresh, calendar_of(workspace), only, known.gaps,
+        {entity: winner for entity, winner in workspace.masters.items() if "." not in entity},
+    )  # fmt: skip
 
 
 def evaluate(

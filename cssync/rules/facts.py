@@ -7,9 +7,10 @@ one row per account that the source knows; what a column means is in `catalogue.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
-from cssync.rules.calendar import monday
+from cssync.rules.calendar import monday, offsets
 from cssync.rules.catalogue import USE
 from cssync.rules.dialect import Dialect
 from cssync.rules.freshness import Context
@@ -51,6 +52,18 @@ def complete(alias: str, context: Context, dialect: Dialect, metrics: Iterable[s
     return found
 
 
+def master_rows(entity: str, context: Context, dialect: Dialect) -> str:
+    """Condition over alias `t` that a row is of the entity's master, where the account has a row of the master."""
+    if entity not in context.masters:
+        return ""
+    master = dialect.text(context.masters[entity])
+    of_master = (
+        f"SELECT 1 FROM {entity} m WHERE m.account_uid = t.account_uid AND m.connection = {master} "
+        "AND m.deleted_at IS NULL"
+    )
+    return f" AND (t.connection = {master} OR NOT EXISTS ({of_master}))"
+
+
 def _month(day: str) -> str:
     return f"(CAST(substr({day}, 1, 4) AS INTEGER) * 12 + CAST(substr({day}, 6, 2) AS INTEGER))"
 
@@ -64,15 +77,16 @@ def terms(c: Context, d: Dialect) -> dict[str, str]:
     behind = f"({_month(today)} - {_month('renewal')})"
     turns = d.quotient(behind, "months")
     rolled = d.add_months("renewal", f"({turns} * months)")
+    master, same = master_rows("contract", c, d), " AND s.connection = k.connection" if "contract" in c.masters else ""
     return {
         "term_row": f"""SELECT t.account_uid, t.connection, t.source_id, t.start_date, t.end_date, t.auto_renew,
             coalesce(t.status, 'active') AS status, t.term_months, t.notice_days, t.notice_months, t.notice_received_on,
             t.renewed_by_source_id, t.billing_currency, {d.add_days("t.end_date", "1")} AS renewal
-            FROM contract t WHERE {live("t", c, d)} AND coalesce(t.status, 'active') <> 'draft'""",
+            FROM contract t WHERE {live("t", c, d)} AND coalesce(t.status, 'active') <> 'draft'{master}""",
         "term_next": f"""SELECT k.*, coalesce({months}, {guessed}, 12) AS months,
             (SELECT min(coalesce(s.start_date, k.renewal)) FROM contract s
              WHERE s.account_uid = k.account_uid AND NOT (s.connection = k.connection AND s.source_id = k.source_id)
-             AND s.deleted_at IS NULL AND coalesce(s.status, 'active') NOT IN ('draft', 'terminated')
+             AND s.deleted_at IS NULL{same} AND coalesce(s.status, 'active') NOT IN ('draft', 'terminated')
              AND ((s.connection = k.connection AND s.source_id = k.renewed_by_source_id)
              OR (s.start_date > k.start_date AND (s.end_date IS NULL OR s.end_date > k.end_date)
                  AND s.start_date BETWEEN {d.add_days("k.renewal", str(-EARLY_DAYS))}
@@ -90,6 +104,8 @@ def terms(c: Context, d: Dialect) -> dict[str, str]:
         "term": f"""SELECT e.*, CASE WHEN notice_months IS NOT NULL
             THEN {d.add_days(d.add_months("renews", "(- notice_months)"), "-1")}
             ELSE {d.add_days("renews", "(- notice_days - 1)")} END AS deadline,
+            CASE WHEN assumed = 1 AND replaced = 0 THEN {d.add_months("renews", "(- months)")}
+                 ELSE start_date END AS begins,
             CASE WHEN status = 'terminated' THEN '0000-01-01'
                  WHEN successor_on < renews THEN {d.add_days("successor_on", "-1")}
                  WHEN replaced = 0 AND noticed = 0 THEN {d.add_days("renews", str(GRACE_DAYS - 1))}
@@ -109,12 +125,13 @@ def terms(c: Context, d: Dialect) -> dict[str, str]:
         "event_one": f"""SELECT account_uid, max(auto_renew) AS auto_renew, min(deadline) AS deadline,
             min(CASE WHEN auto_renew = 1 AND deadline IS NOT NULL THEN deadline ELSE renews END) AS anchor,
             min(coalesce({d.days_between("renewal", "start_date")}, months * 30)) AS term_days,
-            max(assumed) AS assumed, max(members) AS members FROM event_term GROUP BY account_uid""",
+            max(assumed) AS assumed, max(members) AS members, min(begins) AS begins
+            FROM event_term GROUP BY account_uid""",
         "fact_terms": f"""SELECT e.account_uid, coalesce(e.coming, e.passed) AS renews_on,
             {d.add_days("coalesce(e.coming, e.passed)", "-1")} AS term_end, o.deadline AS notice_deadline,
             o.anchor, coalesce(o.auto_renew, 0) AS auto_renew, o.term_days, coalesce(o.assumed, 0) AS renewal_assumed,
             e.noticed AS notice_given, e.noticed_on AS notice_received_on, e.passed AS lapsed_on, 1 AS has_contract,
-            e.open_ended AS end_date_missing, o.members AS renewal_contracts
+            e.open_ended AS end_date_missing, o.members AS renewal_contracts, o.begins AS term_start
             FROM event e LEFT JOIN event_one o ON o.account_uid = e.account_uid""",
     }
 
@@ -144,6 +161,7 @@ def lines(c: Context, d: Dialect) -> dict[str, str]:
     explicit = d.whole(f"sum({seats_of.format('quantity')})")
     implied = d.whole("sum(CASE WHEN counted = 1 AND unit IS NULL THEN quantity END)")
     per_seat = d.divide(d.divide(f"sum({seats_of.format('scaled')})", str(SCALE)), explicit)
+    quota = d.whole("sum(CASE WHEN counted = 1 AND unit = 'credit' THEN quantity END)")
     return {
         "line_priced": f"""SELECT l.*, coalesce(l.amount, l.quantity * l.unit_price) AS price
             FROM contract_line l WHERE {live("l", c, d)} AND coalesce(l.is_recurring, 1) = 1""",
@@ -165,7 +183,7 @@ def lines(c: Context, d: Dialect) -> dict[str, str]:
             min(money) AS currency,
             CASE WHEN {explicit} > 0 THEN CASE WHEN min(money) = max(money) THEN
             {d.nearest(per_seat)} END END AS seat_price,
-            coalesce({explicit}, {implied}, 0) AS seats FROM line_now GROUP BY account_uid""",
+            coalesce({explicit}, {implied}, 0) AS seats, {quota} AS credits FROM line_now GROUP BY account_uid""",
     }
 
 
@@ -288,14 +306,102 @@ def deals(c: Context, d: Dialect) -> dict[str, str]:
     }
 
 
+def contact(c: Context, d: Dialect) -> dict[str, str]:
+    """Last meeting, and last contact in both directions: a mail from the customer, a meeting or a call."""
+    until = d.text(c.as_of.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    spans = offsets(c.zone, c.as_of.year + 1)
+    met = "CASE WHEN t.kind IN ('meeting', 'call') AND coalesce(t.direction, 'both') <> 'out' THEN t.at END"
+    heard = f"CASE WHEN t.direction IN ('in', 'both') THEN t.at ELSE {met} END"
+
+    def past(instant: str) -> str:
+        return f"max(CASE WHEN {instant} <= {until} THEN {instant} END)"
+
+    return {
+        "contact_seen": f"""SELECT t.account_uid, {past("t.last_meeting_at")} AS met,
+            {past("t.last_inbound_at")} AS heard FROM contact t WHERE {live("t", c, d)} GROUP BY t.account_uid
+            UNION ALL SELECT t.account_uid, {past(f"({met})")}, {past(f"({heard})")}
+            FROM interaction t WHERE {live("t", c, d)} GROUP BY t.account_uid""",
+        "contact_last": """SELECT account_uid, max(met) AS met, max(heard) AS heard FROM contact_seen
+            GROUP BY account_uid""",
+        "fact_contact": f"""SELECT account_uid, {d.local_day("met", spans)} AS last_meeting_on,
+            {d.local_day("CASE WHEN heard IS NULL OR met > heard THEN met ELSE heard END", spans)} AS last_contact_on
+            FROM contact_last""",
+    }
+
+
+def burn(c: Context, d: Dialect) -> dict[str, str]:
+    """Credits used since the term began; needs `terms`."""
+    return {
+        "fact_burn": f"""SELECT t.account_uid, sum({d.real(d.nearest("t.value * 1000"))}) / 1000.0 AS credits_used
+            FROM usage_metric t JOIN fact_terms k ON k.account_uid = t.account_uid
+            WHERE {live("t", c, d)} AND t.metric = 'credits' AND {complete("t", c, d, ("credits",))}
+            AND t.period_start BETWEEN k.term_start AND {d.day(c.today)} GROUP BY t.account_uid""",
+    }
+
+
+def ends(c: Context, d: Dialect) -> dict[str, str]:
+    """How far connections differ on the end of an account's newest term that has begun; the master does not matter."""
+    return {
+        "end_of": f"""SELECT t.account_uid, t.connection, max(t.end_date) AS ends FROM contract t
+            WHERE {live("t", c, d)} AND coalesce(t.status, 'active') NOT IN ('draft', 'terminated')
+            AND t.end_date IS NOT NULL AND coalesce(t.start_date, {d.day(c.today)}) <= {d.day(c.today)}
+            GROUP BY t.account_uid, t.connection""",
+        "end_listed": f"""SELECT account_uid, ends, {d.joined_in_order("connection || ':' || ends", "account_uid")}
+            AS listed FROM end_of""",
+        "fact_ends": f"""SELECT account_uid, {d.days_between("max(ends)", "min(ends)")} AS term_ends_apart,
+            max(listed) AS term_ends FROM end_listed GROUP BY account_uid""",
+    }
+
+
+def peers(c: Context, d: Dialect) -> dict[str, str]:
+    """The product that most customers of the same segment own and this one does not. It looks at all accounts, even
+    where only one is asked for."""
+    today = d.day(c.today)
+    all_of = replace(c, only=None)
+    until = "CASE WHEN k.auto_renew = 1 THEN '9999-12-31' ELSE coalesce(k.end_date, '9999-12-31') END"
+    return {
+        "peer_owned": f"""SELECT DISTINCT t.account_uid, t.product_code, a.segment FROM contract_line t
+            JOIN account a ON a.uid = t.account_uid AND a.deleted_at IS NULL AND coalesce(a.is_test, 0) = 0
+            LEFT JOIN contract k ON k.connection = t.connection AND k.source_id = t.contract_source_id
+                AND k.deleted_at IS NULL
+            WHERE {live("t", all_of, d)} AND t.product_code IS NOT NULL AND a.segment IS NOT NULL
+            AND coalesce(k.status, 'active') NOT IN ('draft', 'terminated')
+            AND coalesce(t.start_date, k.start_date, {today}) <= {today}
+            AND coalesce(t.end_date, {until}) >= {today}""",
+        "peer_segment": """SELECT segment, count(DISTINCT account_uid) AS accounts FROM peer_owned GROUP BY segment""",
+        "peer_product": """SELECT segment, product_code, count(*) AS owners FROM peer_owned
+            GROUP BY segment, product_code""",
+        "peer_ranked": """SELECT p.segment, p.product_code, p.owners, s.accounts,
+            row_number() OVER (PARTITION BY p.segment ORDER BY p.owners DESC, p.product_code) AS place
+            FROM peer_product p JOIN peer_segment s ON s.segment = p.segment""",
+        "peer_account": """SELECT account_uid, segment, count(*) AS products FROM peer_owned
+            GROUP BY account_uid, segment""",
+        "peer_missing": """SELECT o.account_uid, min(p.place) AS place FROM peer_account o
+            JOIN peer_ranked p ON p.segment = o.segment AND p.place <= o.products + 1
+            LEFT JOIN peer_owned x ON x.account_uid = o.account_uid AND x.product_code = p.product_code
+            WHERE x.account_uid IS NULL GROUP BY o.account_uid""",
+        "fact_peers": f"""SELECT o.account_uid, o.products AS products_owned, s.accounts AS peer_accounts,
+            p.product_code AS peer_product, {d.divide("p.owners", "s.accounts")} AS peer_share
+            FROM peer_account o JOIN peer_segment s ON s.segment = o.segment
+            LEFT JOIN peer_missing m ON m.account_uid = o.account_uid
+            LEFT JOIN peer_ranked p ON p.segment = o.segment AND p.place = m.place""",
+    }
+
+
 GROUPS: Mapping[str, Callable[[Context, Dialect], dict[str, str]]] = {
     "terms": terms,
     "lines": lines,
     "usage": usage,
     "weeks": weeks,
     "deals": deals,
+    "contact": contact,
+    "burn": burn,
+    "ends": ends,
+    "peers": peers,
 }
-NEEDS: Mapping[str, tuple[str, ...]] = {"lines": ("terms",), "weeks": ("usage",)}
+NEEDS: Mapping[str, tuple[str, ...]] = {"lines": ("terms",), "weeks": ("usage",), "burn": ("terms",)}
 """Groups whose expressions another group builds on."""
+FROM_RESULT = {"weeks", "burn"}
+"""Those that build on nothing but the finished facts of that group."""
 PRESENT = {"has_contract": "0", "has_open_renewal_opportunity": "0"}
 """Facts that say whether something exists: without any row in a fresh source the answer is no."""

@@ -16,9 +16,10 @@ from cssync.rules.catalogue import (
 )
 from cssync.rules.check import NUMBERS, Scope, expression, typed_lines
 from cssync.rules.faults import Mark, Stop, did_you_mean
+from cssync.rules.lists import read_lists
 from cssync.rules.reader import Mapping, Node, Scalar
 from cssync.rules.shape import Shape
-from cssync.rules.tree import Aggregate, Expr, Feature, Type
+from cssync.rules.tree import Aggregate, Expr, Feature, Past, Type
 
 AGGREGATES = ("count", "sum", "avg", "min", "max", "last", "median", "distinct")
 _BESIDE = ("where", "within", "ending", "older_than", "at_least", "newest_per", "of_which")
@@ -34,8 +35,9 @@ _NEEDS: Map[str, tuple[str, ...]] = {
 class FeatureReader:
     """Reads every feature once, those a formula refers to first; a circle is a fault that names its members."""
 
-    def __init__(self, shape: Shape, tops: Map[str, Mapping]) -> None:
+    def __init__(self, shape: Shape, tops: Map[str, Mapping], own_lists: list[Mapping] | None = None) -> None:
         self.shape = shape
+        self.lists = read_lists(shape, tops, own_lists or [])
         self.faults = shape.faults
         self.tops = tops
         self.declared: dict[str, tuple[Scalar, Node, str]] = {}
@@ -98,7 +100,7 @@ class FeatureReader:
         return feature
 
     def formula(self, key: Scalar, node: Scalar, pack: str) -> Feature | None:
-        scope = Scope(self.lookup, lambda: [*self.declared, *FACTS, *ACCOUNT])
+        scope = Scope(self.lookup, lambda: [*self.declared, *FACTS, *ACCOUNT], self.lists)
         expr = expression(node, scope, self.faults)
         return Feature(key.text, expr.type, expr, pack, key.mark, expr.values) if expr else None
 
@@ -106,7 +108,7 @@ class FeatureReader:
         """`first:` lines as a feature: one expression whose args are what it needs, then value and condition pairs."""
         what = f"feature {key.text}"
         block = self.shape.block(node, what, ("first", "needs"))
-        scope = Scope(self.lookup, lambda: [*self.declared, *FACTS, *ACCOUNT])
+        scope = Scope(self.lookup, lambda: [*self.declared, *FACTS, *ACCOUNT], self.lists)
         lines = typed_lines(self.shape.items(block.get("first") if block else None, "`first`"), scope, self.faults)
         words = self.shape.words(block.get("needs") if block else None, "`needs`")
         needs = [expression(word, scope, self.faults) for word in words]
@@ -119,6 +121,27 @@ class FeatureReader:
         pairs = [e for value, condition in lines for e in (value, condition or Expr("bool", "bool", value=True))]
         known = [n for n in needs if n is not None]
         return Feature(key.text, kind, Expr("first", kind, (*known, *pairs), len(known)), pack, key.mark)
+
+    def past(self, key: Scalar, node: Mapping, pack: str) -> Feature | None:
+        """`{past: health.score, ago: 14d}` or `{since: health.band}`."""
+        what = f"feature {key.text}"
+        block = self.shape.block(node, what, ("past", "ago", "since"))
+        past, since = (self.shape.scalar(block.get(k), f"`{k}`") if block else None for k in ("past", "since"))
+        name = past or since
+        if block is None or name is None:
+            return None
+        ago = self.shape.days(block.get("ago"), "`ago`", 390)
+        found = self.result(name.text)
+        if found is None:
+            self.faults.add(name.mark, f"there is no result {name.text!r}; results are called `PACK.NAME`")
+        elif found.type == "money":
+            self.faults.add(name.mark, f"{name.text} is money: the past of an amount is not kept with its currency")
+        elif (past is None) == (since is None) or (past is None) != (ago is None):
+            self.faults.add(block.mark, "write `{past: PACK.NAME, ago: 14d}` or `{since: PACK.NAME}`")
+        else:
+            kind: Type = found.type if past else "date"
+            return Feature(key.text, kind, Past(name.text, ago), pack, key.mark, found.values if past else ())
+        return None
 
     def lookup(self, name: str, mark: Mark) -> Expr | None:
         return self.reference(name, mark) or account_column(name) or self.result(name)
@@ -135,6 +158,8 @@ class FeatureReader:
         what = f"feature {key.text}"
         if isinstance(node, Mapping) and node.get("first") is not None:
             return self.conditional(key, node, pack)
+        if isinstance(node, Mapping) and (node.get("past") is not None or node.get("since") is not None):
+            return self.past(key, node, pack)
         block = self.shape.block(node, what, (*AGGREGATES, *_BESIDE))
         if block is None:
             return None
@@ -206,7 +231,7 @@ class FeatureReader:
             return Expr("column", kind, value=column.name, values=column.values) if column and kind else None
 
         scalar = self.shape.scalar(node, what)
-        scope = Scope(find, lambda: source_columns(source))
+        scope = Scope(find, lambda: source_columns(source), self.lists)
         where = expression(scalar, scope, self.faults, "bool") if scalar else None
         if metric is None:
             return where

@@ -35,7 +35,8 @@ class Context:
 
     as_of: aware UTC. fresh: entity -> Freshness; an entity that is not in it is missing. `usage_metric.<metric>` stands
     for one metric, and for all of usage where that metric is not in it. gaps: (connection, metric) -> days of usage
-    that are incomplete for every account. only: one account's uid, to look at that account alone.
+    that are incomplete for every account. only: one account's uid, to look at that account alone. masters: entity ->
+    connection whose rows alone count for an account that has any of it.
     """
 
     as_of: datetime
@@ -45,6 +46,7 @@ class Context:
     calendar: Calendar = field(default_factory=Calendar)
     only: str | None = None
     gaps: Mapping[tuple[str, str], tuple[date, ...]] = field(default_factory=dict)
+    masters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def today(self) -> date:

@@ -2,7 +2,7 @@
 
     or      := and ("or" and)*                     and   := not ("and" not)*          not := "not" not | test
     test    := sum (("="|"!="|"<"|"<="|">"|">=") sum | "between" sum "and" sum
-                    | ["not"] "in" "(" literal, ... ")" | "is" ["not"] "missing")?
+                    | ["not"] "in" ( "(" literal, ... ")" | list ) | "is" ["not"] "missing")?
     sum     := term (("+"|"-") term)*              term  := sign (("*"|"/") sign)*    sign := "-" sign | atom
     atom    := number | number% | 'text' | date | true | false | name | name "(" or, ... ")" | "(" or ")"
 
@@ -176,6 +176,10 @@ class _Parser:
         return left
 
     def members(self) -> list[Syntax]:
+        if self.token.kind == "name":
+            name = self.token
+            self.at += 1
+            return [self.node("list", (), name.mark, name.text)]
         self.want("(")
         found = [self.sum()]
         while self.take(","):

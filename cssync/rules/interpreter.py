@@ -16,9 +16,10 @@ from typing import Any
 from cssync.model import TABLE
 from cssync.rules.calendar import offsets
 from cssync.rules.catalogue import FACTS, SOURCES, Borrowed, column_type, row_column
-from cssync.rules.compiler import all_ok, entities_of
+from cssync.rules.compiler import all_known, all_ok
 from cssync.rules.facts import PRESENT
 from cssync.rules.freshness import Context
+from cssync.rules.lists import folded
 from cssync.rules.sources import instant_bounds, latest, window
 from cssync.rules.tree import Aggregate, Curve, Expr, Feature, Lines, Measure, Pack, Score, used_features, used_names
 
@@ -96,6 +97,9 @@ class Interpreter:
             return None if left is None else (left in others) == (e.op == "in")
         if e.op == "first":
             return self.first(e)
+        if e.op == "mentions":
+            text = self.value(e.args[0])
+            return None if text is None else any(word in folded(text) for word in e.value)
         values = [self.value(a) for a in e.args]
         if e.op == "between" and not self.two_currencies(e):
             return _between(*values)
@@ -247,7 +251,7 @@ class _Judge:
         return all(self.sure_of(n) for n in definition.names("feature"))
 
     def fresh(self, name: str) -> bool:
-        return all(self.c.ok(entity) for entity in entities_of([name], self.all))
+        return all_known([name], self.all, self.c)
 
     def currency(self, e: Expr) -> str | None:
         self.feature(e.value)
@@ -270,7 +274,7 @@ class _Judge:
             if isinstance(definition, Aggregate):
                 value, money = aggregate(definition, self.rows, self.c)
                 self.known[f"currency.{name}"] = money or self.c.currency
-            else:
+            elif isinstance(definition, Expr):
                 value = self.i.value(definition)
                 if definition.type == "money":
                     self.known[f"currency.{name}"] = self.i.currency_of(definition) or self.c.currency

@@ -22,6 +22,7 @@ from cssync.rules.tree import (
     Feature,
     Lines,
     Pack,
+    Past,
     Place,
     Result,
     RuleSet,
@@ -33,6 +34,7 @@ KEYS = (
     "version",
     "accounts",
     "max_age",
+    "lists",
     "features",
     "score",
     "results",
@@ -54,6 +56,7 @@ def read_rules(sources: Iterable[Source]) -> RuleSet:
     faults = Faults()
     shape = Shape(faults)
     files: dict[str, tuple[Scalar, Mapping]] = {}
+    own_lists: list[Mapping] = []
     texts = tuple(sources)
     for source in texts:
         top = read(source, faults)
@@ -61,15 +64,17 @@ def read_rules(sources: Iterable[Source]) -> RuleSet:
             continue
         _keys(top, faults)
         name = shape.scalar(top.get("pack"), "`pack`")
-        if name is None:
-            faults.add(top.mark, "a rule file begins with `pack: NAME`")
+        if name is None and [key.text for key, _ in top.entries] == ["lists"]:
+            own_lists.append(top)
+        elif name is None:
+            faults.add(top.mark, "a rule file begins with `pack: NAME`, or holds `lists:` alone")
         elif not NAME.fullmatch(name.text):
             faults.add(name.mark, f"{name.text[:60]!r} is not a name: lower-case letters, digits and _")
         elif name.text in files:
             faults.add(name.mark, f"pack {name.text!r} is declared twice, first in {files[name.text][0].mark}")
         else:
             files[name.text] = (name, top)
-    features = FeatureReader(shape, {n: top for n, (_, top) in sorted(files.items())})
+    features = FeatureReader(shape, {n: top for n, (_, top) in sorted(files.items())}, own_lists)
     packs = {n: _PackReader(shape, features, n, top, tuple(files)).read() for n, (_, top) in sorted(files.items())}
     for pack in packs.values():
         for feature in (features.found[n] for n in used_features(pack, features.found)):
@@ -100,6 +105,8 @@ def _order(packs: dict[str, Pack], features: Map[str, Feature], marks: dict[str,
     for name, pack in packs.items():
         formulas = [e for n in used_features(pack, features) for e in _formula(features[n])]
         needs[name] = {r.partition(".")[0] for e in (*pack.exprs, *formulas) for r in e.names("result")}
+        pasts = (features[n].definition for n in used_features(pack, features))
+        needs[name] |= {p.result.partition(".")[0] for p in pasts if isinstance(p, Past)}
     for name, pack in packs.items():
         needs[name] |= {p.name.partition(".")[0] for t in pack.texts for p in t.parts
                         if isinstance(p, Place) and p.kind == "result"}  # fmt: skip
@@ -180,13 +187,16 @@ class _PackReader(PartReader):
         if isinstance(node, Scalar):
             value = self.expr(node, what, None)
             return Result(key.text, value.type, value, value.values, key.text, "") if value else None
-        block = self.shape.block(node, what, ("value", "first", "options", "label", "describe"))
+        block = self.shape.block(node, what, ("value", "first", "options", "label", "describe", "field"))
         if block is None:
             return None
         options = tuple(s.text for s in self.shape.words(block.get("options"), "`options`"))
         label = self.shape.scalar(block.get("label"), "`label`")
         describe = self.shape.scalar(block.get("describe"), "`describe`")
-        about = (label.text if label else key.text, describe.text if describe else "")
+        field = self.shape.scalar(block.get("field"), "`field`")
+        if field is not None and not NAME.fullmatch(field.text):
+            self.faults.add(field.mark, f"{field.text[:60]!r} is no name of a field: lower-case letters, digits and _")
+        about = (label.text if label else key.text, describe.text if describe else "", field.text if field else "")
         value, first = self.expr(block.get("value"), what, None), block.get("first")
         if (block.get("value") is None) == (first is None):
             self.faults.add(block.mark, f"{what} needs either `value:` or `first:`")

@@ -294,8 +294,9 @@ def _stored(test: PackTest, account: dict[str, Any], results: dict[str, Any]) ->
 
     conn = sqlite3.connect(":memory:")
     conn.row_factory = sqlite3.Row
-    for ddl in table_ddl(TABLE["account"]) + table_ddl(TABLE["result"]) + table_ddl(TABLE["history"]):
-        conn.execute(ddl)
+    for name in ("account", "result", "result_history", "history"):
+        for ddl in table_ddl(TABLE[name]):
+            conn.execute(ddl)
     for table in SOURCES.values():
         for ddl in entity_ddl(ENTITY[table.entity]):
             conn.execute(ddl)

@@ -25,7 +25,7 @@ class PartReader:
         self.name = name
         self.packs = packs
         self.scoring = False
-        self.scope = Scope(self.find, self.known)
+        self.scope = Scope(self.find, self.known, features.lists)
 
     def find(self, name: str, mark: Mark) -> Expr | None:
         if self.scoring and name.partition(".")[0] == self.name and "." in name:

@@ -12,21 +12,21 @@ from dataclasses import dataclass
 
 from cssync.model import CURRENCY_DECIMALS
 from cssync.rules.catalogue import OUTPUTS
-from cssync.rules.compiler import entities_of
+from cssync.rules.compiler import entities_of, results_behind
 from cssync.rules.dialect import Dialect
 from cssync.rules.freshness import Context
-from cssync.rules.tree import Feature, Measure, Pack, Score, Type, measure_exprs, rule_exprs
+from cssync.rules.tree import Feature, Measure, Pack, Result, Score, Type, measure_exprs, rule_exprs
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
     """One named output. value: its JSON text in SQL over `n`, never NULL. unknown: SQL condition that it is not
-    known. held: whether an unknown value keeps the last one."""
+    known. held: SQL condition under which an unknown value keeps the last one."""
 
     name: str
     value: str
     unknown: str
-    held: bool = False
+    held: str = "1 = 0"
     because: str = ""
 
 
@@ -80,7 +80,7 @@ def outputs(pack: Pack, features: Mapping[str, Feature], c: Context, d: Dialect)
     found: list[Output] = []
     if pack.score:
         stale = {e for e in score_entities(pack.score, features) if c.state(e) == "stale"}
-        held = any(c.held(e) for e in stale)
+        held = "1 = 1" if any(c.held(e) for e in stale) else "1 = 0"
         found.extend(
             Output(name, json_of(f"n.{name}", OUTPUTS[name][0], "", d), "n.score IS NULL", held)
             for name in ("score", "band", "coverage")
@@ -88,13 +88,23 @@ def outputs(pack: Pack, features: Mapping[str, Feature], c: Context, d: Dialect)
         found.append(Output("data_status", data_status(pack.score, features, c), "1 = 0"))
     for result in pack.results:
         names = {n for e in rule_exprs(result.rule) for n in e.names("feature")}
-        held = any(c.held(e) for e in entities_of(names, features))
+        held = (
+            "1 = 1" if any(c.held(e) for e in entities_of(names, features)) else stale_results(result, pack, features)
+        )
         column = f"n.o_{result.name}"
         value = json_of(column, result.type, f"n.oc_{result.name}", d)
         found.append(Output(result.name, value, f"{column} IS NULL", held, result.describe))
     if pack.signals:
         found.append(_signal_list(pack))
     return found
+
+
+def stale_results(result: Result, pack: Pack, features: Mapping[str, Feature]) -> str:
+    """SQL condition that some other pack's result which this one reads is held, because a source of it is stale."""
+    read = results_behind(rule_exprs(result.rule), features)
+    names = ", ".join(f"'{name}'" for name in sorted(read) if name.partition(".")[0] != pack.name)
+    held = f"SELECT 1 FROM result h WHERE h.account_uid = n.uid AND h.name IN ({names}) AND h.state = 'stale'"
+    return f"EXISTS ({held})" if names else "1 = 0"
 
 
 def data_status(score: Score, features: Mapping[str, Feature], c: Context) -> str:
@@ -133,11 +143,7 @@ def write_outputs(conn: sqlite3.Connection, pack: Pack, found: Iterable[Output],
     counts: dict[str, int] = {}
     for output in found:
         name = f"{pack.name}.{output.name}"
-        keep = (
-            f"({output.unknown}) AND coalesce(r.value, 'null') NOT IN ('null', '\"unknown\"')"
-            if output.held
-            else "1 = 0"
-        )
+        keep = f"({output.held}) AND ({output.unknown}) AND coalesce(r.value, 'null') NOT IN ('null', '\"unknown\"')"
         value = f"CASE WHEN {keep} THEN r.value ELSE {output.value} END"
         state = f"CASE WHEN {keep} THEN 'stale' WHEN {output.unknown} THEN 'unknown' ELSE 'ok' END"
         conn.execute("DROP TABLE IF EXISTS temp.delta")

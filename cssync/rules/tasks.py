@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 
 from cssync.rules.calendar import Calendar, local_date
-from cssync.rules.compiler import entities_of
+from cssync.rules.compiler import all_known
 from cssync.rules.conditions import days_ago, held_long_enough
 from cssync.rules.events import EVENT
 from cssync.rules.freshness import Context, parse_instant
@@ -260,4 +260,4 @@ class TaskWriter:
         """Whether a source the rule looks at is not fresh: then nothing is closed."""
         exprs = [rule.when, *rule_exprs(rule.priority), *([rule.done_when] if rule.done_when else [])]
         names = {name for e in exprs for name in e.names("feature")}
-        return not all(self.c.ok(e) for e in entities_of(names, self.features))
+        return not all_known(names, self.features, self.c)

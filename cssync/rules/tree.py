@@ -95,12 +95,21 @@ class Aggregate:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """A result `<pack>.<output>` as it was: its value `ago` days before, or with None the day since which it has had
+    its present value."""
+
+    result: str
+    ago: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Feature:
-    """A named fact: an aggregate, or a formula over other features."""
+    """A named fact: an aggregate, a formula over other features, or a result's past."""
 
     name: str
     type: Type
-    definition: Aggregate | Expr
+    definition: Aggregate | Expr | Past
     pack: str
     mark: Mark = field(compare=False, repr=False)
     values: tuple[str, ...] = ()
@@ -215,6 +224,7 @@ class Result:
     options: tuple[str, ...]
     label: str
     describe: str
+    field: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,17 +44,16 @@ def _of(pack: Pack) -> list[tuple[str, OwnField]]:
     title = pack.name.replace("_", " ")
     found: list[tuple[str, OwnField]] = []
 
-    def add(output: str, label: str, kind: Kind, options: tuple[str, ...], describe: str) -> None:
-        name = f"cs_{pack.name}_{output}"
+    def add(output: str, label: str, kind: Kind, options: tuple[str, ...], describe: str, field: str = "") -> None:
+        name = field or f"cs_{pack.name}_{output}"
         found.append((f"{pack.name}.{output}", OwnField(name, label, kind, options, describe + NOTE)))
 
     for output, (kind, options) in OUTPUTS.items() if pack.score else ():
         words, describe = _SCORE[output]
         add(output, f"{title} {words}".capitalize(), "enum" if options else _KIND[kind], options, describe)
     for result in pack.results:
-        add(
-            result.name, result.label, "enum" if result.options else _KIND[result.type], result.options, result.describe
-        )
+        shown = "enum" if result.options else _KIND[result.type]
+        add(result.name, result.label, shown, result.options, result.describe, result.field)
     if pack.signals:
         listed = "; ".join(f"{s.name}: {_words(s.label['en'].parts)}" for s in pack.signals)
         options = tuple(sorted(s.name for s in pack.signals))

@@ -664,4 +664,4 @@ def test_an_earlier_as_of_never_touches_current_results(store: Store) -> None:
 
 
 def test_every_group_of_facts_is_built_for_a_whole_evaluation() -> None:
-    assert set(GROUPS) == {"terms", "lines", "usage", "weeks", "deals"}
+    assert set(GROUPS) == {"terms", "lines", "usage", "weeks", "deals", "contact", "burn", "ends", "peers"}
