@@ -6,17 +6,22 @@ export's own cursor says where to go on.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cssync.connectors import Feed, Field, Page, PullRequest, Record, Session, Stream, Tombstone
-from cssync.errors import ConnectionFault
+from cssync.errors import ConnectionFault, TransientFault
 from cssync_zendesk.fields import Definition, definitions, needs_definition, plain, records
+
+log = logging.getLogger("cssync.zendesk")
 
 PAGE = 1_000
 """Rows of an export page: the default and the most Zendesk sends."""
+SMALLER = (250, 100)
+"""Where Zendesk takes too long over a page of an export, it is asked for a smaller one."""
 LAG = timedelta(minutes=2)
 """Zendesk withholds the last minute and refuses a start time in it; the second one is for clocks that differ."""
 OUR_TAG = "cssync"
@@ -36,6 +41,24 @@ def _stuck(path: str, how: str) -> ConnectionFault:
     )
 
 
+def _exporter(session: Session, path: str) -> Callable[..., tuple[int, Any]]:
+    """Return what reads a page of an export: (rows asked for, body). A page that fails is asked for in a smaller size,
+    and so are all that come after it."""
+    sizes = [PAGE, *(size for size in SMALLER if size < PAGE)]
+
+    def read(**params: Any) -> tuple[int, Any]:
+        while True:
+            try:
+                return sizes[0], session.get(path, per_page=sizes[0], **params).json()
+            except TransientFault as fault:
+                if fault.resumes_at is not None or len(sizes) == 1:
+                    raise
+                log.warning("%s: asking for %s rows a page instead of %s", path, sizes[1], sizes[0])
+                sizes.pop(0)
+
+    return read
+
+
 def _by_cursor(
     session: Session, request: PullRequest, path: str, key: str, **params: Any
 ) -> Iterator[tuple[Sequence[Mapping[str, Any]], Mapping[str, Any], str | None, bool]]:
@@ -46,9 +69,10 @@ def _by_cursor(
     """
     after: str | None = (request.cursor or {}).get("after")
     seen = {after} if after else set()
+    read = _exporter(session, path)
     while True:
         place: dict[str, Any] = {"cursor": after} if after else {"start_time": 0}
-        body = session.get(path, **place, per_page=PAGE, **params).json()
+        _, body = read(**place, **params)
         rows = records(body, key, path)
         following, end = body.get("after_cursor"), _end(body, path)
         yield rows, body, following or None, end
@@ -83,9 +107,10 @@ def organizations(session: Session, request: PullRequest) -> Iterator[Page]:
     before: set[tuple[str, ...]] = set()
     asked: set[int] = set()
     began: int | None = None
+    read = _exporter(session, path)
     while True:
         asked.add(start)
-        body = session.get(path, start_time=start, per_page=PAGE).json()
+        size, body = read(start_time=start)
         began = began if began is not None else int(session.now().timestamp())
         rows = records(body, "organizations", path)
         end, end_time = _end(body, path), body.get("end_time")
@@ -98,7 +123,7 @@ def organizations(session: Session, request: PullRequest) -> Iterator[Page]:
         if end:
             return
         following = int(end_time or 0)
-        if following == start and len(rows) > PAGE:
+        if following == start and len(rows) > size:
             following += 1  # the page grew beyond its size to hold this whole second: there is no more of it
         if following in asked or not end_time:
             raise _stuck(path, "Zendesk repeats the same end_time and does not say that the export ends here")

@@ -12,7 +12,7 @@ import pytest
 import respx
 
 from cssync.connectors import Page, PullRequest, Session
-from cssync.errors import ConnectionFault
+from cssync.errors import ConnectionFault, TransientFault
 from cssync_zendesk.streams import ORGANIZATIONS, TICKETS, USERS, organizations, tickets, users
 
 Open = Callable[..., Session]
@@ -66,6 +66,28 @@ def test_reads_everything_first_and_then_only_by_cursor(api: respx.MockRouter, s
     pages = list(users(session(), request()))
     assert [(ids(p), p.cursor, p.last) for p in pages] == [([1], {"after": "c1"}, False), ([2], {"after": "c2"}, True)]
     assert sent(route) == [{"start_time": "0", "per_page": "1000"}, {"cursor": "c1", "per_page": "1000"}]
+
+
+def test_a_page_that_takes_too_long_is_asked_for_in_a_smaller_size(api: respx.MockRouter, session: Open) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if int(request.url.params["per_page"]) > 100:
+            return httpx.Response(504, text="<html>Gateway timeout</html>")
+        last = "cursor" in request.url.params
+        return cursor_page("users", {"id": 2 if last else 1}, after="c2" if last else "c1", end=last)
+
+    route = api.get(USERS_AT).mock(side_effect=answer)
+    pages = list(users(session(), request()))
+    assert [ids(p) for p in pages] == [[1], [2]]
+    sizes = [int(each["per_page"]) for each in sent(route)]
+    assert sorted(set(sizes), reverse=True) == [1000, 250, 100]
+    assert sizes[-2:] == [100, 100]  # and it stays with what worked
+
+
+def test_a_vendor_that_is_down_is_not_asked_for_ever(api: respx.MockRouter, session: Open) -> None:
+    route = api.get(ORGS).mock(return_value=httpx.Response(503, headers={"retry-after": "86400"}))
+    with pytest.raises(TransientFault):
+        list(organizations(session(), request()))
+    assert {each["per_page"] for each in sent(route)} == {"1000"}  # a limit is no reason for smaller pages
 
 
 @pytest.mark.parametrize(("read", "name", "path"), [(users, "users", USERS_AT), (tickets, "tickets", TICKETS_AT)])
