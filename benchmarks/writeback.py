@@ -47,7 +47,7 @@ from cssync.writeback.provision import provision
 BATCH = {"hubspot": 100, "salesforce": 200, "zendesk": 100}
 """Records per write request, from the vendors' documented limits."""
 WRITES = ("POST", "PATCH", "PUT", "DELETE")
-READS_BY_POST = ("/batch/read", "/search", "/token")
+READS_BY_POST = ("/batch/read", "/search", "/token", "/composite/sobjects/Account")
 VALUES: Mapping[str, object] = {
     "health.score": 41,
     "health.band": "red",

@@ -344,8 +344,13 @@ class OwnField:
 
 @dataclass(frozen=True, slots=True)
 class TaskContent:
-    """A task for a person. `account_source_id` and `owner_source_id` are ids in the same connection; the connector
-    writes `key` where `find_tasks` can read it back."""
+    """A task for a person, or an opportunity. `account_source_id` and `owner_source_id` are ids in the same connection;
+    the connector writes `key` where `find_tasks` can read it back.
+
+    kind: `renewal` and `upsell` are opportunities (deals) of that type: `subject` is their name, `due_on` the planned
+    closing date, `amount` decimal text in major units of `currency`, which is None where it is the org's own; `stage`
+    is the vendor's first open stage where None.
+    """
 
     key: str
     account_source_id: str
@@ -356,6 +361,15 @@ class TaskContent:
     owner_source_id: str | None = None
     status: Literal["open", "done"] = "open"
     note: str = ""
+    kind: Literal["task", "renewal", "upsell"] = "task"
+    amount: str | None = None
+    currency: str | None = None
+    stage: str | None = None
+
+    @property
+    def is_opportunity(self) -> bool:
+        """Whether it belongs into the sales pipeline rather than on somebody's list."""
+        return self.kind != "task"
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,16 +377,18 @@ class Change:
     """One write on its way: all changed fields of one record, or one task.
 
     For `update`: `source_id` is the record and `values` maps vendor field to canonical value (str, int, float, bool,
-    list of str for a multi-value, None to clear). For tasks: `task` is the content and, for update and close,
-    `source_id` is the CRM task's id.
+    list of str for a multi-value, None to clear). For tasks: `task` is the content and, for all but create,
+    `source_id` is the CRM task's id. `reopen_task` takes back a closing of ours. `read_at`: the vendor's time (UTC) at
+    which the live state was read that this change rests on, for vendors that can guard a write by it.
     """
 
     key: str
-    action: Literal["update", "create_task", "update_task", "close_task"]
+    action: Literal["update", "create_task", "update_task", "close_task", "reopen_task"]
     stream: str
     source_id: str | None
     values: Mapping[str, Any] = field(default_factory=dict)
     task: TaskContent | None = None
+    read_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,12 +396,13 @@ class Outcome:
     """What became of one change, matched by `key`, never by position.
 
     sent: the vendor took it but has not proved it. verified: the answer names the record as written. failed-retry: a
-    passing fault. failed-permanent: not until target or value changes. unknown: settle by looking. `values` are the
-    field values as the vendor now holds them, where the answer says so.
+    passing fault. failed-permanent: not until target or value changes. unknown: settle by looking. moved: the vendor's
+    guard refused it, because the record changed after `Change.read_at`; it is never forced, the next plan looks anew.
+    `values` are the field values as the vendor now holds them, where the answer says so.
     """
 
     key: str
-    state: Literal["sent", "verified", "failed-retry", "failed-permanent", "unknown"]
+    state: Literal["sent", "verified", "failed-retry", "failed-permanent", "unknown", "moved"]
     remote_id: str | None = None
     error: str = ""
     correlation_id: str = ""
@@ -423,9 +440,15 @@ class Connector:
         warning about `<stream> write-back`; where cssync.yaml writes there, the core makes it an error.
     read: live values `{source_id: {field: value}}` of some records; ids that are gone are absent.
     push: yields one Outcome per Change, in any order, batched at the vendor's size; never raises for one record.
+    round: records that are looked at, marked and pushed together, given the settings and how many there are to write;
+        for vendors that take many at once as a job. Several batches of the vendor's, where None.
+    drain: brings what the vendor still does for us in the background to its end (a job that an interrupted run left),
+        for a stream; called before what became of unproved writes is looked up. It raises where that cannot be done:
+        then they stay unknown.
     find_tasks: looks for tasks by their keys, given the account each belongs to.
     task_fields: fields of the vendor's tasks by which the connector tells its own; `provision` gets them with the
         stream of tasks.
+    revoke: where in the vendor's user interface a person takes our credentials back, for `cssync disconnect`.
     written: vendor form -> canonical value and back are the connector's business: `push` and `read` speak canonical
         values (see Change.values).
     """
@@ -444,9 +467,12 @@ class Connector:
     provision: Callable[[Session, str, Sequence[OwnField], bool], Iterable[Finding]] | None = None
     read: Callable[[Session, str, Sequence[str], Sequence[str]], dict[str, dict[str, Any]]] | None = None
     push: Callable[[Session, Sequence[Change]], Iterator[Outcome]] | None = None
+    round: Callable[[Any, int], int] | None = None
+    drain: Callable[[Session, str], None] | None = None
     find_tasks: Callable[[Session, Sequence[TaskContent]], dict[str, RemoteTask]] | None = None
     tasks: bool = False
     task_fields: tuple[OwnField, ...] = ()
+    revoke: str = ""
     sandbox: Callable[[World], SandboxApp] | None = None
     sandbox_settings: Mapping[str, Any] = field(default_factory=dict)
 

@@ -39,6 +39,11 @@ class Work:
         """UTC instant of our own clock, for the outbox."""
         return stamp(self.clock)
 
+    def read_at(self, before: datetime) -> datetime:
+        """The vendor's time at which what was just read was true: the earlier of its time `before` the reading and now,
+        since before its first answer that is our own clock's guess."""
+        return min(before, self.session.now())
+
     def fitted(self, field: str, value: Any) -> Any:
         """A text within the length that its field takes; every other value as it is."""
         known = (self.shape or {}).get(field.casefold())

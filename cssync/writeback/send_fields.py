@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -11,7 +12,7 @@ from cssync.writeback.canonical import altered, kind_of, same
 from cssync.writeback.changes import load
 from cssync.writeback.outbox import MAX_ATTEMPTS, Entry, State, move, observe, prove
 from cssync.writeback.overrides import ENDED
-from cssync.writeback.send import Work, chunks, is_outage, moved_on, push, said
+from cssync.writeback.send import CHUNK, Work, chunks, is_outage, moved_on, push, said
 
 Live = Mapping[str, Mapping[str, Any]]
 
@@ -19,13 +20,13 @@ Live = Mapping[str, Mapping[str, Any]]
 def write_fields(work: Work, entries: Sequence[Entry]) -> None:
     """Carry out field changes of one stream. All fields of a record go in one change; `work.fault` ends it early."""
     records = [list(group) for _, group in groupby(sorted(entries, key=lambda e: (e.source_id, e.seq)), _record)]
-    for number, chunk in enumerate(chunks(records)):
+    done = 0
+    for chunk in chunks(records, _round(work, len(records))):
         _write(work, chunk)
         if work.fault is not None:
             return
-        work.progress(
-            f"{work.connection.name}: {min((number + 1) * len(chunk), len(records))} of {len(records)} records"
-        )
+        done += len(chunk)
+        work.progress(f"{work.connection.name}: {done:,} of {len(records):,} records")
 
 
 def look(work: Work, entries: Sequence[Entry], *, resume: str | None = None, final: bool = True) -> None:
@@ -35,7 +36,11 @@ def look(work: Work, entries: Sequence[Entry], *, resume: str | None = None, fin
     when it belongs to the plan `resume`. Found otherwise: somebody else was there, so it is refused.
     """
     for stream, group in groupby(sorted(entries, key=lambda e: (e.stream, e.seq)), lambda e: e.stream):
-        for chunk in chunks(list(group)):
+        mine = list(group)
+        size = _round(work, len({entry.source_id for entry in mine}))
+        if final and not _drained(work, stream, size):
+            return
+        for chunk in chunks(mine, size):
             live = _read(work, stream, chunk)
             if live is None:
                 return
@@ -58,12 +63,29 @@ def look(work: Work, entries: Sequence[Entry], *, resume: str | None = None, fin
                         move(conn, entry, "refused", now, error=moved_on(entry.old, held))
 
 
+def _round(work: Work, records: int) -> int:
+    """Records of one round of look, mark, send, settle."""
+    sized = work.connection.connector.round
+    return max(CHUNK, sized(work.session.settings, records)) if sized else CHUNK
+
+
+def _drained(work: Work, stream: str, size: int) -> bool:
+    """Have the vendor come to an end with what it does for us in the background: before that, no look is the last.
+    Where jobs are only for many records (`Connector.round`), fewer were never in one."""
+    drain = work.connection.connector.drain
+    if drain is not None and (size > CHUNK or work.connection.connector.round is None):
+        work.attempt(lambda: drain(work.session, stream), "waiting for jobs of an earlier run")
+    return work.fault is None
+
+
 def _write(work: Work, records: Sequence[Sequence[Entry]]) -> None:
     entries = [entry for record in records for entry in record]
     stream = entries[0].stream
+    before = work.session.now()
     live = _read(work, stream, entries)
     if live is None:
         return
+    read_at = work.read_at(before)
     changes: list[Change] = []
     sent: dict[str, list[Entry]] = {}
     now = work.now()
@@ -87,15 +109,17 @@ def _write(work: Work, records: Sequence[Sequence[Entry]]) -> None:
                     values[entry.field] = work.fitted(entry.field, entry.new)
                     mine.append(entry)
             if mine:
-                changes.append(Change(mine[0].key, "update", stream, source_id, values))
+                changes.append(Change(mine[0].key, "update", stream, source_id, values, read_at=read_at))
                 sent[mine[0].key] = mine
     if changes:
         _settle(work, stream, sent, push(work, changes))
 
 
 def _settle(work: Work, stream: str, sent: Mapping[str, Sequence[Entry]], outcomes: dict[str, Outcome]) -> None:
-    """Record one outcome for every change, then look at those that are not proved."""
+    """Record one outcome for every change, then look at those that are not proved. What the vendor's guard kept out is
+    looked at for good: a repeated request may have met its own first try, else the next plan decides anew."""
     open_: list[Entry] = []
+    guarded: list[Entry] = []
     seen: dict[str, dict[str, Any]] = {}
     outage = is_outage(work, outcomes.values())
     now = work.now()
@@ -110,6 +134,8 @@ def _settle(work: Work, stream: str, sent: Mapping[str, Sequence[Entry]], outcom
                     seen.setdefault(entry.source_id, {})[entry.field] = value
                 elif outcome.state in ("verified", "sent"):
                     open_.append(entry)
+                elif outcome.state == "moved":
+                    guarded.append(entry)
                 else:
                     words = {"error": outcome.error, "correlation_id": outcome.correlation_id}
                     move(conn, entry, outcome.state, now, **words, counted=not outage)
@@ -118,6 +144,8 @@ def _settle(work: Work, stream: str, sent: Mapping[str, Sequence[Entry]], outcom
         observe(conn, work.connection.name, stream, seen, now)
     if open_ and work.fault is None:
         look(work, open_, final=False)
+    if guarded and work.fault is None:
+        look(work, [replace(entry, state="sent") for entry in guarded])
 
 
 def _prove(conn: Any, entry: Entry, held: Any, now: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any
 
 from cssync.connectors.contract import Change, RemoteTask, TaskContent
@@ -48,9 +49,11 @@ def look(work: Work, entries: Sequence[Entry], *, resume: str | None = None, fin
 
 
 def _write(work: Work, entries: Sequence[Entry]) -> None:
+    before = work.session.now()
     found = _find(work, entries)
     if found is None:
         return
+    read_at = work.read_at(before)
     ready: list[Entry] = []
     now = work.now()
     with work.store.transaction(work.fence) as conn:
@@ -66,9 +69,10 @@ def _write(work: Work, entries: Sequence[Entry]) -> None:
                 ready.append(entry)
     if not ready:
         return
-    outcomes = push(work, [_change(entry, found.get(entry.field)) for entry in ready])
+    outcomes = push(work, [_change(entry, found.get(entry.field), read_at) for entry in ready])
     outage = is_outage(work, outcomes.values())
     open_: list[Entry] = []
+    guarded: list[Entry] = []
     now = work.now()
     with work.store.transaction(work.fence) as conn:
         for entry in ready:
@@ -78,6 +82,8 @@ def _write(work: Work, entries: Sequence[Entry]) -> None:
                 _prove(conn, entry, RemoteTask(entry.field, remote_id, entry.content.status), now)
             elif outcome.state in ("verified", "sent"):
                 open_.append(entry)
+            elif outcome.state == "moved":
+                guarded.append(entry)
             else:
                 words = {"error": outcome.error, "correlation_id": outcome.correlation_id}
                 move(conn, entry, outcome.state, now, **words, counted=not outage)
@@ -85,6 +91,8 @@ def _write(work: Work, entries: Sequence[Entry]) -> None:
                     open_.append(entry)
     if open_ and work.fault is None:
         look(work, open_, final=False)
+    if guarded and work.fault is None:
+        look(work, [replace(entry, state="sent") for entry in guarded])
 
 
 def _refusal(conn: sqlite3.Connection, entry: Entry, task: RemoteTask | None) -> str | None:
@@ -99,6 +107,8 @@ def _refusal(conn: sqlite3.Connection, entry: Entry, task: RemoteTask | None) ->
         return "the task is gone"
     if task.status == "done" and entry.action == "update_task":
         return "a person closed the task meanwhile"
+    if entry.action == "reopen_task":
+        return None
     old = entry.old or {}
     for name, held in (("subject", task.subject), ("due_on", task.due_on)):
         if (
@@ -115,18 +125,18 @@ def _arrived(entry: Entry, task: RemoteTask) -> bool:
     """Whether the task, as found, proves the write. An update counts only where the CRM shows what it changed."""
     if entry.action == "create_task":
         return True
-    if entry.action == "close_task":
-        return task.status == "done"
+    if entry.action in ("close_task", "reopen_task"):
+        return task.status == ("done" if entry.action == "close_task" else "open")
     old, new = entry.old or {}, entry.new
     shown = [(old.get("subject"), new["subject"], task.subject), (old.get("due_on"), new["due_on"], task.due_on or "")]
     moved = [(wanted, held) for before, wanted, held in shown if before != wanted]
     return bool(moved) and all(altered(wanted, held, "text") for wanted, held in moved)
 
 
-def _change(entry: Entry, task: RemoteTask | None) -> Change:
+def _change(entry: Entry, task: RemoteTask | None, read_at: datetime) -> Change:
     remote_id = None if entry.action == "create_task" else (task.remote_id if task else entry.task_id)
     action: Any = entry.action
-    return Change(entry.key, action, entry.stream, remote_id, task=entry.content)
+    return Change(entry.key, action, entry.stream, remote_id, task=entry.content, read_at=read_at)
 
 
 def _prove(conn: sqlite3.Connection, entry: Entry, task: RemoteTask, now: str) -> None:

@@ -11,7 +11,7 @@ from cssync_salesforce.provision import provision
 from cssync_salesforce.settings import SalesforceSettings
 from cssync_salesforce.streams import STREAMS, custom_stream
 from cssync_salesforce.tasks import TASK_KEY, find_tasks
-from cssync_salesforce.writeback import push, read
+from cssync_salesforce.writeback import drain_jobs, push, read, records_at_once
 
 HOSTS = (
     r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.(?:sandbox|develop|scratch|trailblaze|patch|demo|free))?\.my\.salesforce\.com"
@@ -42,9 +42,13 @@ SALESFORCE = Connector(
     provision=provision,
     read=read,
     push=push,
+    round=records_at_once,
+    drain=drain_jobs,
     find_tasks=find_tasks,
     tasks=True,
     task_fields=(TASK_KEY,),
+    revoke="in Salesforce, Setup > External Client App Manager: delete cssync's app, then deactivate its execution "
+    "user",
     sandbox=sandbox,
     sandbox_settings=SANDBOX,
 )

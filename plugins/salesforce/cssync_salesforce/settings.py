@@ -61,6 +61,14 @@ class SalesforceSettings(ConnectionSettings):
             "When calls are scarce a job is used earlier.",
         ),
     ] = 20_000
+    bulk_write_from: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Write this many records of one object and more by a Bulk API 2.0 job instead of 200 a "
+            "request; 0 for never.",
+        ),
+    ] = 2_000
 
     @field_validator("instance_url", "base_url")
     @classmethod

@@ -139,6 +139,13 @@ class Wording:
             self._closed = known[0]
         return self._closed
 
+    @property
+    def opened(self) -> str:
+        """The status of a task that is to be done: the org's default, else the first that does not count as closed."""
+        options = [o for o in self._shape.options("Status") if o.get("value") != self.closed]
+        default = [o for o in options if o.get("defaultValue")]
+        return str((default or options or [{"value": "Not Started"}])[0]["value"])
+
     def _closed_names(self) -> set[str]:
         settings: SalesforceSettings = self._session.settings
         answer = self._session.get(

@@ -1,26 +1,29 @@
-"""Write fields and tasks, 200 records a request, with one proved outcome for each change."""
+"""Write fields and tasks, 200 records a request or thousands as a job, with one proved outcome for each change."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from email.utils import format_datetime
 from typing import Any, Literal
 
 from cssync.connectors import Answer, Change, Outcome, Session, TaskContent
 from cssync.errors import ConnectionFault, TransientFault, UnknownOutcome
-from cssync_salesforce import soql
-from cssync_salesforce.client import RETRYABLE, refusal, words
+from cssync_salesforce import ingest, soql
+from cssync_salesforce.client import RETRYABLE, errors, refusal, words
 from cssync_salesforce.settings import SalesforceSettings
 from cssync_salesforce.shape import shape
 from cssync_salesforce.streams import object_of
 from cssync_salesforce.tasks import TASK_KEY, Wording, has_key, marked, query
 
-State = Literal["sent", "verified", "failed-retry", "failed-permanent", "unknown"]
+State = Literal["sent", "verified", "failed-retry", "failed-permanent", "unknown", "moved"]
 BATCH = 200
 SMALL = 20
 """Size in which records are sent again that met a lock or a slow trigger: one bad one no longer stops 199."""
 READ_CHUNK = 200
 """Ids in one query: 5,400 bytes of URL."""
+RETRIEVE = 2_000
+"""Ids in one request that names them in its body."""
 AGAIN = RETRYABLE | {"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "LIMIT_EXCEEDED", "REQUEST_LIMIT_EXCEEDED",
                      "ALL_OR_NONE_OPERATION_ROLLED_BACK", "PROCESSING_HALTED", "APEX_ERROR"}  # fmt: skip
 REMEDIES = {
@@ -86,7 +89,79 @@ def push(session: Session, changes: Sequence[Change]) -> Iterator[Outcome]:
     if tasks:
         yield from _tasks(session, tasks, groups)
     for (route, _), writes in groups.items():
-        yield from _send_all(session, route, writes)
+        if route.method == "PATCH" and route.path == collection and ingest.worth_it(settings, len(writes)):
+            yield from _load_all(session, route, writes)
+        elif len(writes) == 1 and writes[0].id is not None and writes[0].change.read_at is not None:
+            yield _send_one(session, writes[0])
+        else:
+            yield from _send_all(session, route, writes)
+
+
+def _load_all(session: Session, route: _Route, writes: Sequence[_Write]) -> Iterator[Outcome]:
+    """Write many records of one object as jobs. What a job does not take at all, or does not come to, and rows that met
+    a lock, go by collections; so do records that occur twice, and texts that a row cannot say."""
+    source = str(writes[0].record["attributes"]["type"])
+    by_id = {w.id: w for w in reversed(writes) if w.id and ingest.fits(w.record)}
+    rest = [w for w in writes if by_id.get(w.id or "") is not w]
+    for ids, content in ingest.parts([w.record for w in by_id.values()]):
+        try:
+            found = ingest.load(session, source, ids, content)
+        except TransientFault as fault:
+            yield from (_failed(by_id[one], _state(fault), fault) for one in ids)
+            continue
+        except ConnectionFault:  # no right to bulk jobs, or the feature is off: the other way is still open
+            rest.extend(by_id[one] for one in ids)
+            continue
+        for one, told in found.items():
+            code, _, message = told.words.partition(":")
+            if told.state == "written":
+                yield Outcome(by_id[one].change.key, "verified", remote_id=one)
+            elif told.state == "unknown":
+                yield Outcome(by_id[one].change.key, "unknown", remote_id=one, error=told.words)
+            elif told.state == "passed over" or code in AGAIN:
+                rest.append(by_id[one])
+            else:
+                said = {"statusCode": code, "message": message}
+                yield _outcome(by_id[one], {"success": False, "errors": [said]})
+    if rest:
+        yield from _send_all(session, route, rest)
+
+
+def records_at_once(settings: SalesforceSettings, records: int) -> int:
+    """Return how many records are written in one round: a job's worth where a job will write them."""
+    return ingest.ROWS if ingest.worth_it(settings, records) else BATCH
+
+
+def drain_jobs(session: Session, stream: str) -> None:
+    """Bring jobs of an interrupted run to their end, where jobs are in use."""
+    if session.settings.bulk_write_from:
+        ingest.drain(session, object_of(stream))
+
+
+def _send_one(session: Session, write: _Write) -> Outcome:
+    """Change one record, unless it changed since it was read: only this form of update knows `If-Unmodified-Since`.
+    Collections and jobs have no guard; their records are read right before."""
+    settings: SalesforceSettings = session.settings
+    values = {name: value for name, value in write.record.items() if name not in ("attributes", "id")}
+    read_at = write.change.read_at
+    try:
+        answer = session.request(
+            "PATCH",
+            f"{settings.data}/sobjects/{write.record['attributes']['type']}/{write.id}",
+            json=values,
+            headers={**HEADERS, "If-Unmodified-Since": format_datetime(read_at, usegmt=True)} if read_at else HEADERS,
+            accept=(400, 403, 404, 412),
+        )
+    except ConnectionFault as fault:
+        return _failed(write, _state(fault), fault)
+    if answer.status == 412:
+        return Outcome(write.change.key, "moved", write.id, "the record changed since it was read")
+    if answer.status < 300:
+        return Outcome(write.change.key, "verified", remote_id=write.id)
+    said = [{"statusCode": code, "message": message} for code, message in errors(answer)]
+    if not said:
+        return _failed(write, "failed-permanent", refusal(answer, "the write was refused"))
+    return _outcome(write, {"success": False, "errors": said})
 
 
 def _sort(groups: _Groups, route: _Route, write: _Write) -> None:
@@ -134,6 +209,8 @@ def _tasks(session: Session, changes: Sequence[Change], groups: _Groups) -> Iter
             if key is None:
                 raise ValueError("the change names no task")
             fields = {"Status": wording.closed} if change.action == "close_task" else _edited(task, wording)
+            if change.action == "reopen_task":
+                fields["Status"] = wording.opened
             if task.note:  # without one a description is left alone: people write into it
                 fields["Description"] = _body(task, keyed=keyed)
             record = {"attributes": {"type": "Task"}, "id": key, **fields}
@@ -291,7 +368,7 @@ def _failed(write: _Write, state: State, fault: ConnectionFault) -> Outcome:
 
 def read(session: Session, stream: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return the live values of some records in canonical form; deleted records are absent, and so are fields that
-    the execution user cannot see. One request, and one for each 200 records."""
+    the execution user cannot see. One request, and one for up to 200 records, or for each 2,000."""
     wanted = sorted({found for i in ids if (found := soql.id18(i))})
     if not wanted:
         return {}
@@ -299,13 +376,28 @@ def read(session: Session, stream: str, ids: Sequence[str], fields: Sequence[str
     known = {asked: found for asked in fields if (found := seen.field(asked))}
     convert = seen.converters(known.values())
     held: dict[str, dict[str, Any]] = {}
-    for chunk in _chunks(wanted, READ_CHUNK):
-        columns = list(dict.fromkeys(["Id", *known.values()]))
-        for record in query(session, soql.select(columns, seen.object, [f"Id IN {soql.among(chunk)}"])):
+    columns = list(dict.fromkeys(["Id", *known.values()]))
+    for chunk in _chunks(wanted, RETRIEVE):
+        for record in _records(session, seen.object, columns, chunk):
             held[soql.id18(record["Id"]) or ""] = {
                 asked: convert.get(found, _same)(record.get(found)) for asked, found in known.items()
             }
     return held
+
+
+def _records(session: Session, source: str, columns: Sequence[str], ids: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    """Yield some records that are still there: by query, or by the request that takes more ids than a URL."""
+    if len(ids) <= READ_CHUNK or any("." in column for column in columns):
+        for chunk in _chunks(ids, READ_CHUNK):
+            yield from query(session, soql.select(columns, source, [f"Id IN {soql.among(chunk)}"]))
+        return
+    settings: SalesforceSettings = session.settings
+    body = session.request(
+        "POST", f"{settings.data}/composite/sobjects/{soql.name(source)}", json={"ids": list(ids), "fields": columns}
+    ).json()
+    if not isinstance(body, list):
+        raise ConnectionFault("the answer to a retrieval of records is no list", kept="nothing was changed")
+    yield from (record for record in body if isinstance(record, Mapping))
 
 
 def _same(value: Any) -> Any:

@@ -43,6 +43,8 @@ ZENDESK = Connector(
     provision=provision,
     read=read,
     push=push,
+    revoke="in Zendesk, Admin Center > Apps and integrations > APIs: delete the API token or OAuth client that cssync "
+    "used",
     sandbox=_sandbox,
     sandbox_settings=SANDBOX,
 )

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from operator import attrgetter
 from typing import Any
 from urllib.parse import unquote
@@ -17,8 +18,11 @@ from urllib.parse import unquote
 from cssync.sandbox.server import SandboxAnswer, SandboxRequest
 from cssync.sandbox.world import World
 from cssync_salesforce import soql
+from cssync_salesforce.sandbox.ingest import Ingest
 from cssync_salesforce.sandbox.jobs import Jobs
 from cssync_salesforce.sandbox.login import refused
+from cssync_salesforce.sandbox.many import Many
+from cssync_salesforce.sandbox.routes import ROUTES
 from cssync_salesforce.sandbox.rows import ORG_ID, RUNNING_USER, Row, rows, stamp
 from cssync_salesforce.sandbox.schema import PREFIXES, Described, custom_field, objects
 from cssync_salesforce.sandbox.soql import Query, SoqlError, parse, run
@@ -48,6 +52,8 @@ class SalesforceSandbox:
         self.tokens: set[str] = set()
         self.locators: dict[str, tuple[Query, list[Row], int]] = {}
         self.jobs = Jobs(self)
+        self.ingest = Ingest(self)
+        self.many = Many(self)
         self.batch = 2000
         self.daily = 15_000
         self.used = 0
@@ -272,7 +278,7 @@ class SalesforceSandbox:
     def _slice(self, base: str, source: str, locator: str, start: int) -> SandboxAnswer:
         query, found, total = self.locators[locator]
         end = start + self.batch
-        records = [self._record(base, source, row, query.fields) for row in found[start:end]]
+        records = [self.record(base, source, row, query.fields) for row in found[start:end]]
         body: dict[str, Any] = {"totalSize": total, "done": end >= total}
         if end < total:
             body["nextRecordsUrl"] = f"{base}/query/{locator}-{end}"
@@ -280,7 +286,7 @@ class SalesforceSandbox:
             self.locators.pop(locator)
         return SandboxAnswer(200, {**body, "records": records})
 
-    def _record(self, base: str, source: str, row: Row, fields: Sequence[str]) -> dict[str, Any]:
+    def record(self, base: str, source: str, row: Row, fields: Sequence[str]) -> dict[str, Any]:
         record: dict[str, Any] = {"attributes": {"type": source, "url": f"{base}/sobjects/{source}/{row['Id']}"}}
         for field in fields:
             head, _, rest = field.partition(".")
@@ -379,6 +385,11 @@ class SalesforceSandbox:
         if row is None or (row.get("IsDeleted") and request.method != "PATCH"):
             raise Refused("NOT_FOUND", "The requested resource does not exist", status=404)
         if request.method == "PATCH":
+            since = request.headers.get("if-unmodified-since")
+            if since and datetime.strptime(row["LastModifiedDate"], "%Y-%m-%dT%H:%M:%S.%f%z") > parsedate_to_datetime(
+                since
+            ):
+                raise Refused("PRECONDITION_FAILED", "The record was changed since then", status=412)
             self.update(source, key, request.json())
             return SandboxAnswer(204)
         if request.method == "DELETE":
@@ -386,84 +397,11 @@ class SalesforceSandbox:
             return SandboxAnswer(204)
         asked = [f for f in request.query.get("fields", "").split(",") if f]
         names = asked or [f["name"] for f in (self.visible(source) or {}).values()]
-        return SandboxAnswer(200, self._record(request.path.split("/sobjects")[0], source, row, names))
+        return SandboxAnswer(200, self.record(request.path.split("/sobjects")[0], source, row, names))
 
     def _single_by_key(self, request: SandboxRequest, source: str, field: str, value: str) -> SandboxAnswer:
         key, created = self.upsert(source, field, value, request.json())
         return SandboxAnswer(201 if created else 200, {"id": key, "success": True, "errors": [], "created": created})
-
-    def _collection(self, request: SandboxRequest) -> list[Mapping[str, Any]]:
-        records = request.json().get("records")
-        if not isinstance(records, list) or not records:
-            raise Refused("INVALID_INPUT", "records is required")
-        if len(records) > 200:
-            raise Refused(
-                "EXCEEDED_ID_LIMIT", "record limit reached. cannot submit more than 200 records into this call"
-            )
-        for record in records:
-            if next(iter(record), "") != "attributes":
-                raise Refused("JSON_PARSER_ERROR", "attributes must come before any other fields")
-        return records
-
-    def _each(
-        self, records: Sequence[Mapping[str, Any]], write: Callable[[Mapping[str, Any]], dict[str, Any]]
-    ) -> SandboxAnswer:
-        """Apply one write a record; a refused one does not stop the others."""
-        results: list[dict[str, Any]] = []
-        keys = [soql.id18(str(r["id"])) if soql.is_id(r.get("id")) else None for r in records]
-        for place, record in enumerate(records):
-            try:
-                if keys[place] and keys.index(keys[place]) != place:
-                    raise Refused("DUPLICATE_VALUE", "duplicate id in list", fields=("Id",))
-                results.append({**write(record), "success": True, "errors": []})
-            except Refused as error:
-                said = {"statusCode": error.code, "message": str(error), "fields": list(error.fields)}
-                results.append({"success": False, "errors": [said]})
-        return SandboxAnswer(200, results)
-
-    def _write_many(self, request: SandboxRequest) -> SandboxAnswer:
-        def write(record: Mapping[str, Any]) -> dict[str, Any]:
-            source = record["attributes"]["type"]
-            values = {k: v for k, v in record.items() if k not in ("attributes", "id", "Id")}
-            if request.method == "POST":
-                return {"id": self.create(source, values)}
-            return {"id": self.update(source, str(record.get("id") or record.get("Id") or ""), values)}
-
-        return self._each(self._collection(request), write)
-
-    def _upsert_many(self, request: SandboxRequest, source: str, field: str) -> SandboxAnswer:
-        def write(record: Mapping[str, Any]) -> dict[str, Any]:
-            values = {k: v for k, v in record.items() if k not in ("attributes", field)}
-            if not record.get(field):
-                raise Refused("MISSING_ARGUMENT", f"{field} not specified", fields=(field,))
-            key, created = self.upsert(source, field, record[field], values)
-            return {"id": key, "created": created}
-
-        return self._each(self._collection(request), write)
-
-    def _delete_many(self, request: SandboxRequest) -> SandboxAnswer:
-        def write(record: Mapping[str, Any]) -> dict[str, Any]:
-            key = soql.id18(str(record["id"])) or ""
-            source = next((n for n, held in self.tables.items() if key in held), None)
-            if source is None:
-                raise Refused("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
-            self.delete(source, key)
-            return {"id": key}
-
-        return self._each([{"id": i} for i in request.query.get("ids", "").split(",")], write)
-
-    def _retrieve_many(self, request: SandboxRequest, source: str) -> SandboxAnswer:
-        body = request.json()
-        visible = self.visible(source) or {}
-        unknown = [f for f in body["fields"] if f.casefold() not in visible]
-        if unknown:
-            raise Refused("INVALID_FIELD", f"No such column '{unknown[0]}' on entity '{source}'.")
-        if len(body["ids"]) > 2000:
-            raise Refused("EXCEEDED_ID_LIMIT", "at most 2000 ids")
-        base = request.path.split("/composite")[0]
-        held = self.tables[source]
-        alive = [held[i] if i in held and not held[i].get("IsDeleted") else None for i in body["ids"]]
-        return SandboxAnswer(200, [row and self._record(base, source, row, body["fields"]) for row in alive])
 
     def _create_field(self, request: SandboxRequest) -> SandboxAnswer:
         if not self.customize:
@@ -492,31 +430,3 @@ class _Resolving(dict[str, Any]):
     def __init__(self, row: Row, org: SalesforceSandbox, source: str) -> None:
         super().__init__(row)
         self["^"] = lambda relation: org.parent(source, row, relation)
-
-
-_NAME = r"([A-Za-z]\w*)"
-ROUTES = (
-    ("GET", r"/limits", "_limits"),
-    ("GET", r"/limits/recordCount", "_counts"),
-    ("GET", r"/sobjects", "_describe_all"),
-    ("GET", rf"/sobjects/{_NAME}/describe", "_describe"),
-    ("GET", r"/query(All)?", "_query"),
-    ("GET", r"/query(All)?/(\w+)-(\d+)", "_more"),
-    ("POST", rf"/sobjects/{_NAME}", "_single"),
-    ("GET", rf"/sobjects/{_NAME}/(\w+)", "_single"),
-    ("PATCH", rf"/sobjects/{_NAME}/(\w+)", "_single"),
-    ("DELETE", rf"/sobjects/{_NAME}/(\w+)", "_single"),
-    ("PATCH", rf"/sobjects/{_NAME}/{_NAME}/([^/]+)", "_single_by_key"),
-    ("POST", r"/composite/sobjects", "_write_many"),
-    ("PATCH", r"/composite/sobjects", "_write_many"),
-    ("DELETE", r"/composite/sobjects", "_delete_many"),
-    ("POST", rf"/composite/sobjects/{_NAME}", "_retrieve_many"),
-    ("PATCH", rf"/composite/sobjects/{_NAME}/{_NAME}", "_upsert_many"),
-    ("GET", r"/jobs/query", "jobs.listed"),
-    ("POST", r"/jobs/query", "jobs.create"),
-    ("GET", r"/jobs/query/(\w+)", "jobs.state"),
-    ("PATCH", r"/jobs/query/(\w+)", "jobs.abort"),
-    ("DELETE", r"/jobs/query/(\w+)", "jobs.delete"),
-    ("GET", r"/jobs/query/(\w+)/results", "jobs.results"),
-    ("POST", r"/tooling/sobjects/CustomField", "_create_field"),
-)

@@ -1,0 +1,86 @@
+"""The vendor's own guard: what it keeps out is looked at, never forced, and planned anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cssync.connectors import Change, Outcome
+from cssync.store import Store
+from cssync.writeback import plan as planning
+from cssync.writeback.apply import ApplyReport, apply_plan
+from fake_crm import AS_OF, TYPES, Crm, account, pulled, result, sessions, task, workspace
+
+BAND = {"cs_health_band": "health.band"}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "store.db") as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def _types(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "written_types", lambda rules: TYPES)
+
+
+def run(store: Store, tmp_path: Path, crm: Crm, name: str) -> ApplyReport:
+    rules: Any = None
+    space = workspace(tmp_path, {"crm": crm}, fields=BAND)
+    pulled(store, crm)
+    plan = planning.make_plan(store, space, rules, AS_OF, run_id=name)
+    return apply_plan(store, space, plan.id, sessions(space), run_id=name)
+
+
+def guarded(change: Change, outcome: Outcome) -> Outcome:
+    return Outcome(change.key, "moved", error="412")
+
+
+def blocks(crm: Crm, edit: Any) -> None:
+    """The guard keeps every write out, after `edit` happened between our look and the write."""
+
+    def refuse(change: Change) -> Outcome:
+        edit()
+        return Outcome(change.key, "moved", error="412")
+
+    crm.__dict__["_write"] = refuse
+
+
+def test_a_persons_edit_between_look_and_write_is_kept_and_listed(tmp_path: Path, store: Store) -> None:
+    crm = Crm({"1": {}})
+    account(store, "a-1")
+    result(store, "a-1", "health.band", "red")
+    blocks(crm, lambda: crm.companies["1"].update(cs_health_band="green"))
+    report = run(store, tmp_path, crm, "r1")
+    assert dict(report.outcomes) == {"refused": 1}
+    assert "the CRM holds 'green' now" in report.open[0].error
+    del crm.__dict__["_write"]
+    report = run(store, tmp_path, crm, "r2")  # planned anew: now it is a conflict
+    assert report.outcomes == {}
+    assert crm.companies["1"]["cs_health_band"] == "green"
+
+
+def test_another_field_of_the_record_moved_so_the_next_run_writes_ours(tmp_path: Path, store: Store) -> None:
+    crm = Crm({"1": {}})
+    account(store, "a-1")
+    result(store, "a-1", "health.band", "red")
+    blocks(crm, lambda: crm.companies["1"].update(industry="Energy"))
+    assert dict(run(store, tmp_path, crm, "r1").outcomes) == {"failed-retry": 1}
+    assert store.query("SELECT attempts FROM outbox")[0]["attempts"] == 0  # the value is not to blame
+    del crm.__dict__["_write"]
+    assert dict(run(store, tmp_path, crm, "r2").outcomes) == {"verified": 1}
+    assert crm.companies["1"]["cs_health_band"] == "red"
+
+
+def test_the_guard_against_our_own_first_try_is_proved_by_looking(tmp_path: Path, store: Store) -> None:
+    crm = Crm({"1": {}})
+    crm.answer = guarded
+    account(store, "a-1")
+    result(store, "a-1", "health.band", "red")
+    task(store, "a-1")
+    assert dict(run(store, tmp_path, crm, "r1").outcomes) == {"verified": 2}
+    assert len(crm.journal) == 2
