@@ -105,8 +105,8 @@ class Crm:
             assert change.source_id is not None
             remote_id = change.source_id
             self.tasks[remote_id].update(content)
-            if change.action == "close_task":
-                self.tasks[remote_id]["status"] = "done"
+            if change.action in ("close_task", "reopen_task"):
+                self.tasks[remote_id]["status"] = "done" if change.action == "close_task" else "open"
         self.journal.append((change.action, remote_id, change.task.key))
         return Outcome(change.key, "verified", remote_id)
 

@@ -177,6 +177,80 @@ def test_tasks_of_the_run_are_closed_with_a_note_unless_touched(tmp_path: Path, 
     assert plan(store, space, "r3").changes == ()  # never reopened
 
 
+def tasks_of(crm: Crm) -> list[tuple[str, str, str, str]]:
+    return sorted((t["key"], t["subject"], t["due_on"], t["status"]) for t in crm.tasks.values())
+
+
+def changed_tasks(store: Store, tmp_path: Path, crm: Crm) -> tuple[Workspace, list[Any]]:
+    """Three tasks of run r1; run r2 re-dated k0 and k1 and closed k2. Returns what the CRM held before r2."""
+    for n in range(3):
+        crm.companies[str(n)] = {}
+        account(store, f"a-{n}", name=f"Company {n}")
+        task(store, f"a-{n}", f"k{n}")
+    pulled(store, crm)
+    space = workspace(tmp_path, {"crm": crm}, fields=BAND)
+    apply(store, space, plan(store, space, "r1"), "r1")
+    pulled(store, crm)
+    before = tasks_of(crm)
+    for n in range(2):
+        task(store, f"a-{n}", f"k{n}", title=f"Renew sooner {n}", due_on="2026-12-01", priority="high")
+    task(store, "a-2", "k2", status="closed", closing_note="renewed")
+    apply(store, space, plan(store, space, "r2"), "r2")
+    pulled(store, crm)
+    assert tasks_of(crm) != before
+    return space, before
+
+
+def test_updates_and_closings_of_tasks_are_taken_back_and_stay_back(tmp_path: Path, store: Store) -> None:
+    crm = Crm()
+    space, before = changed_tasks(store, tmp_path, crm)
+    made = undo(store, space, "r2", "r3")
+    assert sorted(c.action for c in made.changes) == ["reopen_task", "update_task", "update_task"]
+    assert {c.new["priority"] for c in made.changes} == {"normal"}
+    assert apply(store, space, made, "r3").exit_code == 0
+    assert tasks_of(crm) == before
+    pulled(store, crm)
+    again = plan(store, space, "r4")
+    assert again.changes == ()  # a person took it back
+    assert again.totals["blocked"] == 3
+    task(store, "a-0", "k0", title="Renew today", due_on="2026-11-24")
+    assert [c.field for c in plan(store, space, "r5").changes] == ["k0"]  # the rules came to something else
+
+
+def test_tasks_that_a_person_changed_after_the_run_are_listed_and_left(tmp_path: Path, store: Store) -> None:
+    crm = Crm()
+    space, _ = changed_tasks(store, tmp_path, crm)
+    by_key = {t["key"]: t for t in crm.tasks.values()}
+    by_key["k0"]["due_on"] = "2027-02-02"
+    by_key["k1"]["status"] = "done"
+    by_key["k2"]["status"] = "open"
+    pulled(store, crm)
+    made = undo(store, space, "r2", "r3")
+    assert made.changes == ()
+    assert sorted(n.message.partition(": ")[2] for n in made.notes) == [
+        "a person changed the task since",
+        "a person opened the task again already",
+        "the task is closed or gone already",
+    ]
+
+
+def test_a_cleared_field_gets_its_value_back(tmp_path: Path, store: Store) -> None:
+    crm = Crm()
+    space = written(store, tmp_path, crm, 2)
+    for n in range(2):
+        result(store, f"a-{n}", "health.band", None)
+    made = plan(store, space, "r2")
+    assert [c.action for c in made.changes] == ["clear", "clear"]
+    assert apply(store, space, made, "r2").exit_code == 0
+    pulled(store, crm)
+    back = undo(store, space, "r2", "r3")
+    assert [(c.action, c.old, c.new) for c in back.changes] == [("set", None, "red")] * 2
+    assert apply(store, space, back, "r3").exit_code == 0
+    assert [c["cs_health_band"] for c in crm.companies.values()] == ["red", "red"]
+    pulled(store, crm)
+    assert plan(store, space, "r4").changes == ()
+
+
 def test_a_write_whose_fate_is_unknown_is_not_undone(tmp_path: Path, store: Store) -> None:
     crm = Crm()
     space = written(store, tmp_path, crm, 1)

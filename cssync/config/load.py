@@ -70,9 +70,10 @@ def load_workspace(path: Path, *, secrets: bool = True, installed: Plugins | Non
 
 
 def _limits(raw: RawLimits) -> Limits:
+    tasks = raw.max_new_tasks_per_owner_per_run
     if isinstance(raw.changes, int):
-        return Limits(changes=Decimal(1), changes_count=raw.changes, share=raw.share)
-    return Limits(changes=raw.changes, changes_count=raw.changes_count, share=raw.share)
+        return Limits(Decimal(1), raw.changes, raw.share, tasks)
+    return Limits(raw.changes, raw.changes_count, raw.share, tasks)
 
 
 def _store(document: Document, folder: Path) -> Path:

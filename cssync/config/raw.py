@@ -149,6 +149,15 @@ class RawLimits(Raw):
             description="Share of the vendor's daily API allowance that cssync may use; the rest is left for people."
         ),
     ] = Decimal("0.50")
+    max_new_tasks_per_owner_per_run: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1000,
+            description="New tasks that one person gets at once, and on one business day whatever the number of runs; "
+            "the rest comes as one list, by ARR at risk.",
+        ),
+    ] = 10
 
     @model_validator(mode="after")
     def _one_number(self) -> RawLimits:

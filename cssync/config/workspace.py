@@ -53,12 +53,14 @@ class Limits:
     """Brakes of the write-back and of the pull: a plan beyond them is held for approval.
 
     changes: largest share of a field's records that may change (0.2), and `changes_count` in absolute numbers.
-    share: share of the vendor's daily API allowance that cssync may use.
+    share: share of the vendor's daily API allowance that cssync may use. new_tasks: new tasks that one person gets on
+    one business day; what is beyond comes as one digest.
     """
 
     changes: Decimal = Decimal("0.20")
     changes_count: int = 500
     share: Decimal = Decimal("0.50")
+    new_tasks: int = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -370,7 +370,7 @@ TABLES: tuple[Table, ...] = (
             col("stream", "text", "target stream"),
             col("source_id", "text", "target record (the company)"),
             col("account_uid", "text", "account"),
-            col("action", "text", "what", "set", "clear", "create_task", "update_task", "close_task"),
+            col("action", "text", "what", "set", "clear", "create_task", "update_task", "close_task", "reopen_task"),
             col("field", "text", "vendor field; for a task the task key"),
             col("old", "json", "what the CRM holds"),
             col("new", "json", "what we want; for a task its whole content"),

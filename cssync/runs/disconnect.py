@@ -5,7 +5,7 @@ Nothing is deleted at the vendor, ever: fields may hold what people built report
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cssync.config.workspace import Connection, Workspace
@@ -17,14 +17,6 @@ from cssync.writeback.outbox import move, pending
 from cssync.writeback.plan import ALIVE
 from cssync.writeback.send import stamp
 
-REVOKE: Mapping[str, str] = {
-    "hubspot": "in HubSpot, Development > Keys: delete the service key (or the private app) that cssync used",
-    "salesforce": "in Salesforce, Setup > External Client App Manager: delete cssync's app, then deactivate its "
-    "execution user",
-    "zendesk": "in Zendesk, Admin Center > Apps and integrations > APIs: delete the API token or OAuth client that "
-    "cssync used",
-}
-"""Connector -> where its credentials are revoked. Any other connector is told in general words."""
 FORGOTTEN = ("source_state", "binding")
 """Tables of which the connection's rows go: checkpoints, and which organisation it was."""
 
@@ -62,8 +54,8 @@ def steps(store: Store, workspace: Workspace, connection: Connection) -> Iterato
             f"delete these fields of {stream} in {title} if nobody reports on them (their values go with them): "
             + ", ".join(fields),
         )
-    secret = REVOKE.get(connection.connector.name, f"revoke the credentials that cssync used in {title}")
-    yield Step("vendor", f"revoke: {secret}")
+    where = connection.connector.revoke or f"take back the credentials that cssync used in {title}"
+    yield Step("vendor", f"revoke: {where}")
     sections = [f"connections.{name}", *(f"fields.{name}.{stream}" for stream in sorted(connection.mapped))]
     sections += [f"writeback.{name}"] if back else []
     sections += [f"masters.{key}" for key, winner in workspace.masters.items() if winner == name]

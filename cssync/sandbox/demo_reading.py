@@ -10,6 +10,7 @@ from cssync.rules import RuleSet
 from cssync.sandbox.demo_report import AtRisk, Linked, Planned, Raised
 from cssync.store import Store
 from cssync.writeback import Plan, PlannedChange
+from cssync.writeback.digest import PACK as DIGEST
 
 AT_RISK = 8
 """Accounts on the screen."""
@@ -159,7 +160,8 @@ def planned(plan: Plan) -> Planned:
         if place not in picked and change.account_uid not in {c.account_uid for c in picked.values()}:
             picked[place] = change
     later = sum(note.kind == "later" for note in plan.notes)
-    return Planned(len(fields), len(tasks), later, plan.held_by, tuple(_shown(c) for c in picked.values()))
+    single = [c for c in tasks if not c.result_name.startswith(f"{DIGEST}.")]
+    return Planned(len(fields), len(single), later, plan.held_by, tuple(_shown(c) for c in picked.values()))
 
 
 def _shown(change: PlannedChange) -> tuple[str, str, str, str]:

@@ -11,9 +11,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from cssync.config import Limits
 from cssync.sandbox.demo_report import AtRisk, Card, DemoReport, Linked, Planned, Pulled, Raised, Sent
 from cssync.views.terminal import BAND_STYLE, bar, fit, line
-from cssync.writeback.tasks import MAX_NEW_TASKS
 
 METHODS = {
     "explicit": "a key that both systems hold",
@@ -163,7 +163,8 @@ def _planned(planned: Planned, raised: int, room: int) -> Iterator[RenderableTyp
     yield table
     homeless = raised - planned.tasks - planned.later
     if planned.later:
-        yield Text(f"{planned.later:,} more tasks wait: nobody gets more than {MAX_NEW_TASKS} new ones a day", "dim")
+        share = f"nobody gets more than {Limits().new_tasks} new ones a day"
+        yield Text(f"{planned.later:,} more tasks come as one list for each owner: {share}", "dim")
     if homeless > 0:
         yield Text(
             f"{homeless:,} more are only in the store: the CRM that takes tasks does not know the account", "dim"

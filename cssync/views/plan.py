@@ -15,7 +15,7 @@ from cssync.writeback.outbox import Entry
 
 ALIKE = 3
 """Changes with the same fate that are listed one by one; more are one line."""
-SIGNS = {"set": "~", "clear": "-", "create_task": "+", "update_task": "~", "close_task": "x"}
+SIGNS = {"set": "~", "clear": "-", "create_task": "+", "update_task": "~", "close_task": "x", "reopen_task": "+"}
 """First character of a line: `+` something new, `~` another value, `-` emptied, `x` closed."""
 WHAT_NOW = {
     "failed-permanent": "not tried again until the value or its field changes; put it right, then "
@@ -38,6 +38,7 @@ HEADINGS = {
     "kept": "not taken back, because it is not as the run left it",
     "cut": "too long for its field",
     "misfit": "mappings that stopped, because the vendor's field does not take the value",
+    "source": "waiting for a source that was not read to its end",
 }
 
 
@@ -69,8 +70,10 @@ def note_lines(plan: Plan, kind: str) -> Iterator[str]:
 def totals(counts: Mapping[str, int]) -> str:
     """Say a plan's size: fields always, tasks and what is left alone only where there are any."""
     told = [f"{counts['set']:,} to set, {counts['change']:,} to change, {counts['clear']:,} to clear"]
-    for name, verb in (("create_task", "create"), ("update_task", "update"), ("close_task", "close")):
-        if counts[name]:
+    for name, verb in (
+        ("create_task", "create"), ("update_task", "update"), ("close_task", "close"), ("reopen_task", "reopen"),
+    ):  # fmt: skip
+        if counts.get(name):
             told.append(f"{counts[name]:,} task{'' if counts[name] == 1 else 's'} to {verb}")
     if counts["conflict"]:
         told.append(f"{counts['conflict']:,} left as a person set {'it' if counts['conflict'] == 1 else 'them'}")
@@ -193,6 +196,8 @@ def _move(action: str, old: Any, new: Any) -> str:
         return f"create {_task(new)}"
     if action == "update_task":
         return f"update {_task(old)} -> {_task(new)}"
+    if action == "reopen_task":
+        return f"reopen {_task(new)}"
     if action == "close_task":
         return f"close {_task(new)}" + (f", {_cut(new['note'])}" if new.get("note") else "")
     return f"{_value(old)} -> {_value(new)}"
@@ -216,6 +221,8 @@ def _cut(text: str) -> str:
 
 
 def _where(note: Note) -> str:
+    if note.kind == "source":
+        return line(f"{note.connection}.{note.field}")
     return line(
         f"{note.account}, {note.connection}" + (f".{note.field}" if note.kind in ("conflict", "blocked") else "")
     )

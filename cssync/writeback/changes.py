@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-Action = Literal["set", "clear", "create_task", "update_task", "close_task"]
+Action = Literal["set", "clear", "create_task", "update_task", "close_task", "reopen_task"]
 Status = Literal["open", "held", "approved", "applied", "superseded", "refused"]
-NoteKind = Literal["conflict", "later", "blocked", "unsettled", "unowned", "kept", "cut", "misfit"]
+NoteKind = Literal["conflict", "later", "blocked", "unsettled", "unowned", "kept", "cut", "misfit", "source"]
 NOTE_KINDS: tuple[NoteKind, ...] = get_args(NoteKind)
 
 
@@ -19,7 +19,8 @@ NOTE_KINDS: tuple[NoteKind, ...] = get_args(NoteKind)
 class PlannedChange:
     """One intended write. `old` is what the CRM holds as far as we know, `new` what we want (canonical values; None is
     an empty field). For a task `field` is its key, `new` its content (`TaskContent` as a dict) and `old` the CRM's
-    side (`remote_id`, `subject`, `due_on`, `status`), None where there is no task yet."""
+    side (`remote_id`, `status` and what a reader sees of it), None where there is no task yet. An opportunity is a
+    task whose content is of another kind."""
 
     connection: str
     stream: str
@@ -46,7 +47,7 @@ class Note:
     conflict: a person changed the value since we wrote it. later: over the load limit of its owner. blocked: the
     vendor refused exactly this before. unsettled: an earlier write whose outcome is not known yet. unowned: a task that
     goes to nobody. kept: an undo does not touch it. cut: written, but not in full. misfit: the vendor's field does not
-    take it, so that mapping stops.
+    take it, so that mapping stops. source: what rests on a stream that was not read to its end waits for it.
     """
 
     kind: NoteKind
@@ -100,7 +101,7 @@ def totals(changes: Iterable[PlannedChange], notes: Iterable[Note]) -> dict[str,
         for change in changes
     )
     found.update(note.kind for note in notes)
-    names = ("set", "change", "clear", "create_task", "update_task", "close_task")
+    names = ("set", "change", "clear", "create_task", "update_task", "close_task", "reopen_task")
     return {name: found[name] for name in (*names, *NOTE_KINDS)}
 
 

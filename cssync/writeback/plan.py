@@ -22,6 +22,7 @@ from cssync.writeback.fit import Describe, fitting, lengths, must_have_one_sourc
 from cssync.writeback.outbox import remember
 from cssync.writeback.overrides import ended_overrides
 from cssync.writeback.send import stamp
+from cssync.writeback.sources import without_troubled
 from cssync.writeback.tasks import task_changes
 from cssync.writeback.undo import draft_undo
 
@@ -93,6 +94,7 @@ def make_plan(
         if lengths(store, workspace) != known:  # the first look at these fields: compare again, with texts cut to fit
             fitted = fitting(draft(store, workspace, types, as_of), describe)
         found = fitted
+    found = without_troubled(store, rules, found, as_of)
     why = brakes.reasons(store, workspace, found, as_of)
     if not attended:
         why = (*(f"{name}: first write to this connection" for name in brakes.first_writes(store, found)), *why)
@@ -152,7 +154,7 @@ def _freeze(
 
 def draft_plan(store: Store, workspace: Workspace, rules: RuleSet, as_of: datetime) -> Plan:
     """Make a plan to look at, without storing anything: for while another run is at work. Raises as `make_plan`."""
-    found = draft(store, workspace, mapped_types(workspace, rules), as_of)
+    found = without_troubled(store, rules, draft(store, workspace, mapped_types(workspace, rules), as_of), as_of)
     why = brakes.reasons(store, workspace, found, as_of)
     at = as_of.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Plan(UNSTORED, at, at, "held" if why else "open", why, digest(found.changes), found.changes, found.notes)

@@ -7,9 +7,8 @@ only a new title, date, owner or priority is.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -19,24 +18,16 @@ from cssync.connectors.contract import TaskContent
 from cssync.store import Store
 from cssync.writeback.canonical import altered
 from cssync.writeback.changes import Note, PlannedChange, load
+from cssync.writeback.digest import PACK as DIGEST
+from cssync.writeback.digest import PREFIX, Digests
 from cssync.writeback.merged import Orphan, adoptions, orphans
 from cssync.writeback.outbox import failed
-
-MAX_NEW_TASKS = 10
-"""New tasks per owner and business day (domain, load limits). By the day and not by the run, so that a run each
-quarter of an hour does not pour out what the limit holds back."""
+from cssync.writeback.people import Home, People, homes, taking_tasks
 
 SHOWN = ("subject", "due_on", "priority", "owner_source_id")
 """What of a task is worth an update."""
-
-
-@dataclass(frozen=True, slots=True)
-class Home:
-    """Where an account's tasks go."""
-
-    connection: str
-    stream: str
-    source_id: str
+SIDE = ("subject", "due_on", "priority", "owner_source_id", "body", "note")
+"""What a plan remembers of a task before a change, so that an undo can bring it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +55,24 @@ class Known:
 
     def side(self) -> dict[str, Any]:
         """The CRM's side, for the plan."""
-        base = {n: self.live[n] for n in ("subject", "due_on")} if self.live else dict(self.content or {})
-        return {"remote_id": self.remote_id, "status": self.status, **{n: base.get(n) for n in ("subject", "due_on")}}
+        ours = dict(self.content or {})
+        live = {n: self.live[n] for n in ("subject", "due_on")} if self.live else {}
+        seen = {n: {**ours, **live}.get(n) for n in SIDE if n in ours or n in live or n in ("subject", "due_on")}
+        return {"remote_id": self.remote_id, "status": self.status, **seen}
 
 
 def task_changes(store: Store, workspace: Workspace, as_of: datetime) -> tuple[list[PlannedChange], list[Note]]:
     """Compare the tasks of the rules with the tasks in the CRM. Reads the store only."""
     walk = _Walk(store, workspace, as_of)
     for row in store.query(
-        "SELECT t.*, coalesce(a.name, a.uid) AS account FROM task t JOIN account a ON a.uid = t.account_uid "
-        "WHERE a.deleted_at IS NULL AND a.is_test IS NOT 1 "
+        "SELECT t.*, coalesce(a.name, a.uid) AS account, a.touch_tier FROM task t "
+        "JOIN account a ON a.uid = t.account_uid WHERE a.deleted_at IS NULL AND a.is_test IS NOT 1 "
         "ORDER BY t.due_on, coalesce(a.name, a.uid), t.key"
     ):
         walk.task(dict(row))
     for orphan in walk.orphans:
         walk.bury(orphan)
+    walk.digest()
     return walk.changes, walk.notes
 
 
@@ -88,8 +82,9 @@ class _Walk:
     def __init__(self, store: Store, workspace: Workspace, as_of: datetime) -> None:
         self.changes: list[PlannedChange] = []
         self.notes: list[Note] = []
-        self.people = _People(store, workspace)
-        self.homes = _homes(store, workspace)
+        self.store = store
+        self.people = People(store, workspace)
+        self.homes = homes(store, taking_tasks(workspace))
         self.known = known_tasks(store, workspace)
         self.alive = (
             {
@@ -110,6 +105,7 @@ class _Walk:
             )
         }  # fmt: skip
         self.created = _created_on(store, workspace, as_of)
+        self.digests = Digests(store, workspace, as_of)
 
     def task(self, row: Mapping[str, Any]) -> None:
         """Decide about one task."""
@@ -128,6 +124,29 @@ class _Walk:
         if known is not None and known.status == "open" and orphan.key not in self.adopted.values():
             self._close(orphan.row, known)
 
+    def digest(self) -> None:
+        """Decide about the digests of what was held back, and end those of which nothing is left."""
+        mine = {key: known for key, known in self.known.items() if key.startswith(PREFIX)}
+        due = {key: str((known.content or known.live or {}).get("due_on")) for key, known in mine.items()}
+        for row, home in self.digests.rows(due):
+            known = self._at_home(mine.pop(row["key"], None), row["account_uid"])
+            if known is None:
+                self._create(row, home)
+            else:
+                self._update(row, known)
+        for key, known in sorted(mine.items()):
+            if known.status == "open" and (account := _account_at(self.store, known.home)) is not None:
+                row = {**(known.content or {}), **account, "key": key, "pack": DIGEST, "rule": "tasks",
+                       "title": (known.content or known.live or {}).get("subject"), "body": None,
+                       "assigned": (known.content or {}).get("owner_source_id"), "created_at": "",
+                       "due_on": due[key], "closing_note": self.digests.closing_note}  # fmt: skip
+                self._close(row, known)
+
+    def _owner(self, row: Mapping[str, Any], connection: str) -> tuple[str | None, str]:
+        if "assigned" in row:
+            return row["assigned"], ""
+        return self.people.owner(row["owner_uid"], connection)
+
     def _at_home(self, known: Known | None, account_uid: str) -> Known | None:
         """The task with the record it hangs on now: a vendor hands the tasks of a merged record to the survivor."""
         if known is None or (known.home.connection, known.home.source_id) in self.alive:
@@ -141,15 +160,23 @@ class _Walk:
                 "unsettled", row, home, "was sent before without an answer; it is looked for before anything else"
             )
             return
-        owner, trouble = self.people.owner(row["owner_uid"], home.connection)
+        owner, trouble = self._owner(row, home.connection)
         content = _content(row, row["key"], home, owner)
         refused = self.failures.get((home.connection, home.stream, home.source_id, row["key"]))
         if refused is not None and refused.blocks_task("create_task", asdict(content)):
             self._note("blocked", row, home, refused.told)
             return
-        if self.created[home.connection, owner] >= MAX_NEW_TASKS:
+        if row.get("touch_tier") == "tech":
+            self.digests.add(row, home, self.people.pool(home.connection) or owner)
+            self._note("later", row, home, "accounts of the tech tier are served together: it is in the pooled digest")
+            return
+        if row["pack"] != DIGEST and self.created[home.connection, owner] >= self.digests.limit:
             whose = "its owner" if owner else "the tasks without an owner"
-            self._note("later", row, home, f"{whose} got {MAX_NEW_TASKS} new tasks today; it comes with the next ones")
+            told = (
+                f"{whose} got {self.digests.limit} new tasks today; it is in the digest, and comes with the next ones"
+            )
+            self._note("later", row, home, told)
+            self.digests.add(row, home, owner)
             return
         self.created[home.connection, owner] += 1
         if trouble:
@@ -159,7 +186,7 @@ class _Walk:
     def _update(self, row: Mapping[str, Any], known: Known) -> None:
         if known.status != "open":
             return  # a person closed or deleted it: it stays so for this occurrence
-        owner, _ = self.people.owner(row["owner_uid"], known.home.connection)
+        owner, _ = self._owner(row, known.home.connection)
         content = _content(row, self._key(row), known.home, owner)
         wanted, base = asdict(content), known.content or known.live or {}
         moved = [n for n in SHOWN if n in base and wanted[n] is not None and base[n] is not None]
@@ -179,7 +206,7 @@ class _Walk:
         if known.edited():
             self._note("conflict", row, known.home, "is done, but a person changed it in the CRM: theirs to close")
             return
-        owner, _ = self.people.owner(row["owner_uid"], known.home.connection)
+        owner, _ = self._owner(row, known.home.connection)
         content = replace(
             _content(row, self._key(row), known.home, owner), status="done", note=row["closing_note"] or ""
         )
@@ -229,71 +256,14 @@ class _Walk:
         self.notes.append(Note(kind, home.connection, row["account_uid"], row["account"], row["key"], told))
 
 
-class _People:
-    """Staff of every connection, to find an owner where a task goes."""
-
-    def __init__(self, store: Store, workspace: Workspace) -> None:
-        self.by_uid: dict[str, sqlite3.Row] = {}
-        self.by_mail: dict[tuple[str, str], sqlite3.Row] = {}
-        self.stand_ins = {back.connection: back.task_owner for back in workspace.writeback.values() if back.task_owner}
-        for row in store.query('SELECT * FROM "user" WHERE deleted_at IS NULL ORDER BY connection, source_id'):
-            self.by_uid[row["uid"]] = row
-            if row["email"] and row["is_active"] != 0:
-                self.by_mail.setdefault((row["connection"], row["email"].casefold()), row)
-
-    def owner(self, uid: str | None, connection: str) -> tuple[str | None, str]:
-        """Return (user id in `connection`, trouble): the person themselves by id or e-mail, else their manager, else
-        the connection's `task_owner`."""
-        person = self.by_uid.get(uid or "")
-        if person is None:
-            return self._stand_in(connection, "no owner is known" if uid is None else "its owner is no longer known")
-        if found := self._here(person, connection):
-            return found, ""
-        manager = self.by_uid.get(f"{person['connection']}:{person['manager_source_id']}")
-        if manager is not None and (found := self._here(manager, connection)):
-            return found, "its owner is inactive or absent there; it goes to their manager"
-        return self._stand_in(connection, "its owner is inactive or absent there, and so is their manager")
-
-    def _stand_in(self, connection: str, trouble: str) -> tuple[str | None, str]:
-        wanted = self.stand_ins.get(connection)
-        if wanted is None:
-            return None, trouble
-        setting = f"writeback.{connection}.task_owner"
-        person = self.by_uid.get(f"{connection}:{wanted}") or self.by_mail.get((connection, wanted.casefold()))
-        if person is None or person["is_active"] == 0:
-            return None, f"{trouble}; {setting} is nobody active there either"
-        return str(person["source_id"]), f"{trouble}; it goes to {setting}"
-
-    def _here(self, person: sqlite3.Row, connection: str) -> str | None:
-        if person["is_active"] == 0:
-            return None
-        if person["connection"] == connection:
-            return str(person["source_id"])
-        match = self.by_mail.get((connection, (person["email"] or "").casefold()))
-        return str(match["source_id"]) if match else None
-
-
-def _homes(store: Store, workspace: Workspace) -> dict[str, Home]:
-    """Account -> the one record its tasks go to: the first connection, in the configuration's order, that takes tasks
-    and knows the account; its first record there by id."""
-    homes: dict[str, Home] = {}
-    for back in _taking(workspace):
-        for row in store.query(
-            "SELECT l.account_uid, min(l.source_id) AS source_id FROM account_link l "
-            "JOIN account_source r ON r.connection = l.connection AND r.source_id = l.source_id "
-            "WHERE l.connection = ? AND l.status = 'active' AND l.confidence > 0 AND l.valid_to IS NULL "
-            "AND r.deleted_at IS NULL AND r.merged_into IS NULL GROUP BY l.account_uid",
-            (back.connection,),
-        ):
-            homes.setdefault(row["account_uid"], Home(back.connection, back.to, row["source_id"]))
-    return homes
-
-
-def _taking(workspace: Workspace) -> Iterator[Any]:
-    for name, connection in workspace.connections.items():
-        back = workspace.writeback.get(name)
-        if back is not None and back.tasks and connection.connector.tasks:
-            yield back
+def _account_at(store: Store, home: Home) -> Mapping[str, str] | None:
+    """Return account uid and name of a record; None where it is linked to none any more."""
+    rows = store.query(
+        "SELECT l.account_uid, coalesce(a.name, a.uid) AS account FROM account_link l JOIN account a "
+        "ON a.uid = l.account_uid WHERE l.connection = ? AND l.source_id = ? AND l.status = 'active'",
+        (home.connection, home.source_id),
+    )
+    return dict(rows[0]) if rows else None
 
 
 def known_tasks(store: Store, workspace: Workspace) -> dict[str, Known]:
@@ -302,7 +272,7 @@ def known_tasks(store: Store, workspace: Workspace) -> dict[str, Known]:
     for row in store.query("SELECT * FROM written WHERE remote_id IS NOT NULL ORDER BY verified_at DESC, rowid DESC"):
         home = Home(row["connection"], row["stream"], row["source_id"])
         found.setdefault(row["field"], Known(home, row["remote_id"], content=load(row["value"])))
-    streams = {back.connection: back.to for back in _taking(workspace)}
+    streams = {back.connection: back.to for back in taking_tasks(workspace)}
     for row in store.query("SELECT * FROM crm_task WHERE task_key IS NOT NULL ORDER BY connection, source_id"):
         ours = found.get(row["task_key"])
         if ours is not None and (ours.home.connection, ours.remote_id) == (row["connection"], row["source_id"]):
@@ -314,7 +284,8 @@ def known_tasks(store: Store, workspace: Workspace) -> dict[str, Known]:
 
 
 def _created_on(store: Store, workspace: Workspace, as_of: datetime) -> Counter[tuple[str, str | None]]:
-    """(connection, owner) -> tasks created by plans of the same business day."""
+    """(connection, owner) -> tasks created by plans of the same business day; digests are not counted. By the day and
+    not by the run, so that a run each quarter of an hour does not pour out what the limit holds back."""
     today = as_of.astimezone(workspace.timezone).date()
     found: Counter[tuple[str, str | None]] = Counter()
     for row in store.query(
@@ -322,8 +293,10 @@ def _created_on(store: Store, workspace: Workspace, as_of: datetime) -> Counter[
         "WHERE p.as_of BETWEEN ? AND ? AND o.action = 'create_task' AND o.state IN ('verified', 'sent', 'unknown')",
         tuple((as_of + timedelta(days=days)).astimezone(UTC).isoformat()[:10] for days in (-2, 3)),
     ):
-        if datetime.fromisoformat(row["as_of"]).astimezone(workspace.timezone).date() == today:
-            found[row["connection"], load(row["new"]).get("owner_source_id")] += 1
+        task = load(row["new"])
+        single = task.get("kind", "task") == "task" and not task["key"].startswith(PREFIX)
+        if single and datetime.fromisoformat(row["as_of"]).astimezone(workspace.timezone).date() == today:
+            found[row["connection"], task.get("owner_source_id")] += 1
     return found
 
 

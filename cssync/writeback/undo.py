@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from cssync.config.workspace import Workspace
@@ -18,8 +18,9 @@ from cssync.store import Store
 from cssync.writeback.canonical import KINDS, kind_of, same
 from cssync.writeback.changes import Action, Draft, Note, NoteKind, PlannedChange, load
 from cssync.writeback.outbox import UNDO, Entry, entries
+from cssync.writeback.overrides import ENDED
 from cssync.writeback.send import said
-from cssync.writeback.tasks import Known, known_tasks
+from cssync.writeback.tasks import SIDE, Known, known_tasks
 
 Place = tuple[str, str, str, str]
 
@@ -43,9 +44,10 @@ WHERE r.connection = ? AND r.source_id = ? AND l.valid_to IS NULL AND r.deleted_
 def draft_undo(store: Store, workspace: Workspace, types: Mapping[str, str], run: str) -> Draft:
     """Return the changes that take `run` back (a run id, or the id of a plan it sent), and notes on what stays.
 
-    Fields: the value before the run, where the CRM still holds what the run left there. Tasks that the run created
-    and that are open and untouched are closed with a note; updates and closings of tasks stay. `types`: result name ->
-    type of the written field. Reads the store only.
+    Fields: the value before the run, where the CRM still holds what the run left there; cleared ones are filled again.
+    Untouched tasks: those that the run created are closed with a note, those that it changed get their former subject,
+    date, priority and owner, those that it closed are opened again. Opportunities stay: they are the sales team's from
+    their first day. `types`: result name -> type of the written field. Reads the store only.
 
     Raises:
         ConfigError: that run wrote nothing; names the newest that did.
@@ -92,6 +94,9 @@ class _Walk:
 
     def field(self, first: Entry, last: Entry, account: str, live: Any) -> None:
         back = self.workspace.writeback.get(last.connection)
+        if last.result_name == ENDED:
+            self.keep(last, account, "an override whose last day is past is not brought back")
+            return
         if back is None or back.to != last.stream or last.field not in back.fields:
             self.keep(last, account, "cssync.yaml maps no result to this field")
             return
@@ -113,14 +118,19 @@ class _Walk:
 
     def task(self, first: Entry, last: Entry, account: str) -> None:
         known = self.tasks.get(last.field)
-        if first.action != "create_task":
-            self.keep(last, account, "the run changed a task that was there before; put it right in the CRM")
-        elif known is None or known.status != "open":
+        closed = last.action == "close_task"
+        if last.content.is_opportunity:
+            self.keep(last, account, "an opportunity is the sales team's; close it in the CRM")
+        elif known is None or known.status == "deleted" or (known.status == "done" and not closed):
             self.keep(last, account, "the task is closed or gone already")
+        elif closed and known.status == "open":
+            self.keep(last, account, "a person opened the task again already")
         elif known.edited() or known.content is None:
             self.keep(last, account, "a person changed the task since")
+        elif first.action == "create_task" and closed:
+            self.keep(last, account, "the run closed again what it had created")
         else:
-            self.change(_closing(last, account, known, self.run))
+            self.change(_taking_back(first, last, account, known, self.run))
 
     def change(self, change: PlannedChange) -> None:
         self.changes.append(change)
@@ -133,13 +143,21 @@ class _Walk:
         self.notes.append(Note(kind, entry.connection, entry.account_uid, account, entry.field, told))
 
 
-def _closing(entry: Entry, account: str, known: Known, run: str) -> PlannedChange:
-    note = f"Closed by cssync: a person took back run {run}, which had created this task."
-    content = replace(TaskContent(**dict(known.content or {})), status="done", note=note)
+def _taking_back(first: Entry, last: Entry, account: str, known: Known, run: str) -> PlannedChange:
+    """The change of a task that takes the run's own back; `first` and `last` are the run's writes to it."""
+    held = TaskContent(**dict(known.content or {}))
+    action: Action
+    if first.action == "create_task":
+        action, did = "close_task", "created"
+        told = f"Closed by cssync: a person took back run {run}, which had created this task."
+        content = replace(held, status="done", note=told)
+    else:
+        action, did = ("reopen_task", "closed") if last.action == "close_task" else ("update_task", "changed")
+        before = {name: value for name, value in (first.old or {}).items() if name in SIDE and value is not None}
+        content = replace(held, **before, status="open")
     return PlannedChange(
-        entry.connection, entry.stream, entry.source_id, entry.account_uid, account, "close_task", entry.field,
-        known.side(), {name: getattr(content, name) for name in TaskContent.__dataclass_fields__}, UNDO,
-        f"undo of {run}, which created it",
+        last.connection, last.stream, last.source_id, last.account_uid, account, action, last.field, known.side(),
+        asdict(content), UNDO, f"undo of {run}, which {did} it",
     )  # fmt: skip
 
 
