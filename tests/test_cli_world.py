@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from arr_of_rules import arr_facts
 from cssync.cli import main
 from cssync.cli.init import TEMPLATE
 from cssync.config.load import load_workspace
+from cssync.metrics.fx import load_rates, rounded
 from cssync.plugins import plugins
 from cssync.runs.lease import hold_lease
 from cssync.sandbox.make_world import make
@@ -187,7 +189,7 @@ def test_a_file_that_is_no_store_is_refused(here: Path) -> None:
 def test_check_asks_everybody_and_says_what_is_missing(here: Path) -> None:
     result = invoke("check", "--json")
     parts = {part["part"]: part for part in json.loads(result.stdout)["parts"]}
-    assert list(parts) == ["crm", "sales", "desk", "store", "rules", "limits"]
+    assert list(parts) == ["crm", "sales", "desk", "store", "rules", "fx", "limits"]
     assert parts["crm"]["organisation"]["kind"] in ("production", "sandbox")
     wrong = [f for f in parts["crm"]["findings"] if f["level"] == "error"]
     assert result.exit_code == 1
@@ -206,8 +208,6 @@ def test_check_says_which_limits_are_in_force(here: Path) -> None:
 
 
 def test_check_reads_the_exchange_rates_where_a_file_is_named(here: Path) -> None:
-    path = here / "cssync.yaml"
-    path.write_text(path.read_text() + "\nfx: rates.csv\n")
     rates = here / "rates.csv"
     rates.write_text("date,from,to,rate\n2026-01-01,EUR,JPY,160.25\n2026-11-01,USD,JPY,150\n")
     told = next(p for p in answer("check", code=1)["parts"] if p["part"] == "fx")
@@ -216,6 +216,25 @@ def test_check_reads_the_exchange_rates_where_a_file_is_named(here: Path) -> Non
     rates.write_text("date,from,to,rate\n2026-01-01,EUR,JPY,160.25\n2026-11-01,USD,JPY,much\n")
     told = next(p for p in answer("check", code=1)["parts"] if p["part"] == "fx")
     assert "rates.csv:3:20: rate: write a number above 0" in told["findings"][0]["message"]
+
+
+def test_arr_of_the_key_figures_is_the_fact_of_the_rules(here: Path, store: Store) -> None:
+    """Every account of the world, several currencies: converted, the rules' number is the key figures' number."""
+    workspace = load_workspace(here / "cssync.yaml", secrets=False)
+    report = answer("kpi", "--period", "2026", "--as-of", "2026-11-20", "--cohort", "arr")
+    found = {row["account"]: row["arr"] for row in report["cohort"]["rows"]}
+    as_of = datetime.fromisoformat(report["as_of"])
+    facts = arr_facts(store.reader(), as_of, workspace.timezone, workspace.currency)
+    money = dict(store.reader().execute("SELECT account_uid, min(currency) FROM contract_line GROUP BY account_uid"))
+    rates, day = load_rates(workspace), date.fromisoformat(report["close"])
+    expected = {
+        uid: rounded(rates.convert(arr, money[uid] or workspace.currency, workspace.currency, day))
+        for uid, arr in facts.items()
+        if arr
+    }
+    assert len({money[uid] for uid in expected}) > 1
+    assert found == expected
+    assert report["figures"]["arr"]["value"] == sum(expected.values())
 
 
 def test_check_ends_though_a_vendor_cannot_be_reached(here: Path) -> None:

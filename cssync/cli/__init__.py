@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("rules", "cssync.cli.rules:rules", "Check, test and read the rule packs."),
         ("evaluate", "cssync.cli.evaluate:evaluate", "Compute scores, bands, signals and tasks."),
         ("accounts", "cssync.cli.accounts:accounts", "List accounts with their health and renewal."),
+        ("kpi", "cssync.cli.kpi:kpi", "Show revenue, retention, forecast and satisfaction of a period."),
         ("explain", "cssync.cli.explain:explain", "Say why an account has its score."),
     ),
     "Write back": (

@@ -62,6 +62,18 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "differences": "with --diff: rows that are otherwise on record, `then` and `now`",
     },
     "accounts": {"accounts": "lowest score first, with `results`", "total": "count before --limit"},
+    "kpi": {
+        "period": "`label`, `start`, `last` day, `fiscal` quarter of the close",
+        "as_of": "the moment judged",
+        "close": "the day whose close the figures describe",
+        "currency": "of all money; money is in its minor units",
+        "options": "what the figures rest on",
+        "figures": "name -> `value` (null: see `note`), `unit`, `n`, `flags`, `note`, `cohort`; ratios are fractions",
+        "rates": "exchange rates that were used",
+        "left_out": "accounts that could not be measured, each with its `reason`",
+        "notes": "what else to know",
+        "cohort": "with --cohort or --csv: `name` and `rows`",
+    },
     "explain": {
         "account": "who",
         "as_of": "the moment asked for",

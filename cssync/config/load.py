@@ -66,6 +66,7 @@ def load_workspace(path: Path, *, secrets: bool = True, installed: Plugins | Non
         closures=raw.closures,
         locale=raw.locale,
         fx=path.parent / raw.fx if raw.fx else None,
+        metrics=raw.metrics.model_dump(exclude_none=True),
     )
 
 

@@ -88,6 +88,13 @@ def _brake(text: Any) -> Decimal | int:
     raise ValueError("must be a percentage such as 20%, or a whole number of records")
 
 
+def _chance(text: Any) -> Decimal:
+    share = percentage(str(text))
+    if share is None:
+        raise ValueError("must be a percentage of 0% to 100%, such as 80%")
+    return share
+
+
 def _policies(given: Any) -> Any:
     return {EVERY_FIELD: given} if isinstance(given, str) else given
 
@@ -166,6 +173,58 @@ class RawLimits(Raw):
         return self
 
 
+Chance = Annotated[Decimal, BeforeValidator(_chance)]
+
+
+class RawChances(Raw):
+    """Chance that an undecided renewal comes, by health band; with notice it is 0."""
+
+    green: Annotated[Chance | None, Field(description="Band green.")] = None
+    yellow: Annotated[Chance | None, Field(description="Band yellow.")] = None
+    red: Annotated[Chance | None, Field(description="Band red.")] = None
+    unknown: Annotated[Chance | None, Field(description="No band, or an unknown one.")] = None
+    lapsed: Annotated[
+        Chance | None, Field(description="Past its renewal date, within 30 days of grace, whatever the band.")
+    ] = None
+
+
+class RawMetrics(Raw):
+    """`metrics:`. Defaults stand in the standard rule set's file `metrics/defaults.yaml`, of the same form."""
+
+    reactivation: Annotated[
+        Literal["point_to_point", "new"] | None,
+        Field(
+            description="A customer that left in the period and is back by its end: counts by its ARR at both ends, or "
+            "as churned and then new."
+        ),
+    ] = None
+    logos: Annotated[
+        Literal["account", "ultimate_parent"] | None,
+        Field(description="What is one customer in NRR, GRR and logo churn: each account, or a whole group."),
+    ] = None
+    exclude_contracted_steps: Annotated[
+        bool | None, Field(description="Price steps agreed before the period are no expansion.")
+    ] = None
+    small_cohort: Annotated[int | None, Field(ge=1, description="A cohort of fewer accounts is flagged `small_n`.")] = (
+        None
+    )
+    gross_margin: Annotated[
+        Chance | None, Field(description="Gross margin of recurring revenue, e.g. `80%`; without it there is no LTV.")
+    ] = None
+    max_lifetime_months: Annotated[int | None, Field(ge=1, description="Longest lifetime that LTV assumes.")] = None
+    min_responses: Annotated[int | None, Field(ge=1, description="Fewer answers make CSAT and NPS unknown.")] = None
+    nps_days: Annotated[int | None, Field(ge=1, description="Days back for which an NPS answer counts.")] = None
+    value_metric: Annotated[
+        str | None, Field(min_length=1, description="Usage metric whose first value above 0 is the first value.")
+    ] = None
+    value_days: Annotated[
+        int | None, Field(ge=1, description="Days within which a customer shall have reached first value.")
+    ] = None
+    chances: Annotated[
+        RawChances, Field(description="Chance that a renewal comes; see *Chances of renewal* below.")
+    ] = RawChances()
+
+
 class RawWorkspace(Raw):
     """cssync.yaml."""
 
@@ -218,3 +277,6 @@ class RawWorkspace(Raw):
             "money of other currencies is not converted. See docs/metrics.md.",
         ),
     ] = None
+    metrics: Annotated[
+        RawMetrics, Field(description="Options of the key figures (`cssync kpi`); see *Metrics* below.")
+    ] = RawMetrics()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cssync.config.mapping import TARGETS
-from cssync.config.raw import RawLimits, RawWorkspace, RawWriteback
+from cssync.config.raw import RawChances, RawLimits, RawMetrics, RawWorkspace, RawWriteback
 from cssync.config.shape import is_secret
 from cssync.connectors import ConnectionSettings, Connector
 from cssync.model import CURRENCY_DECIMALS
@@ -92,6 +93,14 @@ A field that is written back cannot be read: rules must not see their own output
 """
 
 
+METRICS = """\
+## Metrics
+
+Options of [the key figures](metrics.md). What is not set here keeps its default from the file `metrics/defaults.yaml`
+of the standard rule set. Every report states the options it was made with.
+"""
+
+
 def reference() -> Iterator[str]:
     """Yield the page, piece by piece."""
     yield HEAD
@@ -108,6 +117,10 @@ def reference() -> Iterator[str]:
     yield from _table(RawWriteback)
     yield "\n## Limits\n"
     yield from _table(RawLimits)
+    yield f"\n{METRICS}"
+    yield from _table(RawMetrics)
+    yield "\n**Chances of renewal** (`chances`)\n"
+    yield from _table(RawChances)
 
 
 def _connector(connector: Connector) -> Iterator[str]:
@@ -129,9 +142,21 @@ def _connector(connector: Connector) -> Iterator[str]:
 def _table(model: type[BaseModel], fields: dict[str, FieldInfo] | None = None) -> Iterator[str]:
     yield "| key | type | default | meaning |\n|---|---|---|---|"
     for key, info in (model.model_fields if fields is None else fields).items():
-        kind, default = SHOWN.get((model, key)) or (_kind(info.annotation), _default(info))
+        kind, default = SHOWN.get((model, key)) or _standing(model, key) or (_kind(info.annotation), _default(info))
         kind = "secret reference" if is_secret(model, key) else kind
         yield f"| `{key}` | {kind} | {default} | {' '.join((info.description or '').split())} |"
+
+
+def _standing(model: type[BaseModel], key: str) -> tuple[str, str] | None:
+    """Return type and default of a key of `metrics:`, whose defaults stand in a file."""
+    if model not in (RawMetrics, RawChances) or key == "chances":
+        return None
+    from cssync.metrics.options import defaults
+
+    value = (defaults() if model is RawMetrics else defaults()["chances"]).get(key)
+    if isinstance(value, Decimal) or key == "gross_margin":
+        return "percentage", "-" if value is None else f"`{value:.0%}`"
+    return _kind(model.model_fields[key].annotation), f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def nested(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from cssync.connectors import ConnectionSettings, Connector, Stream
@@ -88,6 +88,8 @@ class Workspace:
     locale: str = "en"
     fx: Path | None = None
     """File of dated exchange rates (`cssync.metrics.fx`); without it money of other currencies cannot be converted."""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the key figures that differ from the defaults; `cssync.metrics.options` puts them together."""
 
     def connection(self, name: str) -> Connection:
         """Return the connection of that name; KeyError if the configuration has none."""

@@ -107,7 +107,7 @@ def terms(c: Context, d: Dialect) -> dict[str, str]:
             CASE WHEN assumed = 1 AND replaced = 0 THEN {d.add_months("renews", "(- months)")}
                  ELSE start_date END AS begins,
             CASE WHEN status = 'terminated' THEN '0000-01-01'
-                 WHEN successor_on < renews THEN {d.add_days("successor_on", "-1")}
+                 WHEN successor_on <= {d.add_days("renews", str(GRACE_DAYS))} THEN {d.add_days("successor_on", "-1")}
                  WHEN replaced = 0 AND noticed = 0 THEN {d.add_days("renews", str(GRACE_DAYS - 1))}
                  ELSE {d.add_days("renews", "-1")} END AS covered_to FROM term_end e""",
         "event": f"""SELECT account_uid,

@@ -20,6 +20,8 @@ workspace: demo
 timezone: Asia/Tokyo
 currency: JPY
 holidays: JP
+fx: rates.csv
+metrics: {{gross_margin: 80%}}
 store: cssync.db
 
 connections:
@@ -66,13 +68,27 @@ _TARGETS = {"crm": ("companies", "cs_{}", True), "sales": ("accounts", "CS_{}__c
             "desk": ("organizations", "cs_{}", False)}  # fmt: skip
 
 
+RATES = """\
+date,from,to,rate
+2015-01-01,USD,JPY,120.00
+2015-01-01,EUR,JPY,135.00
+2024-01-01,USD,JPY,141.00
+2024-01-01,EUR,JPY,155.70
+2026-01-01,USD,JPY,150.00
+2026-01-01,EUR,JPY,160.25
+2026-07-01,USD,JPY,147.50
+2026-07-01,EUR,JPY,165.00
+"""
+"""Invented rates for the world's currencies."""
+
+
 def write_workspace(
     folder: Path,
     connectors: Mapping[str, Connector],
     urls: Mapping[str, str],
     vendors: str = "They are up while the program runs that wrote it.",
 ) -> Path:
-    """Write cssync.yaml and its secrets (0600) into `folder` and return the file's path.
+    """Write cssync.yaml, exchange rates and secrets (0600) into `folder` and return the file's path.
 
     connectors and urls: by connection. vendors: a sentence on whether the vendors are up, for the file's head.
 
@@ -93,6 +109,7 @@ def write_workspace(
         stream, form, tasks = _TARGETS[name]
         text.append(f"  {name}:\n    to: {stream}\n    tasks: {json.dumps(tasks)}\n    fields:\n")
         text += [f"      {_field(form, field)}: {result}\n" for field, result in _RESULTS]
+    (folder / "rates.csv").write_text(RATES, encoding="utf-8")
     path = folder / "cssync.yaml"
     path.write_text("".join(text), encoding="utf-8")
     return path
