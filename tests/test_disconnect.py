@@ -88,7 +88,7 @@ def test_with_yes_it_forgets_this_connection_only_and_deletes_nothing_in_the_crm
     with Store.open(space.store) as store, store.transaction() as conn:
         conn.execute("UPDATE outbox SET state = 'unknown' WHERE source_id = '2'")
     told = json.loads(cssync("disconnect", "crm", "--yes", "--json").stdout)
-    assert told["forgotten"] == {"source_state": 1, "binding": 1, "rate_limit": 1, "open writes": 1}
+    assert told["forgotten"] == {"source_state": 1, "binding": 1, "token": 0, "rate_limit": 1, "open writes": 1}
     assert left(space) == {"source_state": ["crm2"], "binding": ["crm2"], "rate_limit": ["crm2/all"]}
     assert (crm.companies, crm.journal) == (companies, written)
     with Store.open(space.store) as store:

@@ -62,16 +62,13 @@ def test_a_burst_of_its_own_adds_no_more_than_itself(bucket: Bucket, burst: int,
 
 
 @given(buckets)
-def test_the_price_of_never_exceeding_is_small_for_large_limits(bucket: Bucket) -> None:
+def test_never_exceeding_costs_at_most_four_percent_of_the_rate(bucket: Bucket) -> None:
     level, pace, now = Level(), Pace.of(bucket), 0.0
     for _ in range(1000):
         level, wait = reserve(level, pace, now)
         now += wait
     rate = (1000 - pace.burst) / now
-    assert rate <= bucket.calls / bucket.seconds * 1.001
-    assert rate >= (bucket.calls - pace.burst + 1) / bucket.seconds * 0.99
-    if bucket.calls >= 100:
-        assert rate >= 0.9 * bucket.calls / bucket.seconds
+    assert 0.96 * bucket.calls / bucket.seconds <= rate <= bucket.calls / bucket.seconds * 1.001
 
 
 @given(buckets, st.floats(0.01, 1e5), st.integers(1, QUEUE))
@@ -120,7 +117,7 @@ def test_paces_a_bucket_and_leaves_the_others_alone(make: Make) -> None:
     limiter = make(clock)
     search, reads = Bucket("search", 4, 1), Bucket("reads", 100, 10)
     waits = [limiter.acquire("crm", search) for _ in range(4)]
-    assert waits == pytest.approx([0, 0, 1 / 3, 2 / 3], abs=1e-6)
+    assert waits == pytest.approx([0, 0.255, 0.51, 0.765], abs=1e-6)
     assert limiter.acquire("crm", reads) == 0
     assert limiter.acquire("desk", search) == 0
 
@@ -143,6 +140,32 @@ def test_a_bucket_without_a_pace_still_obeys_a_hold(make: Make) -> None:
     assert [limiter.acquire("crm", free) for _ in range(500)] == [0.0] * 500
     limiter.hold("crm", "any", 9)
     assert limiter.acquire("crm", free) == pytest.approx(9)
+
+
+def test_few_calls_left_are_spread_over_the_time_until_there_are_more(make: Make) -> None:
+    clock = ManualClock()
+    limiter = make(clock)
+    account = Bucket("account", 400, 60)
+    limiter.told("desk", account, 200, 30.0)
+    assert limiter.held("desk", "account") == 0
+    limiter.told("desk", account, 19, 2.0)
+    assert limiter.held("desk", "account") == 0, "our pace does not use them up in two seconds"
+    limiter.told("desk", account, 3, 40.0)
+    assert limiter.acquire("desk", account) == pytest.approx(10.0)
+    limiter.told("desk", account, 3, None)
+    limiter.told("desk", Bucket("exports", 10, 60, burst=10), 1, 40.0)
+    assert limiter.held("desk", "exports") == 0, "a bucket with a burst of its own is held at nothing left"
+
+
+def test_the_store_keeps_what_the_vendor_says_is_left(tmp_path: Path) -> None:
+    clock, bucket = ManualClock(), Bucket("account", 400, 60)
+    with Store.open(tmp_path / "s.db") as store, StoreLimiter(tmp_path / "s.db", clock) as limiter:
+        for remaining, later in ((380, 0.0), (379, 0.5), (377, 0.6), (9, 0.1)):
+            clock.now += later
+            limiter.told("desk", bucket, remaining, 30.0)
+            limiter.acquire("desk", bucket)
+            ((seen,),) = store.query("SELECT remaining FROM rate_limit WHERE bucket = 'desk/account'")
+            assert seen == (380 if remaining == 379 else remaining), "plenty is noted once a second, few at once"
 
 
 def test_unlimited_keeps_nothing() -> None:
@@ -207,3 +230,32 @@ def test_threads_never_take_the_same_slot(tmp_path: Path, kind: str) -> None:
     assert len(taken) == 40
     pace = Pace.of(bucket)
     assert sorted(taken) == pytest.approx([0.0] * pace.burst + [pace.interval * n for n in range(1, 41 - pace.burst)])
+
+
+def test_two_processes_share_one_budget(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from cssync.connectors import Bucket\n"
+        "from cssync.store.limiter import StoreLimiter\n"
+        "sys.stdin.readline()\n"
+        "with StoreLimiter(Path(sys.argv[1])) as limiter:\n"
+        "    for _ in range(30): print(time.time() + limiter.acquire('crm', Bucket('all', 100, 60)))\n"
+    )
+    with Store.open(tmp_path / "s.db"):
+        asking = [
+            subprocess.Popen(
+                [sys.executable, "-c", program, str(tmp_path / "s.db")],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(2)
+        ]
+        for process in asking:  # both are there before either begins
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        at = sorted(float(line) for process in asking for line in process.communicate(timeout=60)[0].split())
+    pace = Pace.of(Bucket("all", 100, 60))
+    assert len(at) == 60
+    assert at[-1] - at[0] == pytest.approx((60 - pace.burst) * pace.interval, rel=0.1)
+    assert all(b - a > 0.5 * pace.interval for a, b in zip(at[pace.burst :], at[pace.burst + 1 :], strict=False))

@@ -108,12 +108,13 @@ class Session(Protocol):
 @dataclass(frozen=True, slots=True)
 class Token:
     """An access token. `expires_in` in seconds, None when the vendor does not say; `base_url` where the vendor
-    names the host to call."""
+    names the host to call; `refresh` is the refresh token to use next, where the grant gives one."""
 
     value: str
     expires_in: float | None = None
     base_url: str | None = None
     scheme: str = "Bearer"
+    refresh: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,10 @@ class Vendor:
     base_url: where requests go unless the token or the connection's `base_url` says otherwise.
     login: fetches a token through a bare `send(method, url, **kwargs) -> Answer` (no auth, no retry judged); None
         with static `headers`.
+    renew: fetches a token out of a refresh token, through the same `send`; used instead of `login` while there is one.
+        A vendor that changes the refresh token with each use returns the new one in `Token.refresh`: it is stored,
+        sealed with the connection's credential, before the access token is used, and shared by all processes.
+    refresh_token: the one the admin configured, for the first time and whenever none is stored.
     judge: reads status, headers and body of every answer.
     pause: seconds to hold back after this answer because its headers say the allowance is used up, with the name of
         the bucket to hold; None for no pause.
@@ -165,9 +170,12 @@ class Vendor:
     judge: Callable[[Answer], Verdict]
     headers: Mapping[str, str] = field(default_factory=dict)
     login: Callable[[Callable[..., Answer]], Token] | None = None
+    renew: Callable[[Callable[..., Answer], str], Token] | None = None
+    refresh_token: str = ""
     buckets: tuple[Bucket, ...] = ()
     pause: Callable[[Answer], tuple[str, float] | None] = lambda answer: None
     daily: Callable[[Answer], tuple[int, int] | None] = lambda answer: None
+    left: Callable[[Answer], Iterable[tuple[str, int, float | None]]] = lambda answer: ()
     concurrency: int = 4
 
 

@@ -24,7 +24,8 @@ from cssync.http.guard import Guard, Origin, split
 from cssync.http.limit import Limiter, ProcessLimiter
 from cssync.http.redaction import install, redact, remember
 from cssync.http.retry import CONNECT_TRIES, TRIES, Again, persist
-from cssync.http.token import TokenSource
+from cssync.http.seal import Seal
+from cssync.http.token import TokenSource, Vault
 from cssync.http.wire import Interrupted, Received, Wire
 
 log = logging.getLogger("cssync.http")
@@ -50,6 +51,7 @@ class HttpSession:
         limiter: Limiter,
         clock: Clock,
         share: Decimal,
+        vault: Vault | None = None,
     ) -> None:
         self.settings: Any = settings
         self.timezone = timezone
@@ -68,7 +70,11 @@ class HttpSession:
         self._buckets = vendor.buckets
         self._patterns = tuple(re.compile(b.paths) for b in self._buckets)
         self._wire = Wire(self._guard, vendor.concurrency, clock)
-        self._tokens = TokenSource(self._login, clock) if vendor.login else None
+        secrets = _secrets(settings, vendor.headers)
+        seal = Seal(connection, secrets) if secrets else None  # without a credential nothing could be sealed
+        self._tokens = (
+            TokenSource(self._login, clock, vault if seal else None, seal) if vendor.login or vendor.renew else None
+        )
         self._lock = threading.Lock()
         self._requests = 0
         self._here = threading.local()
@@ -253,6 +259,7 @@ class HttpSession:
     def _verdict(self, wanted: Call, answer: Received) -> Verdict:
         """Ask the vendor's judge, and hold back where its headers say so."""
         self._leave_some(answer)
+        self._take_note(answer)
         paused = self._asked(self._vendor.pause, answer)
         if paused:
             self._limiter.hold(self._connection, *paused)
@@ -279,6 +286,13 @@ class HttpSession:
                 f"left {left[0]:,} of the day's {left[1]:,} calls, and {1 - self._share:.0%} of them are for people "
                 "and other tools (limits.share)"
             )
+
+    def _take_note(self, answer: Received) -> None:
+        """Hand what the headers say is left to the limiter, for whom it concerns in whatever process."""
+        for name, remaining, seconds in self._asked(lambda found: list(self._vendor.left(found)), answer) or ():
+            bucket = next((b for b in self._buckets if b.name == name), None)
+            if bucket is not None:
+                self._limiter.told(self._connection, bucket, remaining, seconds)
 
     def _settle(self, wanted: Call, answer: Received, verdict: Verdict) -> Received:
         """Return the answer, or raise what its verdict means."""
@@ -308,11 +322,15 @@ class HttpSession:
 
     # --- logging in ---------------------------------------------------------------------------------------------------
 
-    def _login(self) -> Token:
-        """Fetch a token through the vendor's `login`; whatever it returns is a secret from here on."""
-        assert self._vendor.login is not None  # noqa: S101 - no TokenSource without it
+    def _login(self, refresh: str) -> Token:
+        """Fetch a token through the vendor's `renew` or `login`; whatever it returns is a secret from here on."""
+        renew, login, refresh = self._vendor.renew, self._vendor.login, refresh or self._vendor.refresh_token
         try:
-            token = self._vendor.login(self._bare)
+            if renew and (refresh or not login):
+                token = renew(self._bare, refresh)
+            else:
+                assert login is not None  # noqa: S101 - no TokenSource without either
+                token = login(self._bare)
         except CssyncError as error:
             named = self._connection in error.message
             error.message = redact(error.message if named else f"connection {self._connection!r}: {error.message}")
@@ -325,7 +343,7 @@ class HttpSession:
                 kept="nothing was read",
                 fix="check base_url and the credential of this connection",
             ) from None
-        remember([token.value])
+        remember([token.value, token.refresh])
         if token.base_url and not self.settings.base_url:
             self._guard.base(token.base_url, "the address in the vendor's token answer")
         return token
@@ -393,12 +411,14 @@ def open_session(
     limiter: Limiter | None = None,
     clock: Clock = SYSTEM,
     share: Decimal = Decimal(1),
+    vault: Vault | None = None,
 ) -> Iterator[Session]:
     """Open a session for the duration of the block; nothing is sent before the first request.
 
     limiter: shared with other sessions and processes of this connection, e.g. `cssync.store.limiter.StoreLimiter`;
     without one the session keeps the vendor's limits by itself. share: of the vendor's daily allowance that may be used
-    up, by whomever, before this session stops; 1 for all of it.
+    up, by whomever, before this session stops; 1 for all of it. vault: where the token is shared with other processes,
+    e.g. of `cssync.store.tokens.TokenVaults`; without one each session logs in.
 
     Raises:
         ConfigError: the base URL is not one this connection may call.
@@ -411,6 +431,7 @@ def open_session(
         limiter=limiter or ProcessLimiter(clock),
         clock=clock,
         share=share,
+        vault=vault,
     )
     try:
         yield session

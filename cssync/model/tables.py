@@ -204,6 +204,18 @@ TABLES: tuple[Table, ...] = (
         past=APART,
     ),
     Table(
+        "token",
+        "The token of each connection that logs in, shared by processes and sealed with the connection's credential.",
+        (
+            col("connection", "text", "connection"),
+            col("sealed", "text", "token and refresh token, encrypted; of no use without the credential"),
+            col("claimed_by", "text", "process that is logging in"),
+            col("claimed_until", "real", "until then nobody else does, epoch seconds"),
+            col("updated_at", "instant", "last login"),
+        ),
+        ("connection",),
+    ),
+    Table(
         "binding",
         "The vendor organisation behind each connection; another one behind the same credentials stops the run.",
         (

@@ -17,8 +17,8 @@ from cssync.writeback.outbox import move, pending
 from cssync.writeback.plan import ALIVE
 from cssync.writeback.send import stamp
 
-FORGOTTEN = ("source_state", "binding")
-"""Tables of which the connection's rows go: checkpoints, and which organisation it was."""
+FORGOTTEN = ("source_state", "binding", "token")
+"""Tables of which the connection's rows go: checkpoints, which organisation it was, and its sealed token."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,20 +7,39 @@ the same credentials is different: then nothing at all is read or written.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
 from cssync.config.workspace import Connection, Workspace
 from cssync.connectors.contract import Identity, Session
 from cssync.errors import ConfigError, ConnectionFault, CssyncError
 from cssync.http import open_session
 from cssync.http.clock import SYSTEM, Clock
+from cssync.http.limit import Limiter
 from cssync.runs.lease import instant
 from cssync.store import Fence, Store
 from cssync.store.limiter import StoreLimiter
+from cssync.store.tokens import TokenVaults
 
 
 class WrongOrg(ConfigError):  # noqa: N818 - named after what happened, as in cssync.errors
     """The credentials lead to another organisation than the one this store holds."""
+
+
+@contextlib.contextmanager
+def shared_limiter(path: Path, clock: Clock = SYSTEM) -> Iterator[Limiter | None]:
+    """Yield the limiter of a workspace's store, so that whoever only looks counts too; None where there is no store
+    yet, or one that a newer or older cssync made: then nobody else is calling."""
+    try:
+        limiter = StoreLimiter(path, clock) if path.exists() else None
+    except sqlite3.Error:
+        limiter = None
+    if limiter is None:
+        yield None
+        return
+    with limiter:
+        yield limiter if limiter.usable() else None
 
 
 @contextlib.contextmanager
@@ -44,6 +63,7 @@ def open_sessions(
     sessions: dict[str, Session | CssyncError] = {}
     with contextlib.ExitStack() as stack:
         limiter = stack.enter_context(StoreLimiter(store.path, clock))
+        vaults = stack.enter_context(TokenVaults(store.path, clock))
         for connection in workspace.connections.values():
             if only is not None and connection.name != only:
                 continue
@@ -52,6 +72,7 @@ def open_sessions(
                     open_session(
                         connection.connector, connection.settings, connection=connection.name,
                         timezone=workspace.timezone, limiter=limiter, clock=clock, share=workspace.limits.share,
+                        vault=vaults.of(connection.name),
                     )
                 )  # fmt: skip
                 if bind:

@@ -13,11 +13,17 @@ from types import TracebackType
 from cssync.connectors.contract import Bucket
 from cssync.errors import TransientFault
 from cssync.http.clock import SYSTEM, Clock
-from cssync.http.limit import Level, Pace, block, reserve
+from cssync.http.limit import LOW, Level, Pace, block, reserve, slowed
 
 BUSY = 30.0
 """Seconds to wait for the store's write lock; a page's transaction takes a few milliseconds."""
 _READ = "SELECT tat, blocked_until FROM rate_limit WHERE bucket = ?"
+TOLD_EVERY = 1.0
+"""Seconds between two notes of what is left, while plenty is: it is for people to see, not for the pace."""
+_LEFT = """
+INSERT INTO rate_limit (bucket, remaining, updated_at) VALUES (?, ?, ?)
+ON CONFLICT (bucket) DO UPDATE SET remaining = excluded.remaining, updated_at = excluded.updated_at
+"""
 _WRITE = """
 INSERT INTO rate_limit (bucket, tat, blocked_until, updated_at) VALUES (?, ?, ?, ?)
 ON CONFLICT (bucket) DO UPDATE
@@ -36,6 +42,7 @@ class StoreLimiter:
     def __init__(self, path: Path, clock: Clock = SYSTEM) -> None:
         self._clock = clock
         self._lock = threading.Lock()
+        self._told: dict[str, float] = {}
         self._db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA synchronous = NORMAL")
 
@@ -50,6 +57,14 @@ class StoreLimiter:
     def close(self) -> None:
         """Close the connection; the state stays in the store."""
         self._db.close()
+
+    def usable(self) -> bool:
+        """Whether the file holds the table of limits."""
+        try:
+            self._level("")
+        except sqlite3.Error:
+            return False
+        return True
 
     def acquire(self, connection: str, bucket: Bucket) -> float:
         """Reserve the next free slot over all processes and return the seconds until it."""
@@ -73,14 +88,25 @@ class StoreLimiter:
             level = self._level(f"{connection}/{bucket_name}")
         return max(0.0, level.blocked_until - self._clock.time())
 
+    def told(self, connection: str, bucket: Bucket, remaining: int, seconds: float | None) -> None:
+        """Keep what the vendor says is left, and spread it over the time until there is more."""
+        key = f"{connection}/{bucket.name}"
+        few = remaining < LOW * bucket.calls
+        if not few and self._clock.time() < self._told.get(key, 0.0) + TOLD_EVERY:
+            return
+        with self._transaction() as now:
+            self._told[key] = now
+            if few and (level := self._level(key)) != (held := slowed(level, bucket, remaining, seconds, now)):
+                self._save(key, held, now)
+            self._db.execute(_LEFT, (key, remaining, _stamp(now))).close()
+
     def _level(self, key: str) -> Level:
         with closing(self._db.execute(_READ, (key,))) as cursor:
             row = cursor.fetchone()
         return Level(row[0] or 0.0, row[1] or 0.0) if row else Level()
 
     def _save(self, key: str, level: Level, now: float) -> None:
-        stamp = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._db.execute(_WRITE, (key, level.tat, level.blocked_until, stamp)).close()
+        self._db.execute(_WRITE, (key, level.tat, level.blocked_until, _stamp(now))).close()
 
     @contextmanager
     def _transaction(self) -> Iterator[float]:
@@ -104,3 +130,7 @@ class StoreLimiter:
                 self._db.execute("ROLLBACK").close()
                 raise
             self._db.execute("COMMIT").close()
+
+
+def _stamp(now: float) -> str:
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

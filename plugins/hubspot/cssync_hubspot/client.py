@@ -250,6 +250,7 @@ def vendor(settings: HubSpotSettings) -> Vendor:
         ),
         pause=portal.pause,
         daily=daily,
+        left=left,
         concurrency=4,
     )
 
@@ -282,6 +283,13 @@ def daily(answer: Answer) -> tuple[int, int] | None:
     """Return the calls left and in all of the account's day; OAuth apps and searches are not told."""
     told = [answer.headers.get(f"x-hubspot-ratelimit-daily{end}", "") for end in ("-remaining", "")]
     return (int(told[0]), int(told[1])) if all(number.isdigit() for number in told) else None
+
+
+def left(answer: Answer) -> Iterator[tuple[str, int, None]]:
+    """Yield what is left of the token's ten seconds. They are rolling: when there are more is not told."""
+    told = answer.headers.get("x-hubspot-ratelimit-remaining", "")
+    if told.isdigit():
+        yield "general", int(told), None
 
 
 # --- Requests used in several places ----------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ def vendor(settings: ZendeskSettings) -> Vendor:
         login=_login(settings) if oauth else None,
         judge=_judge(oauth),
         pause=pause,
+        left=lambda answer: allowances(answer.headers),
         buckets=(
             Bucket("incremental-exports-cursor", 20 * more, 60, r"GET .*/incremental/users/cursor", burst=20 * more),
             Bucket("incremental-exports", 10 * more, 60, r"GET .*/incremental/", burst=10 * more),
