@@ -216,9 +216,11 @@ def packs(draw: st.DrawFn) -> str:
             "      - high if made.band = 'green'",
             "signals:",
             f'  S1: {{when: "{_escaped(draw(conditions(2)))}", because: x}}',
-            f'  S2: {{when: "{_escaped(draw(conditions(2)))} or made.score > 50", because: x}}',
+            f"  S2: {{when: \"{_escaped(draw(conditions(2)))} or made.score > 50 or made.word != 'low'\", "
+            f'cooldown: 3d, severity: "{_escaped(draw(numbers(1)))}", because: x}}',
             "tasks:",
-            f'  T1: {{when: "{_escaped(draw(conditions(1)))}", once_per: month, title: x, due: d_last - 3}}',
+            f'  T1: {{when: "{_escaped(draw(conditions(1)))}", once_per: month, title: x, due: d_last - 3, '
+            f'copy: {{first: ["manager if {_escaped(draw(conditions(0)))}"]}}}}',
         )
     )
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cssync.config import Workspace
+from cssync.errors import ConfigError
 from cssync.rules import RuleSet, evaluate
 from cssync.rules.faults import Source
 from cssync.rules.packs import read_rules
@@ -313,3 +314,66 @@ def test_a_crash_inside_an_evaluation_leaves_the_state_of_the_last_one(
 
 def _crash() -> int:
     raise RuntimeError("the power went")
+
+
+# --- results that others read -----------------------------------------------------------------------------------------
+
+STAGE = """pack: stage
+features:
+  csat: {last: surveys.score}
+results:
+  stage: {options: [early, late], first: [early if csat < 3, late otherwise]}
+  word: 'name'
+  half: csat / 2
+  day: first_contract_date
+  low: csat < 3
+signals:
+  own: {when: stage.stage = 'early' and stage.low, because: "{stage.stage}, {stage.half}, {stage.low}"}
+"""
+READER = """pack: a_reader
+results:
+  all: {options: [yes], first: [yes if stage.stage = 'early' and stage.half = 0.5 and stage.low and stage.word != '']}
+  word: stage.word
+  day: stage.day + 1
+signals:
+  S: {when: stage.day = 2026-01-31, because: "{stage.stage} {stage.word} {stage.day}"}
+"""
+
+
+def test_results_of_every_type_are_read_by_later_packs_and_by_the_own_signals(store: Store) -> None:
+    with store.transaction() as conn:
+        conn.execute("UPDATE account SET first_contract_date = '2026-01-31', name = ?", ('A "q" \\ b',))
+    days = Days(store, rules(READER, STAGE))
+    assert [p.name for p in days.rules.packs] == ["stage", "a_reader"]
+    days.rate(1)
+    days.run(0)
+    found = dict(days.rows("SELECT name, value FROM result WHERE name GLOB 'a_reader.*'"))
+    assert found["a_reader.all"] == '"yes"'
+    assert found["a_reader.day"] == '"2026-02-01"'
+    assert found["a_reader.word"] == '"A \\"q\\" \\\\ b"'
+    said = dict(days.rows("SELECT name, because FROM signal"))
+    assert said == {"own": "early, 0.5, yes", "S": 'early A "q" \\ b 2026-01-31'}
+
+
+def test_a_result_that_is_not_known_reads_as_unknown(store: Store) -> None:
+    days = Days(store, rules(READER, STAGE))
+    days.run(0)
+    assert days.rows("SELECT value, state FROM result WHERE name = 'a_reader.all'") == [("null", "unknown")]
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (("pack: a\nresults: {x: seats, y: a.x + 1}\n",), "a result cannot rest on a.x, of its own pack"),
+        (("pack: a\nresults: {x: b.y}\n", "pack: b\nresults: {y: a.x}\n"), "a result cannot rest on"),
+        (("pack: a\nresults: {x: b.y, z: seats}\n", "pack: b\nresults: {y: seats, w: a.z}\n"), "in a circle: a, b"),
+        (("pack: a\nresults: {x: arr}\nsignals: {S: {when: a.x > 0, because: x}}\n",), "money without its currency"),
+        (("pack: a\nresults: {stage: seats}\nsignals: {S: {when: a.stge > 0, because: x}}\n",), "did you mean a.stage"),
+        (("pack: a\nresults: {x: {options: [u], first: [u if is_test]}}\n"
+          "signals: {S: {when: a.x = 'v', because: x}}\n",), "a.x is never 'v'"),
+    ],
+)  # fmt: skip
+def test_a_result_that_cannot_be_read_is_refused(texts: tuple[str, ...], words: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        rules(*texts)
+    assert words in error.value.message

@@ -138,7 +138,8 @@ def read_json(value: str, kind: Type, dialect: Dialect) -> str:
         return dialect.parsed(value) if kind == "integer" else dialect.real(value)
     if kind == "bool":
         return f"CASE {value} WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
-    return f"substr({value}, 2, length({value}) - 2)"
+    bare = f"substr({value}, 2, length({value}) - 2)"
+    return bare if kind == "date" else f"replace(replace({bare}, '\\\"', '\"'), '\\\\', '\\')"
 
 
 def is_known(fact: str, context: Context) -> bool:
@@ -184,6 +185,14 @@ def fact_tables(
     return found
 
 
+def result_column(pack: Pack, name: str) -> str:
+    """Return the column of a pack's statement that holds a named result, its own or another pack's."""
+    of, _, output = name.partition(".")
+    if of != pack.name:
+        return f"r_{of}_{output}"
+    return output if output in OUTPUTS and pack.score else f"o_{output}"
+
+
 class _Compiler:
     def __init__(
         self,
@@ -212,8 +221,7 @@ class _Compiler:
 
     def ref(self, e: Expr) -> str:
         if e.op == "result":
-            pack, _, output = str(e.value).partition(".")
-            return output if pack == self.pack.name else f"r_{pack}_{output}"
+            return result_column(self.pack, e.value)
         return f"{'a' if e.op == 'account' else 'f'}_{e.value}"
 
     def is_sure(self, e: Expr) -> bool:
@@ -232,17 +240,23 @@ class _Compiler:
             if isinstance(definition, Expr):
                 yield definition
 
-    def foreign_results(self) -> list[str]:
-        found = {name for e in self.exprs() for name in e.names("result")}
-        found |= {p.name for t in self.pack.texts for p in t.parts if isinstance(p, Place) and p.kind == "result"}
-        return sorted(n for n in found if n.partition(".")[0] != self.pack.name)
+    def named_results(self) -> dict[str, Type]:
+        """Results that expressions and texts name, with their types."""
+        found = {e.value: e.type for whole in self.exprs() for e in whole.walk() if e.op == "result"}
+        places = (p for t in self.pack.texts for p in t.parts if isinstance(p, Place) and p.kind == "result")
+        return dict(sorted({**{p.name: p.type for p in places}, **found}.items()))
 
     # --- the chain ---
 
     def statement(self) -> Statement:
         last = self.derived(self.base())
         last = self.scored(last, self.pack.score) if self.pack.score else last
-        extra = [*self.results(), *self.signals(), *self.tasks()]
+        results = list(self.results())
+        if any(
+            r.partition(".")[0] == self.pack.name and r.partition(".")[2] not in OUTPUTS for r in self.named_results()
+        ):
+            last, results = self.add("resulted", last, results), []
+        extra = [*results, *self.signals(), *self.tasks()]
         select = f"SELECT {', '.join(['b.*', *extra])} FROM {last} b ORDER BY b.uid"
         chain = ",\n".join(f"{name} AS {_HINT.get(name, '')}({sql})" for name, sql in self.ctes.items())
         types: dict[str, Type] = {n: self.all[n].type for n in self.names}
@@ -255,11 +269,12 @@ class _Compiler:
         self.add_facts(columns, joins)
         self.add_sources(columns, joins)
         self.add_past(columns, joins)
-        for n, name in enumerate(self.foreign_results()):
+        named = self.named_results()
+        for n, name in enumerate(r for r in named if r.partition(".")[0] != self.pack.name):
             pack, _, output = name.partition(".")
-            value, kind = f"r{n}.value", OUTPUTS[output][0]
+            value = f"r{n}.value"
             known = f"{value} <> 'null' AND r{n}.state <> 'stale'"
-            columns.append(f"CASE WHEN {known} THEN {read_json(value, kind, self.d)} END AS r_{pack}_{output}")
+            columns.append(f"CASE WHEN {known} THEN {read_json(value, named[name], self.d)} END AS r_{pack}_{output}")
             joins.append(f"LEFT JOIN result r{n} ON r{n}.account_uid = a.uid AND r{n}.name = {self.d.text(name)}")
         where = ["a.deleted_at IS NULL", "coalesce(a.is_test, 0) = 0"]
         if self.c.only is not None:

@@ -13,7 +13,7 @@ from cssync.config import Workspace
 from cssync.errors import ConfigError
 from cssync.rules.calendar import calendar_of, local_date
 from cssync.rules.catalogue import MAX_AGE
-from cssync.rules.compiler import Statement, compile_pack, entities_of, fact_tables
+from cssync.rules.compiler import Statement, compile_pack, entities_of, fact_tables, result_column
 from cssync.rules.dialect import SQLITE
 from cssync.rules.events import EVENT, event_numbers
 from cssync.rules.freshness import Context, read_freshness, with_usage
@@ -28,7 +28,7 @@ from cssync.rules.results import (
     write_values,
 )
 from cssync.rules.signals import Reading, write_signals
-from cssync.rules.statement import outcome_of
+from cssync.rules.statement import outcome_of, typed_value
 from cssync.rules.tasks import TaskCounts, TaskWriter
 from cssync.rules.texts import WORDS, language, reasons, render, same_but_date, with_date
 from cssync.rules.tree import Feature, Pack, Place, RuleSet, Signal, Texts
@@ -199,8 +199,7 @@ def reading_of(pack: Pack, statement: Statement, row: sqlite3.Row, c: Context) -
         if place.kind == "account":
             return row[f"a_{place.name}"], ""
         if place.kind == "result":
-            of, _, output = place.name.partition(".")
-            return row[output if of == pack.name else f"r_{of}_{output}"], ""
+            return typed_value(row[result_column(pack, place.name)], place.type), ""
         currency = row[f"c_{place.name}"] if f"c_{place.name}" in columns else c.currency
         return outcome.features.get(place.name), str(currency or c.currency)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping as Map
 
 from cssync.rules.catalogue import (
@@ -44,9 +45,14 @@ class FeatureReader:
         self.found: dict[str, Feature] = {}
         self.failed: set[str] = set()
         self.open: list[str] = []
+        self.output: Callable[[str, str, Mark], Expr | None] = lambda pack, output, mark: None
         for pack, top in tops.items():
             for key, node in shape.named(top.get("features"), "`features`"):
                 self.declare(key, node, pack)
+
+    def read(self, output: Callable[[str, str, Mark], Expr | None]) -> None:
+        """Read every feature. output: the reference to a result that a pack declares itself, None if it has none."""
+        self.output = output
         for name in sorted(self.declared):
             self.resolve(name)
 
@@ -58,6 +64,11 @@ class FeatureReader:
     def scored(self, pack: str) -> bool:
         """Whether a pack puts out a score."""
         return pack in self.tops and self.tops[pack].get("score") is not None
+
+    def declared_results(self) -> list[str]:
+        """Names of the results that packs declare."""
+        blocks = ((pack, top.get("results")) for pack, top in self.tops.items())
+        return [f"{pack}.{key.text}" for pack, b in blocks if isinstance(b, Mapping) for key, _ in b.entries]
 
     def declare(self, key: Scalar, node: Node, pack: str) -> None:
         kind = "a built-in fact" if key.text in FACTS else "a column of account" if key.text in ACCOUNT else ""
@@ -144,13 +155,13 @@ class FeatureReader:
         return None
 
     def lookup(self, name: str, mark: Mark) -> Expr | None:
-        return self.reference(name, mark) or account_column(name) or self.result(name)
+        return self.reference(name, mark) or account_column(name) or self.result(name, mark)
 
-    def result(self, name: str) -> Expr | None:
-        """Return a reference to a score output `<pack>.<output>`, None if there is none."""
+    def result(self, name: str, mark: Mark) -> Expr | None:
+        """Return a reference to an output `<pack>.<output>`, None if there is none."""
         pack, _, output = name.partition(".")
         if output not in READABLE or not self.scored(pack):
-            return None
+            return self.output(pack, output, mark)
         kind, values = OUTPUTS[output]
         return Expr("result", kind, value=name, values=values)
 

@@ -291,7 +291,8 @@ class _Judge:
             self.score(pack.score, found)
         for result in pack.results:
             value = self.i.lines(result.rule) if isinstance(result.rule, Lines) else self.i.value(result.rule)
-            found.results[result.name] = nearest(value) if result.type == "money" and value is not None else value
+            value = nearest(value) if result.type == "money" and value is not None else value
+            found.results[result.name] = self.own[result.name] = value
         for signal in pack.signals:
             found.signals[signal.name] = self.i.value(signal.when)
             if signal.severity is not None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping as Map
 from cssync.rules.actions import ActionReader
 from cssync.rules.catalogue import ACCOUNT, MAX_AGE, OUTPUTS, SOURCES
 from cssync.rules.check import Scope, expression
-from cssync.rules.faults import Faults, Mark, Source, did_you_mean
+from cssync.rules.faults import Faults, Mark, Source, Stop, did_you_mean
 from cssync.rules.features import FeatureReader, account_column
 from cssync.rules.packtests import read_tests
 from cssync.rules.parts import LATER, PartReader
@@ -75,7 +75,9 @@ def read_rules(sources: Iterable[Source]) -> RuleSet:
         else:
             files[name.text] = (name, top)
     features = FeatureReader(shape, {n: top for n, (_, top) in sorted(files.items())}, own_lists)
-    packs = {n: _PackReader(shape, features, n, top, tuple(files)).read() for n, (_, top) in sorted(files.items())}
+    readers = {n: _PackReader(shape, features, n, top, tuple(files)) for n, (_, top) in sorted(files.items())}
+    features.read(lambda pack, output, mark: readers[pack].reference(output, mark) if pack in readers else None)
+    packs = {n: reader.read() for n, reader in readers.items()}
     for pack in packs.values():
         for feature in (features.found[n] for n in used_features(pack, features.found)):
             own = [r for e in _formula(feature) for r in e.names("result") if r.partition(".")[0] == pack.name]
@@ -136,6 +138,8 @@ class _PackReader(PartReader):
     def __init__(self, shape: Shape, features: FeatureReader, name: str, top: Mapping, packs: tuple[str, ...]) -> None:
         super().__init__(shape, features, name, packs)
         self.top = top
+        self.outputs: dict[str, Result | None] = {}
+        self.reading = False
 
     def read(self) -> Pack:
         top, shape = self.top, self.shape
@@ -145,7 +149,7 @@ class _PackReader(PartReader):
         self.scoring = True
         score = ScoreReader(self).read(top.get("score"))
         self.scoring = False
-        results = tuple(r for k, v in shape.named(top.get("results"), "`results`") if (r := self.output(k, v)))
+        results = tuple(r for k, v in shape.named(top.get("results"), "`results`") if (r := self.resolve(k, v)))
         actions = ActionReader(self)
         signals = tuple(s for k, v in shape.named(top.get("signals"), "`signals`", ID) if (s := actions.signal(k, v)))
         listed = shape.scalar(top.get("signal_list"), "`signal_list`")
@@ -181,6 +185,33 @@ class _PackReader(PartReader):
         return {**MAX_AGE, **found}
 
     # --- results ---
+
+    def reference(self, output: str, mark: Mark) -> Expr | None:
+        """Return a reference to a result of this pack, None if it declares none of that name."""
+        block = self.top.get("results")
+        key = next((k for k, _ in block.entries if k.text == output), None) if isinstance(block, Mapping) else None
+        node = block.get(output) if isinstance(block, Mapping) else None
+        if key is None or node is None:
+            return None
+        if self.reading:
+            hint = "name a feature that both rest on"
+            raise self.faults.stop(mark, f"a result cannot rest on {self.name}.{output}, of its own pack: {hint}")
+        found = self.resolve(key, node)
+        if found is None:
+            raise Stop(output)  # its own fault is noted
+        if found.type == "money":
+            raise self.faults.stop(mark, f"{self.name}.{output} is money without its currency: name what it comes from")
+        return Expr("result", found.type, value=f"{self.name}.{output}", values=found.options)
+
+    def resolve(self, key: Scalar, node: Node) -> Result | None:
+        """Read a result once, wherever it is first named."""
+        if key.text not in self.outputs:
+            scoring, self.scoring, self.reading = self.scoring, False, True
+            before = len(self.faults.found)
+            found = self.output(key, node)
+            self.outputs[key.text] = found if len(self.faults.found) == before else None
+            self.scoring, self.reading = scoring, False
+        return self.outputs[key.text]
 
     def output(self, key: Scalar, node: Node) -> Result | None:
         what = f"result {key.text}"

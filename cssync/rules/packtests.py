@@ -302,7 +302,9 @@ def _stored(test: PackTest, account: dict[str, Any], results: dict[str, Any]) ->
             conn.execute(ddl)
     _insert(conn, "account", account)
     for name, value in results.items():
-        _insert(conn, "result", {"account_uid": "A", "name": name, "value": json.dumps(value), "state": "ok"})
+        _insert(
+            conn, "result", {"account_uid": "A", "name": name, "value": json.dumps(value, default=str), "state": "ok"}
+        )
     for source, found in (test.rows or {}).items():
         for n, row in enumerate(found):
             keys = {"connection": "test", "source_id": f"{n:04}", "synced_at": "2026-01-01T00:00:00Z"}

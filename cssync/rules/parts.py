@@ -38,6 +38,7 @@ class PartReader:
             *FACTS,
             *ACCOUNT,
             *(f"{p}.{o}" for p in self.packs if self.features.scored(p) for o in READABLE),
+            *self.features.declared_results(),
         ]
 
     def known_name(self, name: str, mark: Mark) -> Expr | None:
