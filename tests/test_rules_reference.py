@@ -40,7 +40,7 @@ def test_every_rule_of_the_standard_packs_is_listed() -> None:
         names = [m.name for m in pack.score.measures] if pack.score else []
         names += [rule.name for rule in (*pack.signals, *pack.tasks)]
         (section,) = re.findall(rf"^### {pack.name}\n(.*?)(?=^##)", tables, re.MULTILINE | re.DOTALL)
-        assert names
+        assert names or "\nTiers: `" in section
         assert all(f"\n| `{name}` |" in section for name in names)
 
 

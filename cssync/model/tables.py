@@ -316,6 +316,7 @@ TABLES: tuple[Table, ...] = (
         ),
         ("account_uid", "pack", "kind", "rule", "since"),
         (("pack", "kind", "rule", "until"),),
+        past=Past(born="since"),
     ),
     Table(
         "renewal_event",
@@ -330,6 +331,7 @@ TABLES: tuple[Table, ...] = (
             col("until", "instant", "as_of at which it was seen otherwise; NULL: as it is, or was last, known"),
         ),
         ("account_uid", "number", "since"),
+        past=Past(born="since"),
     ),
     Table(
         "task",

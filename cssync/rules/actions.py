@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from cssync.model.columns import TIERS
 from cssync.rules.check import expression
+from cssync.rules.faults import did_you_mean
 from cssync.rules.parts import PartReader
 from cssync.rules.reader import Mapping, Node, Scalar
 from cssync.rules.shape import plain
@@ -62,6 +64,7 @@ class ActionReader:
         if block is None:
             return None
         when = self.part.expr(block.get("when"), f"`when` of {what}", "bool")
+        when = self.in_tiers(block.get("tiers"), when, what)
         due = self.due(block.get("due"), what)
         done = self.part.expr(block.get("done_when"), f"`done_when` of {what}", "bool")
         rule = TaskRule(
@@ -80,6 +83,21 @@ class ActionReader:
             closing=self.part.texts(block.get("closing"), "`closing`"),
         )
         return rule if when is not None and due is not None else None
+
+    def in_tiers(self, node: Node | None, when: Expr | None, what: str) -> Expr | None:
+        """The condition, for accounts of some touch tiers only; an unknown tier is none of them."""
+        words = self.shape.words(node, f"`tiers` of {what}")
+        packs = self.part.features.tiered
+        if words and not packs:
+            self.faults.add(words[0].mark, f"`tiers` of {what} needs a pack with a `tiers:` block, and there is none")
+        for word in words:
+            if word.text not in TIERS:
+                self.faults.add(word.mark, f"there is no tier {word.text!r}{did_you_mean(word.text, TIERS)}")
+        if when is None or not words or not packs:
+            return when
+        tier = Expr("result", "text", value=f"{packs[0]}.tier", values=TIERS)
+        listed = tuple(Expr("text", "text", value=word.text) for word in words)
+        return Expr("and", "bool", (Expr("in", "bool", (tier, *listed)), when))
 
     def choice(self, node: Node | None, what: str, words: tuple[str, ...]) -> Lines | None:
         """One of some words, or `first:` lines that give one; None when the key is absent."""

@@ -3,8 +3,8 @@
 Columns: `uid`; `a_<column>` of account; `f_<feature>` and `c_<feature>` (currency of money); `r_<pack>_<output>` of
 other packs; `m_<measure>` 0..100 and `x_<measure>` 1 where it applies; `covered`, `applicable`, `raw_score`, `score`,
 `coverage`, `band`, `k_<n>` the caps; `o_<result>` and `oc_<result>`; `s_<n>` the signals,
-`s_<n>_severity` how grave they are; `t_<n>`, `t_<n>_done`, `t_<n>_due`, `t_<n>_priority`, `t_<n>_copy` the tasks.
-Conditions are 1, 0 or NULL for unknown.
+`s_<n>_severity` how grave they are; `t_<n>`, `t_<n>_done`, `t_<n>_due`, `t_<n>_priority`, `t_<n>_copy` the tasks;
+`tier_override`, `tier_since` of a pack with tiers. Conditions are 1, 0 or NULL for unknown.
 """
 
 from __future__ import annotations
@@ -256,7 +256,7 @@ class _Compiler:
             r.partition(".")[0] == self.pack.name and r.partition(".")[2] not in OUTPUTS for r in self.named_results()
         ):
             last, results = self.add("resulted", last, results), []
-        extra = [*results, *self.signals(), *self.tasks()]
+        extra = [*results, *self.signals(), *self.tasks(), *self.tiers()]
         select = f"SELECT {', '.join(['b.*', *extra])} FROM {last} b ORDER BY b.uid"
         chain = ",\n".join(f"{name} AS {_HINT.get(name, '')}({sql})" for name, sql in self.ctes.items())
         types: dict[str, Type] = {n: self.all[n].type for n in self.names}
@@ -413,6 +413,12 @@ class _Compiler:
             yield f"{self.d.nearest(value) if r.type == 'money' else value} AS o_{r.name}"
             if r.type == "money":
                 yield f"{self.emitter.currency_of(first) or self.d.text(self.c.currency)} AS oc_{r.name}"
+
+    def tiers(self) -> Iterable[str]:
+        tiers = self.pack.tiers
+        if tiers is not None:
+            yield f"{self.emitter.sql(tiers.override) if tiers.override else self.d.null('text')} AS tier_override"
+            yield f"{self.emitter.sql(tiers.since) if tiers.since else self.d.null('date')} AS tier_since"
 
     def signals(self) -> Iterable[str]:
         for n, signal in enumerate(self.pack.signals):

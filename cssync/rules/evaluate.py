@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cssync.config import Workspace
 from cssync.errors import ConfigError
+from cssync.metrics.fx import Rates, load_rates
 from cssync.rules.calendar import calendar_of, local_date
 from cssync.rules.catalogue import MAX_AGE
 from cssync.rules.compiler import Statement, compile_pack, entities_of, fact_tables, result_column
@@ -31,6 +32,8 @@ from cssync.rules.signals import Reading, write_signals
 from cssync.rules.statement import outcome_of, typed_value
 from cssync.rules.tasks import TaskCounts, TaskWriter
 from cssync.rules.texts import WORDS, language, reasons, render, same_but_date, with_date
+from cssync.rules.tiers import OUTPUTS as TIER_OUTPUTS
+from cssync.rules.tiers import write_tiers
 from cssync.rules.tree import Feature, Pack, Place, RuleSet, Signal, Texts
 from cssync.rules.versions import record
 from cssync.rules.volume import ENTITY as USAGE
@@ -225,6 +228,7 @@ class _Evaluation:
         self.features = rules.features
         self.c = c
         self.run_id = run_id
+        self.rates = load_rates(workspace) if pack.tiers is not None else Rates(workspace.currency)
         self.lang = language(workspace.locale)
         self.stamp = Stamp(instant(c.as_of), pack.hash, run_id)
         self.statement = compile_pack(pack, rules.features, c, shared=shared)
@@ -245,6 +249,8 @@ class _Evaluation:
         started, ended = write_signals(
             conn, pack, self.features, self.c, self.stamp.as_of, self.run_id, self.read, self.say_signal
         )
+        if pack.tiers is not None:
+            counts |= write_tiers(conn, pack, self.c, self.rates, self.stamp)
         counts |= write_outputs(conn, pack, outputs(pack, self.features, self.c, SQLITE), self.stamp)
         if pack.score:
             counts |= self.score_texts()
@@ -389,7 +395,8 @@ def output_names(pack: Pack) -> list[str]:
     """Names of everything a pack puts out, without the pack's own."""
     scored = ("score", "band", "coverage", "reasons", "as_of", "data_status") if pack.score else ()
     event = (EVENT,) if any(t.once_per == EVENT for t in pack.tasks) else ()
-    return [*scored, *(r.name for r in pack.results), *((pack.signal_list,) if pack.signals else ()), *event]
+    tiers = TIER_OUTPUTS if pack.tiers is not None else ()
+    return [*scored, *tiers, *(r.name for r in pack.results), *((pack.signal_list,) if pack.signals else ()), *event]
 
 
 def absent_because(name: str, features: Mapping[str, Feature], c: Context) -> str:

@@ -68,7 +68,13 @@ class FeatureReader:
     def declared_results(self) -> list[str]:
         """Names of the results that packs declare."""
         blocks = ((pack, top.get("results")) for pack, top in self.tops.items())
-        return [f"{pack}.{key.text}" for pack, b in blocks if isinstance(b, Mapping) for key, _ in b.entries]
+        named = [f"{pack}.{key.text}" for pack, b in blocks if isinstance(b, Mapping) for key, _ in b.entries]
+        return [*named, *(f"{pack}.tier" for pack in self.tiered)]
+
+    @property
+    def tiered(self) -> list[str]:
+        """Packs that put out the touch tier; one at most in a sound rule set."""
+        return [pack for pack, top in self.tops.items() if top.get("tiers") is not None]
 
     def declare(self, key: Scalar, node: Node, pack: str) -> None:
         kind = "a built-in fact" if key.text in FACTS else "a column of account" if key.text in ACCOUNT else ""
@@ -142,7 +148,11 @@ class FeatureReader:
         if block is None or name is None:
             return None
         ago = self.shape.days(block.get("ago"), "`ago`", 390)
-        found = self.result(name.text)
+        try:
+            known = since is not None and name.text in self.declared_results()
+            found = Expr("result", "date", value=name.text) if known else self.result(name.text, name.mark)
+        except Stop:
+            return None  # noted where the result stands
         if found is None:
             self.faults.add(name.mark, f"there is no result {name.text!r}; results are called `PACK.NAME`")
         elif found.type == "money":

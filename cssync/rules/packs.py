@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable
 from collections.abc import Mapping as Map
 
+from cssync.model.columns import TIERS
 from cssync.rules.actions import ActionReader
 from cssync.rules.catalogue import ACCOUNT, MAX_AGE, OUTPUTS, SOURCES
 from cssync.rules.check import Scope, expression
@@ -17,6 +18,8 @@ from cssync.rules.parts import LATER, PartReader
 from cssync.rules.reader import Mapping, Node, Scalar, read
 from cssync.rules.scores import ScoreReader
 from cssync.rules.shape import ID, NAME, Shape
+from cssync.rules.tiers import OUTPUTS as TIER_OUTPUTS
+from cssync.rules.tiers import TIER, read_tiers
 from cssync.rules.tree import (
     Expr,
     Feature,
@@ -36,6 +39,7 @@ KEYS = (
     "max_age",
     "lists",
     "features",
+    "tiers",
     "score",
     "results",
     "signals",
@@ -83,6 +87,7 @@ def read_rules(sources: Iterable[Source]) -> RuleSet:
             own = [r for e in _formula(feature) for r in e.names("result") if r.partition(".")[0] == pack.name]
             if own:
                 faults.add(feature.mark, f"pack {pack.name!r} uses this feature, which reads {own[0]} of the same pack")
+    _one_with_tiers(packs, {n: top for n, (_, top) in files.items()}, faults)
     ordered = _order(packs, features.found, {n: name.mark for n, (name, _) in files.items()}, faults)
     faults.raise_any()
     found = features.found
@@ -95,6 +100,13 @@ def _keys(top: Mapping, faults: Faults) -> None:
             faults.add(key.mark, f"`{key.text}` is not supported by this version of cssync")
         elif key.text not in KEYS:
             faults.add(key.mark, f"a pack has no key {key.text!r}{did_you_mean(key.text, KEYS)}")
+
+
+def _one_with_tiers(packs: Map[str, Pack], tops: Map[str, Mapping], faults: Faults) -> None:
+    several = [n for n, pack in packs.items() if pack.tiers is not None]
+    for name in several[1:]:
+        key = next(k for k, _ in tops[name].entries if k.text == "tiers")
+        faults.add(key.mark, f"only one pack has `tiers:`, and {several[0]!r} has it already")
 
 
 def _formula(feature: Feature) -> tuple[Expr, ...]:
@@ -112,6 +124,8 @@ def _order(packs: dict[str, Pack], features: Map[str, Feature], marks: dict[str,
     for name, pack in packs.items():
         needs[name] |= {p.name.partition(".")[0] for t in pack.texts for p in t.parts
                         if isinstance(p, Place) and p.kind == "result"}  # fmt: skip
+        if any("touch_tier" in e.names("account") for e in pack.exprs):  # the column is what such a pack puts there
+            needs[name] |= {n for n, other in packs.items() if other.tiers is not None}
         needs[name].discard(name)
     done: list[Pack] = []
     while len(done) < len(packs):
@@ -166,8 +180,9 @@ class _PackReader(PartReader):
             signal_list=listed.text if listed else "signals",
             tasks=tuple(t for k, v in shape.named(top.get("tasks"), "`tasks`", ID) if (t := actions.task(k, v))),
             tests=(),
+            tiers=read_tiers(self, top.get("tiers")),
         )
-        outputs = {*(OUTPUTS if score else ()), *RESERVED}
+        outputs = {*(OUTPUTS if score else ()), *RESERVED, *(TIER_OUTPUTS if pack.tiers else ())}
         if listed and (not NAME.fullmatch(listed.text) or listed.text in outputs):
             self.faults.add(listed.mark, f"`signal_list` needs a name of its own, and {listed.text!r} is none")
         taken = {*outputs, *((pack.signal_list,) if signals else ())}
@@ -188,6 +203,8 @@ class _PackReader(PartReader):
 
     def reference(self, output: str, mark: Mark) -> Expr | None:
         """Return a reference to a result of this pack, None if it declares none of that name."""
+        if output == TIER and self.top.get("tiers") is not None:
+            return Expr("result", "text", value=f"{self.name}.{TIER}", values=TIERS)
         block = self.top.get("results")
         key = next((k for k, _ in block.entries if k.text == output), None) if isinstance(block, Mapping) else None
         node = block.get(output) if isinstance(block, Mapping) else None

@@ -12,7 +12,7 @@ from cssync.rules.reader import Mapping, Node, Scalar
 from cssync.rules.shape import Shape, places
 from cssync.rules.tree import Expr, Place, Template, Texts, Type
 
-LATER = frozenset({"models", "hysteresis", "trend", "override", "roll_up", "cadence", "tiers", "hold"})
+LATER = frozenset({"models", "hysteresis", "trend", "override", "roll_up", "cadence", "hold"})
 
 
 class PartReader:

@@ -116,9 +116,13 @@ def _standard() -> Iterator[str]:
         text = file.read_text(encoding="utf-8")
         top = read(Source(file.name, text), Faults())
         assert top is not None  # noqa: S101 - the packs load, a test of their own says so
-        name, accounts = _said(top.get("pack")), _quoted(top.get("accounts"))
+        name, about = _said(top.get("pack")), top.get("accounts")
+        accounts = f"accounts where {_quoted(about)}" if about is not None else "every account"
         where = f"[{file.name}](../rules/cssync_rules/{file.name})"
-        yield from (f"### {name}", "", f"For accounts where {accounts}. The features are in {where}.", "")
+        whole = "The features are" if top.get("features") is not None else "It stands"
+        yield from (f"### {name}", "", f"For {accounts}. {whole} in {where}.", "")
+        if (tiers := top.get("tiers")) is not None:
+            yield from (f"Tiers: {_quoted(tiers)}.", "")
         yield from _score(top.get("score"), dict(re.findall(r"^ +(\w+): +# \[(\w+)\]$", text, re.MULTILINE)))
         yield from _rules("signal", top.get("signals"), ("when",))
         yield from _rules("task", top.get("tasks"), ("when", "once_per", "due", "owner", "priority", "done_when"))

@@ -215,6 +215,29 @@ class TaskRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Tiers:
+    """How touch tiers are found. high, low: least ARR, in minor units of `currency`. margin: percent by which ARR must
+    pass a limit. quarterly: a tier moves at most once per quarter. onboarding_days: one tier up for so long after
+    `since`; 0: never. override: the tier a person set."""
+
+    override: Expr | None
+    currency: str
+    high: int
+    low: int
+    margin: int
+    quarterly: bool
+    onboarding_days: int
+    since: Expr | None
+
+    @property
+    def exprs(self) -> Iterator[Expr]:
+        """Everything it rests on."""
+        yield from (e for e in (self.override, self.since) if e is not None)
+        yield Expr("feature", "money", value="arr")
+        yield Expr("account", "text", value="parent_uid")
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """A further named output of a pack."""
 
@@ -257,6 +280,7 @@ class Pack:
     tasks: tuple[TaskRule, ...]
     tests: tuple[PackTest, ...]
     hash: str = ""
+    tiers: Tiers | None = None
 
     @property
     def exprs(self) -> Iterator[Expr]:
@@ -265,6 +289,8 @@ class Pack:
             yield self.accounts
         if self.score is not None:
             yield from self.score.exprs
+        if self.tiers is not None:
+            yield from self.tiers.exprs
         for result in self.results:
             yield from rule_exprs(result.rule)
         for signal in self.signals:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Literal
 
 from cssync.connectors import OwnField
+from cssync.model.columns import TIERS
 from cssync.rules.catalogue import OUTPUTS
+from cssync.rules.tiers import TIER
 from cssync.rules.tree import Pack, RuleSet, Type
 
 Kind = Literal["integer", "real", "text", "date", "bool", "enum", "multi", "money"]
@@ -51,6 +53,8 @@ def _of(pack: Pack) -> list[tuple[str, OwnField]]:
     for output, (kind, options) in OUTPUTS.items() if pack.score else ():
         words, describe = _SCORE[output]
         add(output, f"{title} {words}".capitalize(), "enum" if options else _KIND[kind], options, describe)
+    if pack.tiers is not None:
+        add(TIER, "Touch tier", "enum", TIERS, "How much of a person's time the account gets.")
     for result in pack.results:
         shown = "enum" if result.options else _KIND[result.type]
         add(result.name, result.label, shown, result.options, result.describe, result.field)
