@@ -291,7 +291,7 @@ def stored(found: list[tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]]) 
     conn = sqlite3.connect(":memory:")
     conn.row_factory = sqlite3.Row
     try:
-        for name in ("account", "result", "result_history", "history"):
+        for name in ("account", "result", "result_history", "history", "score_state", "feature_row"):
             for ddl in table_ddl(TABLE[name]):
                 conn.execute(ddl)
         for table in SOURCES.values():

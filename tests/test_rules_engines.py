@@ -61,8 +61,9 @@ def store() -> Iterator[sqlite3.Connection]:
     rng = random.Random(11)
     conn = sqlite3.connect(":memory:")
     conn.row_factory = sqlite3.Row
-    for ddl in (*table_ddl(TABLE["account"]), *table_ddl(TABLE["result"]), *table_ddl(TABLE["history"])):
-        conn.execute(ddl)
+    for name in ("history", *(t for t in TABLES if t in TABLE)):
+        for ddl in table_ddl(TABLE[name]):
+            conn.execute(ddl)
     entities = [ENTITY[name] for name in TABLES if name in ENTITY]
     for entity in entities:
         for ddl in entity_ddl(entity):
@@ -289,8 +290,9 @@ class one_account:  # noqa: N801 - a context manager, used like a function
     def __init__(self, account: dict[str, Any]) -> None:
         self.conn = sqlite3.connect(":memory:")
         self.conn.row_factory = sqlite3.Row
-        for ddl in (*table_ddl(TABLE["account"]), *table_ddl(TABLE["result"]), *table_ddl(TABLE["history"])):
-            self.conn.execute(ddl)
+        for name in ("history", *(t for t in TABLES if t in TABLE)):
+            for ddl in table_ddl(TABLE[name]):
+                self.conn.execute(ddl)
         for table in TABLES:
             for ddl in entity_ddl(ENTITY[table]) if table in ENTITY else ():
                 self.conn.execute(ddl)

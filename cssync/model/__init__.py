@@ -20,10 +20,11 @@ json     JSON text                                                TEXT
 NULL means *not known*. It is never zero.
 """
 
-from cssync.model.columns import BANDS, SQL_TYPE, STATUS, TIERS, WRITE_OUTCOMES, Column, ColumnType
+from cssync.model.columns import BANDS, SQL_TYPE, STATUS, TIERS, TRENDS, WRITE_OUTCOMES, Column, ColumnType
 from cssync.model.entities import ENTITIES, ENTITY, MAPPED_VENDOR_COLUMNS, VENDOR_COLUMNS, Entity, account_bound
 from cssync.model.money import CURRENCY_DECIMALS, decimals
-from cssync.model.tables import TABLE, TABLES, Past, Table
+from cssync.model.table import Past, Table
+from cssync.model.tables import TABLE, TABLES
 
 __all__ = [
     "BANDS",
@@ -36,6 +37,7 @@ __all__ = [
     "TABLE",
     "TABLES",
     "TIERS",
+    "TRENDS",
     "VENDOR_COLUMNS",
     "WRITE_OUTCOMES",
     "Column",

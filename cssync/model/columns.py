@@ -43,6 +43,7 @@ WRITE_OUTCOMES = (
 )
 LINK_METHODS = ("explicit", "crm_native", "domain", "name", "manual", "single", "unclear")
 BANDS = ("green", "yellow", "red", "unknown")
+TRENDS = ("improving", "stable", "declining", "unknown")
 
 PROFILE = (
     col("name", "text", "display name"),

@@ -6,10 +6,10 @@ renewal events, weekly usage. `cssync.rules.facts` computes them in SQL.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from cssync.model import BANDS, ENTITY, TABLE, Column
+from cssync.model import BANDS, ENTITY, TABLE, TRENDS, Column
 from cssync.rules.tree import Type
 
 
@@ -90,7 +90,7 @@ _TYPES: Mapping[str, Type] = {
     "instant": "date",
     "money": "money",
 }
-_HIDDEN = {"domains", "deleted_at", "override_band", "override_reason", "override_until", "master_connection"}
+_HIDDEN = {"domains", "deleted_at", "master_connection"}
 
 
 def column_type(column: Column) -> Type | None:
@@ -216,7 +216,24 @@ OUTPUTS: Mapping[str, tuple[Type, tuple[str, ...]]] = {
     "reasons": ("text", ()),
     "as_of": ("date", ()),
     "data_status": ("text", ("ok", "partial", "stale")),
+    "model": ("text", ()),
+    "computed_band": ("text", BANDS),
+    "trend": ("text", TRENDS),
+    "trend_points": ("number", ()),
+    "rollup_score": ("number", ()),
+    "rollup_coverage": ("integer", ()),
+    "rollup_worst_band": ("text", BANDS),
 }
-"""What every pack with a `score` puts out, with its known values."""
-READABLE = ("score", "band", "coverage")
+"""What packs with a `score` put out, with its known values."""
+ON_REQUEST: Mapping[str, str] = {
+    **dict.fromkeys(("trend", "trend_points"), "trend"),
+    **dict.fromkeys(("rollup_score", "rollup_coverage", "rollup_worst_band"), "roll_up"),
+}
+"""Output -> the key of `score:` that it needs; the others are there with every score."""
+READABLE = ("score", "band", "coverage", "trend", "model", "computed_band")
 """Score outputs that expressions may read."""
+
+
+def score_outputs(keys: Collection[str]) -> list[str]:
+    """Return what a pack puts out whose `score:` has these keys."""
+    return [name for name in OUTPUTS if name not in ON_REQUEST or ON_REQUEST[name] in keys]

@@ -1,24 +1,27 @@
 """A checked pack -> one SELECT: a row per account with features, measures, score, results, signals and tasks.
 
 Columns: `uid`; `a_<column>` of account; `f_<feature>` and `c_<feature>` (currency of money); `r_<pack>_<output>` of
-other packs; `m_<measure>` 0..100 and `x_<measure>` 1 where it applies; `covered`, `applicable`, `raw_score`, `score`,
-`coverage`, `band`, `k_<n>` the caps; `o_<result>` and `oc_<result>`; `s_<n>` the signals,
-`s_<n>_severity` how grave they are; `t_<n>`, `t_<n>_done`, `t_<n>_due`, `t_<n>_priority`, `t_<n>_copy` the tasks;
-`tier_override`, `tier_since` of a pack with tiers. Conditions are 1, 0 or NULL for unknown.
+other packs; `model`, `m_<measure>` 0..100, `x_<measure>` 1 where it applies, `q_<measure>` 1 where it is held;
+`covered`, `applicable`, `raw_score`, `score`, `coverage`, `computed_band`, `band`, `k_<n>` the caps; `h_*` what was
+remembered of the score before today, `n_*` what is to be remembered after it; `o_<result>` and `oc_<result>`; `s_<n>`
+the signals, `s_<n>_severity` how grave they are; `t_<n>`, `t_<n>_done`, `t_<n>_due`, `t_<n>_priority`, `t_<n>_copy` the
+tasks; `tier_override`, `tier_since` of a pack with tiers. Conditions are 1, 0 or NULL for unknown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 from cssync.rules.calendar import offsets
 from cssync.rules.catalogue import FACTS, OUTPUTS, SOURCES
 from cssync.rules.dialect import SQLITE, Dialect, quote
 from cssync.rules.emitter import Emitter
 from cssync.rules.facts import FROM_RESULT, GROUPS, NEEDS, PRESENT
-from cssync.rules.freshness import Context
+from cssync.rules.freshness import Context, instant
+from cssync.rules.memory import REMEMBERED
+from cssync.rules.score_sql import ScoreSql
 from cssync.rules.sources import SourcePass
 from cssync.rules.tree import (
     Aggregate,
@@ -29,9 +32,9 @@ from cssync.rules.tree import (
     Pack,
     Past,
     Place,
-    Score,
     Type,
     closure,
+    measure_names,
     used_features,
     used_names,
 )
@@ -39,7 +42,7 @@ from cssync.rules.volume import ENTITY as USAGE
 
 ALWAYS = ("name", "locale", "owner_uid", "csm_uid")
 """Columns of account that every statement carries, for texts and task owners."""
-_HINT = dict.fromkeys(("base", "measured", "weighed", "capped"), "MATERIALIZED ")
+_HINT = dict.fromkeys(("base", "measured", "weighed", "capped", "sided"), "MATERIALIZED ")
 """Links that are computed once: engines would otherwise write their expressions into every place that names them."""
 EVENT_FACTS = ("renewal_contracts", "term_end", "term_days")
 """Facts that identify a renewal event; carried by packs with a task `once_per: renewal_event`."""
@@ -47,11 +50,14 @@ EVENT_FACTS = ("renewal_contracts", "term_end", "term_days")
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One SELECT and what its feature columns are: name -> type, declared features first, then facts."""
+    """One SELECT of a day and what its feature columns are: name -> type, declared features first, then facts.
+    held: measures that keep their last value on that day."""
 
     sql: str
     features: Mapping[str, Type]
     accounts: tuple[str, ...]
+    today: date
+    held: tuple[str, ...]
 
 
 def entities_of(names: Iterable[str], features: Mapping[str, Feature]) -> set[str]:
@@ -148,6 +154,18 @@ def is_known(fact: str, context: Context) -> bool:
     return all(context.ok(e) or (e in of.spare and e not in context.fresh) for e in of.entities)
 
 
+def measure_entities(measure: Measure, features: Mapping[str, Feature]) -> set[str]:
+    """Entities a measure rests on."""
+    return entities_of(measure_names(measure), features)
+
+
+def is_held(measure: Measure, features: Mapping[str, Feature], context: Context) -> bool:
+    """Whether a measure without a value keeps its last one today: a source of it is stale, none longer than allowed."""
+    found = [context.stale_for(e) for e in measure_entities(measure, features)]
+    late = [age for age in found if age is not None]
+    return measure.missing == "hold" and bool(late) and max(late) <= timedelta(days=measure.hold)
+
+
 def compile_pack(
     pack: Pack,
     features: Mapping[str, Feature],
@@ -213,6 +231,8 @@ class _Compiler:
         if any(t.once_per == "renewal_event" for t in pack.tasks):
             wanted.update(EVENT_FACTS)
         self.facts = tuple(n for n in FACTS if n in closure(wanted, features))
+        measures = pack.score.measures if pack.score else ()
+        self.held = tuple(m.name for m in measures if is_held(m, features, context))
         self.ctes: dict[str, str] = {}
         self.emitter = Emitter(dialect, context.today, self.ref, currency=lambda e: f"c_{e.value}", sure=self.is_sure)
         self.accounts = tuple(sorted({*ALWAYS, *self.account_columns()}))
@@ -229,6 +249,8 @@ class _Compiler:
 
     def account_columns(self) -> set[str]:
         found = {name for e in self.exprs() for name in e.names("account")}
+        if self.pack.score and (override := self.pack.score.override):
+            found |= {override.band, override.reason, override.until}
         return found | {
             p.name for t in self.pack.texts for p in t.parts if isinstance(p, Place) and p.kind == "account"
         }
@@ -250,7 +272,8 @@ class _Compiler:
 
     def statement(self) -> Statement:
         last = self.derived(self.base())
-        last = self.scored(last, self.pack.score) if self.pack.score else last
+        if self.pack.score:
+            last = ScoreSql(self.pack.score, self.emitter, self.d, self.held, self.add).links(last)
         results = list(self.results())
         if any(
             r.partition(".")[0] == self.pack.name and r.partition(".")[2] not in OUTPUTS for r in self.named_results()
@@ -261,7 +284,7 @@ class _Compiler:
         chain = ",\n".join(f"{name} AS {_HINT.get(name, '')}({sql})" for name, sql in self.ctes.items())
         types: dict[str, Type] = {n: self.all[n].type for n in self.names}
         types.update((n, FACTS[n].type) for n in self.facts)
-        return Statement(f"WITH {chain}\n{select}", types, self.accounts)
+        return Statement(f"WITH {chain}\n{select}", types, self.accounts, self.c.today, self.held)
 
     def base(self) -> str:
         columns = ["a.uid AS uid", *(f"a.{quote(n)} AS a_{n}" for n in self.accounts)]
@@ -276,6 +299,8 @@ class _Compiler:
             known = f"{value} <> 'null' AND r{n}.state <> 'stale'"
             columns.append(f"CASE WHEN {known} THEN {read_json(value, named[name], self.d)} END AS r_{pack}_{output}")
             joins.append(f"LEFT JOIN result r{n} ON r{n}.account_uid = a.uid AND r{n}.name = {self.d.text(name)}")
+        if self.pack.score:
+            self.add_memory(columns, joins)
         where = ["a.deleted_at IS NULL", "coalesce(a.is_test, 0) = 0"]
         if self.c.only is not None:
             where.append(f"a.uid = {self.d.text(self.c.only)}")
@@ -306,6 +331,24 @@ class _Compiler:
                 if FACTS[name].type == "money":
                     default = self.d.text(self.c.currency)
                     columns.append(f"{f'coalesce(fact_{group}.currency, {default})' if known else default} AS c_{name}")
+
+    def add_memory(self, columns: list[str], joins: list[str]) -> None:
+        """What was remembered of the score at the end of the last evaluated day, and measures that are held."""
+        today, pack = self.d.day(self.c.today), self.d.text(self.pack.name)
+        columns.extend(f"h.{name} AS h_{name}" for name in REMEMBERED)
+        joins.append(
+            f"LEFT JOIN score_state h ON h.account_uid = a.uid AND h.pack = {pack} AND h.since < {today} "
+            f"AND (h.until IS NULL OR h.until >= {today})"
+        )
+        if self.held:
+            values = ", ".join(f"{self.d.json_integer('f.features', f'measure.{m}')} AS h_m_{m}" for m in self.held)
+            self.ctes["held"] = (
+                f"SELECT f.account_uid, {values} FROM feature_row f WHERE f.pack = {pack} AND f.as_of = "
+                f"(SELECT max(g.as_of) FROM feature_row g WHERE g.account_uid = f.account_uid AND g.pack = {pack} "
+                f"AND g.as_of < {self.d.text(instant(self.c.as_of))})"
+            )
+            joins.append("LEFT JOIN held ON held.account_uid = a.uid")
+            columns.extend(f"held.h_m_{m} AS h_m_{m}" for m in self.held)
 
     def add_sources(self, columns: list[str], joins: list[str]) -> None:
         aggregates = [self.all[n] for n in self.names if isinstance(self.all[n].definition, Aggregate)]
@@ -360,48 +403,6 @@ class _Compiler:
         """Add a link to the chain: everything so far and these columns."""
         self.ctes[name] = f"SELECT b.*, {', '.join(columns)} FROM {last} b"
         return name
-
-    # --- score ---
-
-    def scored(self, last: str, score: Score) -> str:
-        last = self.add("measured", last, [c for m in score.measures for c in self.measure(m)])
-        known = [(m.weight, f"m_{m.name}", self.applicable(m)) for m in score.measures]
-        covered = " + ".join(f"CASE WHEN {m} IS NULL THEN 0 ELSE {w} END" for w, m, _ in known)
-        total = " + ".join(f"CASE WHEN {m} IS NULL THEN 0 ELSE {w} * {m} END" for w, m, _ in known)
-        applicable = " + ".join(f"CASE WHEN {x} THEN {w} ELSE 0 END" for w, _, x in known)
-        sums = [f"{covered} AS covered", f"{total} AS total", f"{applicable} AS applicable"]
-        last = self.add("weighed", last, sums)
-        caps = [f"{self.emitter.column(cap.when)} AS k_{n}" for n, cap in enumerate(score.caps)]
-        enough = f"covered > 0 AND covered * 100 >= {score.coverage} * applicable"
-        raw = f"CASE WHEN {enough} THEN {self.d.quotient('(2 * total + covered)', '(2 * covered)')} END AS raw_score"
-        share = self.d.quotient("(200 * covered + applicable)", "(2 * applicable)")
-        percent = f"CASE WHEN applicable > 0 THEN {share} END AS coverage"
-        last = self.add("raw", last, [raw, percent, *caps])
-        order = sorted(enumerate(score.caps), key=lambda c: (c[1].at_most, c[0]))
-        capped = " ".join(
-            f"WHEN {self.d.truth(f'k_{n}')} AND raw_score > {cap.at_most} THEN {cap.at_most}" for n, cap in order
-        )
-        value = f"CASE WHEN raw_score IS NULL THEN NULL {capped} ELSE raw_score END" if order else "raw_score"
-        last = self.add("capped", last, [f"{value} AS score"])
-        bands = " ".join(f"WHEN score >= {bound} THEN {self.d.text(name)}" for name, bound in score.bands)
-        return self.add("banded", last, [f"CASE WHEN score IS NULL THEN 'unknown' {bands} END AS band"])
-
-    def measure(self, m: Measure) -> list[str]:
-        if isinstance(m.rule, Lines):
-            value = self.emitter.lines(m.rule, tuple(f"f_{n}" for n in m.rule.needs))
-        else:
-            value = self.emitter.curve(m.rule)
-        if m.applies is None:
-            return [f"{value} AS m_{m.name}", f"1 AS x_{m.name}"]
-        applies = self.emitter.sql(m.applies)
-        return [
-            f"CASE WHEN NOT {applies} THEN NULL ELSE {value} END AS m_{m.name}",
-            f"CASE WHEN NOT {applies} THEN 0 ELSE 1 END AS x_{m.name}",
-        ]
-
-    def applicable(self, m: Measure) -> str:
-        """Condition that the measure's weight counts: it applies, and if its absence is to be ignored it is known."""
-        return f"m_{m.name} IS NOT NULL" if m.missing == "ignore" else f"x_{m.name} = 1"
 
     # --- outputs ---
 

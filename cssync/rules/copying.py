@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     import duckdb
     import psycopg
 
-TABLES = ("account", "result", *dict.fromkeys(source.entity for source in SOURCES.values()))
+TABLES = (
+    *("account", "result", "result_history", "score_state", "feature_row"),
+    *dict.fromkeys(source.entity for source in SOURCES.values()),
+)
 """Tables that a statement may read."""
 BATCH = 50_000
 _POSTGRES = {"TEXT": 'TEXT COLLATE "C"', "INTEGER": "BIGINT", "REAL": "DOUBLE PRECISION"}

@@ -106,6 +106,10 @@ class Dialect(Protocol):
         """All values of a partition in ascending order, joined by a blank; a window function."""
         ...
 
+    def json_integer(self, document: str, key: str) -> str:
+        """A whole number out of a JSON object in a text column; NULL where it is null or absent."""
+        ...
+
 
 class SQLite(Dialect):
     """SQLite 3.40 and later; needs none of its optional functions."""
@@ -180,6 +184,10 @@ class SQLite(Dialect):
     def json_bool(self, value: str) -> str:
         """0, 1 or NULL as a JSON value."""
         return f"CASE WHEN {value} = 1 THEN json('true') WHEN {value} = 0 THEN json('false') END"
+
+    def json_integer(self, document: str, key: str) -> str:
+        path = self.text(f'$."{key}"')
+        return f"json_extract({document}, {path})"
 
 
 SQLITE = SQLite()

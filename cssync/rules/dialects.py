@@ -113,6 +113,9 @@ class Postgres(Typed):
         # What a bare backslash means is a setting of the server; in this form it is always itself when doubled.
         return "E" + super().text(value).replace("\\", "\\\\")
 
+    def json_integer(self, document: str, key: str) -> str:
+        return f"CAST(CAST({document} AS json) ->> {self.text(key)} AS BIGINT)"
+
     def iso(self, day: str) -> str:
         return f"to_char({day}, 'YYYY-MM-DD')"
 
@@ -133,6 +136,10 @@ class DuckDB(Typed):
 
     def quotient(self, left: str, right: str) -> str:
         return f"({left} // {right})"
+
+    def json_integer(self, document: str, key: str) -> str:
+        path = self.text(f'$."{key}"')
+        return f"CAST(json_extract_string({document}, {path}) AS BIGINT)"
 
     def iso(self, day: str) -> str:
         return f"strftime({day}, '%Y-%m-%d')"

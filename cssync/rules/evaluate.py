@@ -6,28 +6,29 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from cssync.config import Workspace
 from cssync.errors import ConfigError
 from cssync.metrics.fx import Rates, load_rates
 from cssync.rules.calendar import calendar_of, local_date
-from cssync.rules.catalogue import MAX_AGE
-from cssync.rules.compiler import Statement, compile_pack, entities_of, fact_tables, result_column
+from cssync.rules.catalogue import MAX_AGE, score_outputs
+from cssync.rules.compiler import Statement, compile_pack, entities_of, fact_tables, measure_entities, result_column
 from cssync.rules.dialect import SQLITE
 from cssync.rules.events import EVENT, event_numbers
-from cssync.rules.freshness import Context, read_freshness, with_usage
-from cssync.rules.interpreter import Outcome
+from cssync.rules.freshness import Context, instant, read_freshness, with_usage
+from cssync.rules.outcome import Outcome
 from cssync.rules.results import (
+    SCORED,
     Stamp,
     forget,
-    measure_entities,
     outputs,
     score_entities,
     write_outputs,
     write_values,
 )
+from cssync.rules.score_days import write_day, write_state
 from cssync.rules.signals import Reading, write_signals
 from cssync.rules.statement import outcome_of, typed_value
 from cssync.rules.tasks import TaskCounts, TaskWriter
@@ -35,12 +36,17 @@ from cssync.rules.texts import WORDS, language, reasons, render, same_but_date, 
 from cssync.rules.tiers import OUTPUTS as TIER_OUTPUTS
 from cssync.rules.tiers import write_tiers
 from cssync.rules.tree import Feature, Pack, Place, RuleSet, Signal, Texts
+from cssync.rules.trends import read_trends, write_trends
 from cssync.rules.versions import record
 from cssync.rules.volume import ENTITY as USAGE
 from cssync.rules.volume import Coverage, coverage, read_series
 
 if TYPE_CHECKING:
     from cssync.store.sqlite import Fence, Store
+
+
+EXPLAINED = (*SCORED, "model", "trend", "trend_points")
+"""Outputs of a score whose reason is the text behind the score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +83,6 @@ class EvaluationReport:
     def accounts(self) -> int:
         """Accounts looked at by the widest pack."""
         return max((p.accounts for p in self.packs), default=0)
-
-
-def instant(at: datetime) -> str:
-    """Return an aware datetime as a stored instant, in whole seconds: they are compared as texts."""
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def usage_coverage(store: Store, workspace: Workspace, as_of: datetime) -> Coverage:
@@ -189,7 +190,7 @@ def _share(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Cont
 
 
 def _drop(conn: sqlite3.Connection, *more: str) -> None:
-    for table in ("now", "changed", "touched", "delta", *more):
+    for table in ("now", "changed", "touched", "delta", "state", "trends", *more):
         conn.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
 
@@ -246,6 +247,11 @@ class _Evaluation:
         if numbers:
             rows = [(uid, n, "ok", "") for uid, n in numbers]
             counts[f"{pack.name}.{EVENT}"] = write_values(conn, f"{pack.name}.{EVENT}", rows, self.stamp)
+        if pack.score:
+            write_state(conn, pack, self.c.today, self.stamp.as_of)
+            write_day(conn, pack, self.features, self.c.today, self.stamp.as_of)
+            if pack.score.trend:
+                write_trends(conn, pack, self.features, self.c)
         started, ended = write_signals(
             conn, pack, self.features, self.c, self.stamp.as_of, self.run_id, self.read, self.say_signal
         )
@@ -306,7 +312,14 @@ class _Evaluation:
             reason = absent_because(name, self.features, self.c)
             text = SQLITE.text(f',"{name}":"{reason}"')
             parts.append(f"CASE WHEN n.f_{name} IS NULL THEN {text} ELSE '' END")
+        parts += [f"iif(n.q_{m} = 1, ',\"measure.{m}\":\"held: {self.held(m)}\"', '')" for m in self.statement.held]
         return f"'{{' || substr({' || '.join(parts)}, 2) || '}}'" if parts else "'{}'"
+
+    def held(self, measure: str) -> str:
+        """Why a measure keeps its last value."""
+        measures = self.pack.score.measures if self.pack.score else ()
+        entities = sorted(e for m in measures if m.name == measure for e in measure_entities(m, self.features))
+        return "; ".join(why_stale(e, self.c) for e in entities if self.c.state(e) == "stale")
 
     # --- texts ---
 
@@ -327,6 +340,7 @@ class _Evaluation:
             "SELECT r.account_uid, r.value, r.state FROM touched t JOIN result r ON r.account_uid = t.uid "
             "AND r.name = ?",
             (f"{prefix}reasons",))}  # fmt: skip
+        heading = read_trends(self.conn) if score.trend else {}
         texts, dated = [], []
         for row in self.conn.execute("SELECT n.* FROM touched t JOIN now n ON n.uid = t.uid ORDER BY n.uid"):
             uid = row["uid"]
@@ -334,21 +348,23 @@ class _Evaluation:
                 texts.append((uid, before[uid][0], "stale", json.loads(before[uid][0])))
                 continue
             outcome, lookup = self.read(row)
-            body = reasons(score, outcome, self.lang, lookup, late)
+            body = reasons(score, outcome, self.lang, lookup, late, heading.get(uid))
             old = json.loads(before[uid][0]) if uid in before else ""
             same = same_but_date(body, old or "")
             text = old if same else with_date(body, day, self.lang)
             texts.append((uid, json.dumps(text, ensure_ascii=False), "ok", text))
             if not same:
                 dated.append(uid)
+        told = [prefix + n for n in score_outputs(score.keys) if n in EXPLAINED]
+        marks = ", ".join("?" * len(told))
         counts = {f"{prefix}reasons": write_values(self.conn, f"{prefix}reasons", texts, self.stamp)}
         self.conn.executemany(
-            "UPDATE result SET because = ? WHERE account_uid = ? AND name IN (?, ?, ?) AND because IS NOT ?",
-            [(text, uid, f"{prefix}score", f"{prefix}band", f"{prefix}coverage", text) for uid, _, _, text in texts],
+            f"UPDATE result SET because = ? WHERE account_uid = ? AND name IN ({marks}) AND because IS NOT ?",
+            [(text, uid, *told, text) for uid, _, _, text in texts],
         )
         moved = self.conn.execute(
-            "SELECT DISTINCT account_uid FROM result WHERE name IN (?, ?, ?, ?) AND since = ? AND state <> 'stale'",
-            (*(prefix + n for n in ("score", "band", "coverage", "data_status")), self.stamp.as_of),
+            f"SELECT DISTINCT account_uid FROM result WHERE name IN ({marks}, ?) AND since = ? AND state <> 'stale'",
+            (*told, f"{prefix}data_status", self.stamp.as_of),
         ).fetchall()
         fresh = sorted({*dated, *(r[0] for r in moved)} - held)
         value = json.dumps(day.isoformat() if day else None)
@@ -393,7 +409,7 @@ class _Evaluation:
 
 def output_names(pack: Pack) -> list[str]:
     """Names of everything a pack puts out, without the pack's own."""
-    scored = ("score", "band", "coverage", "reasons", "as_of", "data_status") if pack.score else ()
+    scored = score_outputs(pack.score.keys) if pack.score else ()
     event = (EVENT,) if any(t.once_per == EVENT for t in pack.tasks) else ()
     tiers = TIER_OUTPUTS if pack.tiers is not None else ()
     return [*scored, *tiers, *(r.name for r in pack.results), *((pack.signal_list,) if pack.signals else ()), *event]
@@ -404,11 +420,16 @@ def absent_because(name: str, features: Mapping[str, Feature], c: Context) -> st
     entities = sorted(entities_of([name], features))
     stale = [e for e in entities if c.state(e) == "stale"]
     if stale:
-        found = c.freshness(stale[0])
-        since = found.as_of if found else None
-        return f"stale: {stale[0]} was last complete on {local_date(since, c.zone) if since else 'no day'}"
+        return f"stale: {why_stale(stale[0], c)}"
     unconnected = [e for e in entities if c.state(e) == "missing"]
     return f"missing: no source for {unconnected[0]}" if unconnected else "missing: no data"
+
+
+def why_stale(entity: str, c: Context) -> str:
+    """Say since when an entity is stale."""
+    found = c.freshness(entity)
+    since = found.as_of if found else None
+    return f"{entity} was last complete on {local_date(since, c.zone) if since else 'no day'}"
 
 
 __all__ = ["EvaluationReport", "Outcome", "PackReport", "absent_because", "context_for", "evaluate", "output_names"]

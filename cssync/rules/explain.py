@@ -12,12 +12,13 @@ from cssync.config import Workspace
 from cssync.errors import ConfigError
 from cssync.rules.calendar import local_date
 from cssync.rules.catalogue import FACTS, SOURCES
-from cssync.rules.compiler import compile_pack, entities_of
+from cssync.rules.compiler import compile_pack, entities_of, measure_entities
 from cssync.rules.evaluate import absent_because, context_for, reading_of, usage_coverage
 from cssync.rules.freshness import Context
-from cssync.rules.results import measure_entities
-from cssync.rules.texts import language, lost_points, reasons, render, with_date
-from cssync.rules.tree import Aggregate, Feature, Measure, Pack, RuleSet, closure, measure_exprs
+from cssync.rules.outcome import Outcome
+from cssync.rules.texts import language, lost_points, override_text, reasons, render, with_date
+from cssync.rules.tree import Aggregate, Feature, Measure, Pack, RuleSet, Score, closure, measure_names
+from cssync.rules.trends import Direction, Trends
 
 if TYPE_CHECKING:
     from cssync.store.sqlite import Store
@@ -43,7 +44,8 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class MeasureLine:
-    """A measure. state: ok, missing, stale or not_applicable. lost: points it takes off the unrounded score."""
+    """A measure. weight: under the account's model. state: ok, held (the last value of a stale source), missing, stale
+    or not_applicable. lost: points it takes off the unrounded score."""
 
     name: str
     label: str
@@ -87,8 +89,9 @@ class TaskLine:
 
 @dataclass(frozen=True, slots=True)
 class PackExplanation:
-    """One pack's view of the account. exact_score is the unrounded one; the measures' `lost` add up to 100 minus it.
-    results: stored value, state and since of every output."""
+    """One pack's view of the account. exact_score, exact_coverage (0 to 1) are the unrounded ones; the measures' `lost`
+    add up to 100 minus the score. computed_band: what the score says; band: the one in force. override: why they
+    differ. trend: None where the pack has none. results: stored value, state and since of every output."""
 
     pack: str
     covers: bool
@@ -104,6 +107,11 @@ class PackExplanation:
     signals: tuple[SignalLine, ...] = ()
     tasks: tuple[TaskLine, ...] = ()
     results: tuple[Mapping[str, Any], ...] = ()
+    model: str | None = None
+    computed_band: str | None = None
+    exact_coverage: Fraction | None = None
+    override: str = ""
+    trend: Direction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +157,19 @@ def _pack(store: Store, pack: Pack, rules: RuleSet, context: Context, lang: str)
     score, urls = pack.score, _urls(store, account_uid)
     measures: tuple[MeasureLine, ...] = ()
     caps: tuple[CapLine, ...] = ()
-    text, exact = "", None
+    text, exact, trend = "", None, None
     if score:
-        lost = {x.measure: x.points for x in lost_points(score, outcome.measures)}
+        lost = {x.measure: x.points for x in lost_points(outcome.weights, outcome.measures)}
         measures = tuple(
             MeasureLine(
                 m.name,
                 render(m.label, lang, lookup),
-                m.weight,
+                outcome.weights[m.name],
                 outcome.measures[m.name],
-                _state(m, outcome.measures[m.name], outcome.applies[m.name], rules.features, context),
+                _state(m, outcome, rules.features, context),
                 lost.get(m.name),
                 render(m.because, lang, lookup),
-                tuple(sorted({n for e in measure_exprs(m) for n in e.names("feature")})),
+                tuple(sorted(measure_names(m))),
             )
             for m in score.measures
         )
@@ -169,10 +177,11 @@ def _pack(store: Store, pack: Pack, rules: RuleSet, context: Context, lang: str)
             CapLine(c.at_most, holds, render(c.because, lang, lookup))
             for c, holds in zip(score.caps, outcome.caps, strict=True)
         )
+        trend = Trends(store.query, pack, rules.features, context).one(account_uid) if score.trend else None
         late = [m.name for m in measures if m.state == "stale"]
         stored_day = next((r["value"] for r in stored if r["name"] == f"{pack.name}.as_of"), None)
         day = datetime.fromisoformat(stored_day).date() if stored_day else None
-        text = with_date(reasons(score, outcome, lang, lookup, late), day, lang)
+        text = with_date(reasons(score, outcome, lang, lookup, late, trend), day, lang)
         exact = 100 - sum(lost.values(), Fraction(0)) if lost else None
     since = {r["name"]: r["since"] for r in store.query(
         "SELECT name, since FROM signal WHERE account_uid = ? AND pack = ? AND until IS NULL", (account_uid, pack.name)
@@ -201,7 +210,19 @@ def _pack(store: Store, pack: Pack, rules: RuleSet, context: Context, lang: str)
             )
         ),
         stored,
+        outcome.model,
+        outcome.computed_band,
+        _coverage(score, outcome) if score else None,
+        override_text(score, outcome, lang, lookup) if score else "",
+        trend,
     )
+
+
+def _coverage(score: Score, outcome: Outcome) -> Fraction | None:
+    """Known weight over applicable weight."""
+    applicable = sum(outcome.weights[m.name] for m in score.measures if outcome.applies[m.name])
+    known = sum(outcome.weights[m.name] for m in score.measures if outcome.measures[m.name] is not None)
+    return Fraction(known, applicable) if applicable else None
 
 
 def _stored(store: Store, pack: Pack, account_uid: str) -> tuple[Mapping[str, Any], ...]:
@@ -215,10 +236,10 @@ def _stored(store: Store, pack: Pack, account_uid: str) -> tuple[Mapping[str, An
     return tuple({**dict(r), "value": json.loads(r["value"])} for r in rows)
 
 
-def _state(m: Measure, value: int | None, applies: bool, features: Mapping[str, Feature], c: Context) -> str:
-    if value is not None:
-        return "ok"
-    if not applies:
+def _state(m: Measure, outcome: Outcome, features: Mapping[str, Feature], c: Context) -> str:
+    if outcome.measures[m.name] is not None:
+        return "held" if m.name in outcome.held else "ok"
+    if not outcome.applies[m.name]:
         return "not_applicable"
     return "stale" if any(c.state(e) == "stale" for e in measure_entities(m, features)) else "missing"
 

@@ -12,6 +12,7 @@ from cssync.rules.catalogue import (
     READABLE,
     SOURCES,
     column_type,
+    score_outputs,
     source_column,
     source_columns,
 )
@@ -20,7 +21,7 @@ from cssync.rules.faults import Mark, Stop, did_you_mean
 from cssync.rules.lists import read_lists
 from cssync.rules.reader import Mapping, Node, Scalar
 from cssync.rules.shape import Shape
-from cssync.rules.tree import Aggregate, Expr, Feature, Past, Type
+from cssync.rules.tree import STANDARD, Aggregate, Expr, Feature, Past, Type
 
 AGGREGATES = ("count", "sum", "avg", "min", "max", "last", "median", "distinct")
 _BESIDE = ("where", "within", "ending", "older_than", "at_least", "newest_per", "of_which")
@@ -61,9 +62,20 @@ class FeatureReader:
         """Every declared feature."""
         return list(self.declared)
 
-    def scored(self, pack: str) -> bool:
-        """Whether a pack puts out a score."""
-        return pack in self.tops and self.tops[pack].get("score") is not None
+    def readable(self, pack: str) -> list[str]:
+        """Outputs of a pack's score that expressions may read; none without a score."""
+        score = self.tops[pack].get("score") if pack in self.tops else None
+        if not isinstance(score, Mapping):
+            return []
+        found = score_outputs([key.text for key, _ in score.entries])
+        return [name for name in READABLE if name in found]
+
+    def models(self, pack: str) -> tuple[str, ...]:
+        """Names of the models of a pack's score."""
+        score = self.tops[pack].get("score")
+        block = score.get("models") if isinstance(score, Mapping) else None
+        named = block.entries if isinstance(block, Mapping) else ()
+        return (*(key.text for key, _ in named), STANDARD)
 
     def declared_results(self) -> list[str]:
         """Names of the results that packs declare."""
@@ -170,9 +182,10 @@ class FeatureReader:
     def result(self, name: str, mark: Mark) -> Expr | None:
         """Return a reference to an output `<pack>.<output>`, None if there is none."""
         pack, _, output = name.partition(".")
-        if output not in READABLE or not self.scored(pack):
+        if output not in self.readable(pack):
             return self.output(pack, output, mark)
         kind, values = OUTPUTS[output]
+        values = self.models(pack) if output == "model" else values
         return Expr("result", kind, value=name, values=values)
 
     def aggregate(self, key: Scalar, node: Node, pack: str) -> Feature | None:

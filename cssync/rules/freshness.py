@@ -23,10 +23,12 @@ HOLD_DAYS = 30
 @dataclass(frozen=True, slots=True)
 class Freshness:
     """state: ok, stale (the oldest feeding stream last succeeded before the allowed age) or missing (no stream feeds
-    the entity, or one never succeeded). as_of: instant of that last success, None when never."""
+    the entity, or one never succeeded). as_of: instant of that last success, None when never. turned: when it became
+    stale; None stands for as_of."""
 
     state: Literal["ok", "stale", "missing"]
     as_of: datetime | None = None
+    turned: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,24 @@ class Context:
         late = {monday(day) for day in self.gap_days(("active_users",))}
         return tuple(n for n, day in begins.items() if day in late or self.calendar.full_of_holidays(day))
 
+    def stale_for(self, entity: str) -> timedelta | None:
+        """How long an entity has been stale; None when it is not, or never was anything else."""
+        found = self.freshness(entity)
+        if found is None or found.state != "stale" or found.as_of is None:
+            return None
+        return self.as_of - (found.turned or found.as_of)
+
     def held(self, entity: str) -> bool:
         """Whether an entity is stale, but for at most HOLD_DAYS: results keep their last value."""
         found = self.freshness(entity)
         if found is None or found.state != "stale" or found.as_of is None:
             return False
         return self.as_of - found.as_of <= timedelta(days=HOLD_DAYS)
+
+
+def instant(at: datetime) -> str:
+    """Return an aware datetime as a stored instant, in whole seconds: they are compared as texts."""
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def parse_instant(text: str) -> datetime:
@@ -109,8 +123,9 @@ def read_freshness(store: Store, as_of: datetime, max_age: Mapping[str, int] = M
             found[row["entity"]] = Freshness("missing")
             continue
         oldest = parse_instant(row["oldest"])
-        stale = as_of - oldest > timedelta(days=max_age.get(row["entity"], 2))
-        found[row["entity"]] = Freshness("stale" if stale else "ok", oldest)
+        turned = oldest + timedelta(days=max_age.get(row["entity"], 2))
+        stale = as_of > turned
+        found[row["entity"]] = Freshness("stale", oldest, turned) if stale else Freshness("ok", oldest)
     return found
 
 
@@ -129,7 +144,9 @@ def with_usage(
     of: dict[str, Freshness] = {}
     for metric, day in found.newest.items():
         end = start_of_day(day + timedelta(days=1), zone) - timedelta(seconds=1)
-        late = (today - day).days > max_age + (7 if metric in found.weekly else 0)
-        of[metric] = Freshness("stale" if late or whole.state == "stale" else "ok", min(whole.as_of, end))
+        last = day + timedelta(days=max_age + (7 if metric in found.weekly else 0))
+        turned = min(t for t in (whole.turned, start_of_day(last + timedelta(days=1), zone)) if t)
+        late = today > last or whole.state == "stale"
+        of[metric] = Freshness("stale" if late else "ok", min(whole.as_of, end), turned if late else None)
     best = min(of.values(), key=lambda f: (f.state != "ok", -(f.as_of or as_of).timestamp()))
     return {**fresh, USAGE: best, **{f"{USAGE}.{metric}": f for metric, f in of.items()}}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -20,8 +19,20 @@ from cssync.rules.compiler import all_known, all_ok
 from cssync.rules.facts import PRESENT
 from cssync.rules.freshness import Context
 from cssync.rules.lists import folded
+from cssync.rules.memory import FIRST_DAY, Memory
+from cssync.rules.outcome import Outcome
+from cssync.rules.score_judge import judge_score
 from cssync.rules.sources import instant_bounds, latest, window
-from cssync.rules.tree import Aggregate, Curve, Expr, Feature, Lines, Measure, Pack, Score, used_features, used_names
+from cssync.rules.tree import (
+    Aggregate,
+    Curve,
+    Expr,
+    Feature,
+    Lines,
+    Pack,
+    used_features,
+    used_names,
+)
 
 Row = Mapping[str, Any]
 
@@ -41,28 +52,6 @@ def curve_value(points: Iterable[tuple[float, int]], x: float) -> float:
             return float(low_y) + (x - low_x) * float(high_y - low_y) / (high_x - low_x)
         low_x, low_y = high_x, high_y
     return float(low_y)
-
-
-@dataclass
-class Outcome:
-    """Everything a pack says about one account, by the names of the compiler's columns."""
-
-    features: dict[str, Any] = field(default_factory=dict)
-    measures: dict[str, int | None] = field(default_factory=dict)
-    applies: dict[str, bool] = field(default_factory=dict)
-    raw_score: int | None = None
-    score: int | None = None
-    coverage: int | None = None
-    band: str | None = None
-    caps: list[bool | None] = field(default_factory=list)
-    results: dict[str, Any] = field(default_factory=dict)
-    signals: dict[str, bool | None] = field(default_factory=dict)
-    severity: dict[str, float | None] = field(default_factory=dict)
-    tasks: dict[str, bool | None] = field(default_factory=dict)
-    done: dict[str, bool | None] = field(default_factory=dict)
-    due: dict[str, date | None] = field(default_factory=dict)
-    priority: dict[str, str | None] = field(default_factory=dict)
-    copy: dict[str, str | None] = field(default_factory=dict)
 
 
 class Interpreter:
@@ -209,13 +198,28 @@ def judge(
     rows: Mapping[str, Iterable[Row]] | None = None,
     given: Mapping[str, Any] | None = None,
     results: Mapping[str, Any] | None = None,
+    memory: Memory = FIRST_DAY,
+    model: str | None = None,
 ) -> Outcome:
     """Return what a pack says about one account.
 
     rows: source -> its rows of this account (columns of the model, instants and dates as stored); given: values of
     features and facts that are known already; both may be mixed, `given` wins. results: `<pack>.<output>` of others.
+    memory: where its score stood before today.
+    model: judge by that model, whatever the conditions of the models say.
     """
-    return _Judge(pack, features, context, account, rows or {}, given or {}, results or {}).outcome()
+    return _Judge(pack, features, context, account, rows or {}, given or {}, results or {}, memory, model).outcome()
+
+
+def judge_past(
+    pack: Pack, features: Mapping[str, Feature], context: Context, account: Row, given: Mapping[str, Any], model: str
+) -> Outcome:
+    """Return what a model would have said of an account on a past day: its score alone, from features known then."""
+    found = Outcome()
+    one = _Judge(pack, features, context, account, {}, given, {}, FIRST_DAY, model)
+    if pack.score:
+        judge_score(pack.score, features, context, one.i, FIRST_DAY, found, model)
+    return found
 
 
 class _Judge:
@@ -228,7 +232,11 @@ class _Judge:
         rows: Mapping[str, Iterable[Row]],
         given: Mapping[str, Any],
         results: Mapping[str, Any],
+        memory: Memory,
+        model: str | None,
     ) -> None:
+        self.memory = memory
+        self.model = model
         self.pack = pack
         self.all = features
         self.c = context
@@ -288,7 +296,7 @@ class _Judge:
         names = (*used_features(pack, self.all), *(n for n in FACTS if n in used_names(pack)))
         found.features = {n: self.feature(n) for n in names}
         if pack.score:
-            self.score(pack.score, found)
+            self.own = judge_score(pack.score, self.all, self.c, self.i, self.memory, found, self.model)
         for result in pack.results:
             value = self.i.lines(result.rule) if isinstance(result.rule, Lines) else self.i.value(result.rule)
             value = nearest(value) if result.type == "money" and value is not None else value
@@ -304,37 +312,6 @@ class _Judge:
             found.priority[task.name] = self.i.lines(task.priority)
             found.copy[task.name] = self.i.lines(task.copy) if task.copy is not None else None
         return found
-
-    def measure(self, m: Measure) -> tuple[int | None, bool]:
-        if m.applies is not None and self.i.value(m.applies) is False:
-            return None, False
-        value = self.i.curve(m.rule) if isinstance(m.rule, Curve) else self.i.lines(m.rule)
-        return value, value is not None or m.missing == "unknown"
-
-    def score(self, score: Score, found: Outcome) -> None:
-        covered = total = applicable = 0
-        for m in score.measures:
-            value, counts = self.measure(m)
-            found.measures[m.name], found.applies[m.name] = value, counts
-            applicable += m.weight if counts else 0
-            if value is not None:
-                covered, total = covered + m.weight, total + m.weight * value
-        if covered and covered * 100 >= score.coverage * applicable:
-            found.raw_score = (2 * total + covered) // (2 * covered)
-        if applicable:
-            found.coverage = (200 * covered + applicable) // (2 * applicable)
-        found.caps = [self.i.value(c.when) for c in score.caps]
-        limits = [c.at_most for c, true in zip(score.caps, found.caps, strict=True) if true]
-        found.score = None if found.raw_score is None else min([found.raw_score, *limits])
-        found.band = band_of(found.score, score)
-        self.own = {"score": found.score, "coverage": found.coverage, "band": found.band}
-
-
-def band_of(score: int | None, rules: Score) -> str:
-    """Return the band of an integer score; lower bounds are inclusive, no score is `unknown`."""
-    if score is None:
-        return "unknown"
-    return next(name for name, bound in rules.bands if score >= bound)
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

@@ -151,7 +151,9 @@ class _Reader:
             for n in ("signals", "tasks")
         }
         if self.pack.score:
-            types |= {n: OUTPUTS[n][0] for n in ("score", "band", "coverage")} | {"raw_score": "integer"}
+            types |= {n: OUTPUTS[n][0] for n in ("score", "band", "coverage", "model", "computed_band")} | {
+                "raw_score": "integer"
+            }
             types |= {m.name: "integer" for m in self.pack.score.measures}
         types.update((f"due {t.name}", "date") for t in self.pack.tasks)
         types.update((f"priority {t.name}", "text") for t in self.pack.tasks)
@@ -271,6 +273,8 @@ def _found(outcome: Any) -> dict[str, Any]:
         "score": outcome.score,
         "raw_score": outcome.raw_score,
         "band": outcome.band,
+        "computed_band": outcome.computed_band,
+        "model": outcome.model,
         "coverage": outcome.coverage,
         "signals": sorted(n for n, true in outcome.signals.items() if true),
         "tasks": sorted(n for n, true in outcome.tasks.items() if true),
@@ -294,7 +298,7 @@ def _stored(test: PackTest, account: dict[str, Any], results: dict[str, Any]) ->
 
     conn = sqlite3.connect(":memory:")
     conn.row_factory = sqlite3.Row
-    for name in ("account", "result", "result_history", "history"):
+    for name in ("account", "result", "result_history", "history", "score_state", "feature_row"):
         for ddl in table_ddl(TABLE[name]):
             conn.execute(ddl)
     for table in SOURCES.values():

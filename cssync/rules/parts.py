@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cssync.rules.catalogue import ACCOUNT, FACTS, READABLE
+from cssync.rules.catalogue import ACCOUNT, FACTS
 from cssync.rules.check import Scope, expression, typed_lines
 from cssync.rules.faults import Mark, Stop, did_you_mean
 from cssync.rules.features import FeatureReader
@@ -12,7 +12,7 @@ from cssync.rules.reader import Mapping, Node, Scalar
 from cssync.rules.shape import Shape, places
 from cssync.rules.tree import Expr, Place, Template, Texts, Type
 
-LATER = frozenset({"models", "hysteresis", "trend", "override", "roll_up", "cadence", "hold"})
+LATER = frozenset({"cadence"})
 
 
 class PartReader:
@@ -30,6 +30,8 @@ class PartReader:
     def find(self, name: str, mark: Mark) -> Expr | None:
         if self.scoring and name.partition(".")[0] == self.name and "." in name:
             raise self.faults.stop(mark, f"{name} is computed from this score, which cannot rest on itself")
+        if name == f"{self.name}.trend":
+            raise self.faults.stop(mark, f"{name} is known only after this pack has run: read it in another pack")
         return self.features.lookup(name, mark)
 
     def known(self) -> list[str]:
@@ -37,7 +39,7 @@ class PartReader:
             *self.features.names,
             *FACTS,
             *ACCOUNT,
-            *(f"{p}.{o}" for p in self.packs if self.features.scored(p) for o in READABLE),
+            *(f"{p}.{o}" for p in self.packs for o in self.features.readable(p)),
             *self.features.declared_results(),
         ]
 

@@ -16,7 +16,8 @@ from cssync.config import Workspace
 from cssync.link.assign import assign_children
 from cssync.model import TABLE
 from cssync.rules.calendar import local_date, start_of_day
-from cssync.rules.evaluate import EvaluationReport, evaluate, instant
+from cssync.rules.evaluate import EvaluationReport, evaluate
+from cssync.rules.freshness import instant
 from cssync.rules.tree import RuleSet
 from cssync.rules.versions import Evaluated, evaluations, rules_of
 from cssync.store.past import Cut, past

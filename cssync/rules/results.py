@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from cssync.model import CURRENCY_DECIMALS
 from cssync.rules.catalogue import OUTPUTS
-from cssync.rules.compiler import entities_of, results_behind
+from cssync.rules.compiler import entities_of, is_held, measure_entities, results_behind
 from cssync.rules.dialect import Dialect
 from cssync.rules.freshness import Context
-from cssync.rules.tree import Feature, Measure, Pack, Result, Score, Type, measure_exprs, rule_exprs
+from cssync.rules.tree import Feature, Measure, Pack, Result, Score, Type, rule_exprs
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,15 @@ class Output:
     unknown: str
     held: str = "1 = 0"
     because: str = ""
+
+
+SCORED: Mapping[str, str] = {
+    "score": "n.score IS NULL",
+    "band": "n.band = 'unknown'",
+    "computed_band": "n.computed_band = 'unknown'",
+    "coverage": "n.score IS NULL",
+}
+"""Outputs of every score that are columns of the statement, and the condition that they are not known."""
 
 
 def json_of(column: str, kind: Type, currency: str, d: Dialect) -> str:
@@ -64,12 +73,6 @@ def _listed(places: int) -> str:
     return ", ".join(f"'{code}'" for code, digits in sorted(CURRENCY_DECIMALS.items()) if digits == places)
 
 
-def measure_entities(measure: Measure, features: Mapping[str, Feature]) -> set[str]:
-    """Entities a measure rests on."""
-    names = {n for e in measure_exprs(measure) for n in e.names("feature")}
-    return entities_of(names, features)
-
-
 def score_entities(score: Score, features: Mapping[str, Feature]) -> set[str]:
     """Entities the measures of a score rest on; not those of its caps."""
     return {entity for m in score.measures for entity in measure_entities(m, features)}
@@ -82,10 +85,16 @@ def outputs(pack: Pack, features: Mapping[str, Feature], c: Context, d: Dialect)
         stale = {e for e in score_entities(pack.score, features) if c.state(e) == "stale"}
         held = "1 = 1" if any(c.held(e) for e in stale) else "1 = 0"
         found.extend(
-            Output(name, json_of(f"n.{name}", OUTPUTS[name][0], "", d), "n.score IS NULL", held)
-            for name in ("score", "band", "coverage")
+            Output(name, json_of(f"n.{name}", OUTPUTS[name][0], "", d), unknown, held)
+            for name, unknown in SCORED.items()
         )
-        found.append(Output("data_status", data_status(pack.score, features, c), "1 = 0"))
+        if pack.score.trend:
+            label, points = (f"(SELECT t.{c} FROM trends t WHERE t.uid = n.uid)" for c in ("trend", "points"))
+            none = f"coalesce({label}, 'unknown') = 'unknown'"
+            found.append(Output("trend", f"'\"' || coalesce({label}, 'unknown') || '\"'", none, held))
+            found.append(Output("trend_points", f"coalesce({points}, 'null')", none, held))
+        found.append(Output("model", json_of("n.model", "text", "", d), "1 = 0"))
+        found.append(Output("data_status", data_status(pack.score, features, c, d), "1 = 0"))
     for result in pack.results:
         names = {n for e in rule_exprs(result.rule) for n in e.names("feature")}
         held = (
@@ -107,13 +116,27 @@ def stale_results(result: Result, pack: Pack, features: Mapping[str, Feature]) -
     return f"EXISTS ({held})" if names else "1 = 0"
 
 
-def data_status(score: Score, features: Mapping[str, Feature], c: Context) -> str:
-    """`stale`: no score because of a stale source; `partial`: a measure is missing for that reason; else `ok`."""
+def data_status(score: Score, features: Mapping[str, Feature], c: Context, d: Dialect) -> str:
+    """`stale`: no score because of a stale source; `partial`: a measure is missing or held for that reason; else `ok`.
+
+    Measures without weight under the account's model do not count.
+    """
     late = [m for m in score.measures if any(c.state(e) == "stale" for e in measure_entities(m, features))]
     if not late:
         return "'\"ok\"'"
-    absent = " OR ".join(f"(n.m_{m.name} IS NULL AND n.x_{m.name} = 1)" for m in late)
-    return f"""CASE WHEN n.score IS NULL AND ({absent}) THEN '"stale"' WHEN {absent} THEN '"partial"' ELSE '"ok"' END"""
+    weighed = {m.name: _weighed(m, score, d) for m in late}
+    absent = " OR ".join(f"(n.m_{m.name} IS NULL AND n.x_{m.name} = 1 AND {weighed[m.name]})" for m in late)
+    kept = " OR ".join(f"(n.q_{m.name} = 1 AND {weighed[m.name]})" for m in late if is_held(m, features, c)) or "1 = 0"
+    partial = f"{absent} OR {kept}"
+    return (
+        f"""CASE WHEN n.score IS NULL AND ({absent}) THEN '"stale"' WHEN {partial} THEN '"partial"' ELSE '"ok"' END"""
+    )
+
+
+def _weighed(m: Measure, score: Score, d: Dialect) -> str:
+    """Condition that a measure has weight under the account's model."""
+    models = [model.name for model in score.models if model.weights[m.name]]
+    return f"n.model IN ({', '.join(map(d.text, models))})" if models else "1 = 0"
 
 
 def _signal_list(pack: Pack) -> Output:

@@ -11,7 +11,7 @@ from typing import Any
 
 from cssync.rules.conditions import days_ago, ended_lately, held_long_enough, is_held, note_conditions
 from cssync.rules.freshness import Context
-from cssync.rules.interpreter import Outcome
+from cssync.rules.outcome import Outcome
 from cssync.rules.tree import Feature, Pack, Place, Signal, Template
 
 Reading = tuple[Outcome, Callable[[Place], tuple[Any, str]]]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 from cssync.rules.compiler import Statement
-from cssync.rules.interpreter import Outcome
-from cssync.rules.tree import Pack, Type
+from cssync.rules.memory import Memory, override_end
+from cssync.rules.outcome import Outcome
+from cssync.rules.tree import Pack, Score, Type
 
 
 def typed_value(raw: Any, kind: Type) -> Any:
@@ -33,6 +35,10 @@ def outcome_of(pack: Pack, statement: Statement, row: sqlite3.Row) -> Outcome:
             m.name: bool(row[f"x_{m.name}"]) and not (m.missing == "ignore" and row[f"m_{m.name}"] is None)
             for m in pack.score.measures
         }
+        found.held = frozenset(m for m in statement.held if row[f"q_{m}"])
+        found.model, found.computed_band = row["model"], row["computed_band"]
+        found.weights = pack.score.model(row["model"]).weights
+        _remembered(pack.score, statement, row, found)
         found.raw_score, found.score = row["raw_score"], row["score"]
         found.coverage, found.band = row["coverage"], row["band"]
         found.caps = [_condition(row[f"k_{n}"]) for n in range(len(pack.score.caps))]
@@ -46,3 +52,13 @@ def outcome_of(pack: Pack, statement: Statement, row: sqlite3.Row) -> Outcome:
         found.priority[task.name] = row[f"t_{n}_priority"]
         found.copy[task.name] = row[f"t_{n}_copy"] if task.copy is not None else None
     return found
+
+
+def _remembered(score: Score, statement: Statement, row: sqlite3.Row, found: Outcome) -> None:
+    found.memory = Memory(row["n_band"], row["n_yellow_days"], row["n_green_days"])
+    if score.override is None or (since := typed_value(row["n_override_since"], "date")) is None:
+        return
+    band, until = row[f"a_{score.override.band}"], typed_value(row[f"a_{score.override.until}"], "date")
+    found.memory = replace(found.memory, override_band=band, override_until=until, override_since=since)
+    end = override_end(until, since)
+    found.override_end = end if end >= statement.today else None

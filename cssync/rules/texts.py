@@ -9,14 +9,20 @@ from fractions import Fraction
 from typing import Any
 
 from cssync.model import decimals
-from cssync.rules.interpreter import Outcome
+from cssync.rules.outcome import Outcome
 from cssync.rules.tree import Place, Score, Template, Texts
+from cssync.rules.trends import Direction
 
 WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "unknown": "unknown", "yes": "yes", "no": "no", "green": "green", "yellow": "yellow", "red": "red",
         "score": "{score} ({band}).", "no_score": "No score: only {coverage} % of the measures are known.",
         "capped": "Held at {score} (uncapped {raw}): {why}.", "lost": "-{points} {text}.",
+        "override": "Band set to {band} by hand until {day} (computed {computed}).",
+        "override_why": "Band set to {band} by hand until {day}: {why} (computed {computed}).",
+        "improving": "improving", "stable": "stable", "declining": "declining",
+        "was_lower": "Improving, {before} {days} days ago.", "was_higher": "Declining, {before} {days} days ago.",
+        "held": "Last known values, source is stale: {names}.",
         "left_out": "Left out for lack of data: {names}.", "stale": "Left out, source is stale: {names}.",
         "coverage": "Coverage {coverage} %.", "data": "Data to {day}.", "join": ", ", "space": " ",
         "moved": "Due moved from {before} to {after}.", "copied": "Copied to the owner's manager: {name}.",
@@ -28,6 +34,11 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "unknown": "不明", "yes": "あり", "no": "なし", "green": "緑", "yellow": "黄", "red": "赤",
         "score": "{score}点({band})。", "no_score": "スコアなし: 判明している指標は{coverage}%のみ。",
         "capped": "{score}点に制限(制限前 {raw}点): {why}。", "lost": "-{points} {text}。",
+        "override": "{day}まで手動で「{band}」に設定(算出値は{computed})。",
+        "override_why": "{day}まで手動で「{band}」に設定: {why}(算出値は{computed})。",
+        "improving": "改善", "stable": "横ばい", "declining": "悪化",
+        "was_lower": "改善傾向、{days}日前は{before}点。", "was_higher": "悪化傾向、{days}日前は{before}点。",
+        "held": "データが古いため前回の値を使用: {names}。",
         "left_out": "データ不足のため対象外: {names}。", "stale": "データが古いため対象外: {names}。",
         "coverage": "充足率{coverage}%。", "data": "データ時点 {day}。", "join": "、", "space": "",
         "moved": "期限を {before} から {after} に変更。", "copied": "担当者の上長にも共有: {name}。",
@@ -95,11 +106,14 @@ class Lost:
     points: Fraction
 
 
-def lost_points(score: Score, measures: Mapping[str, int | None]) -> tuple[Lost, ...]:
-    """Return what each known measure costs, largest first; exactly 100 - the unrounded score in sum."""
-    known = [(m, value) for m in score.measures if (value := measures.get(m.name)) is not None]
-    covered = sum(m.weight for m, _ in known)
-    lost = (Lost(m.name, Fraction(m.weight * (100 - value), covered)) for m, value in known)
+def lost_points(weights: Mapping[str, int], measures: Mapping[str, int | None]) -> tuple[Lost, ...]:
+    """Return what each known measure costs, largest first; exactly 100 - the unrounded score in sum.
+
+    weights: measure -> its weight under the account's model; one without weight costs nothing.
+    """
+    known = [(name, w, value) for name, w in weights.items() if w and (value := measures.get(name)) is not None]
+    covered = sum(weight for _, weight, _ in known)
+    lost = (Lost(name, Fraction(weight * (100 - value), covered)) for name, weight, value in known)
     return tuple(sorted(lost, key=lambda x: -x.points))
 
 
@@ -115,35 +129,60 @@ def reasons(
     lang: str,
     lookup: Callable[[Place], tuple[Any, str]],
     stale: Iterable[str] = (),
+    heading: Direction | None = None,
 ) -> str:
-    """Return the sentence behind a score: score, caps, the largest lost points, what was left out, coverage.
+    """Return the sentence behind a score: override, score, trend, caps, the largest lost points, what was left out,
+    coverage.
 
-    It holds no date of its own, so that it changes only when a reason or its rounded number changes.
+    It holds no date that moves with the days, so that it changes only when a reason or its rounded number changes.
     """
     words = WORDS[lang]
     labels = {m.name: render(m.label, lang, lookup) for m in score.measures}
-    parts = []
+    override = override_text(score, outcome, lang, lookup)
+    parts = [override] if override else []
+    computed = outcome.computed_band or ""
     if outcome.score is None:
         parts.append(words["no_score"].format(coverage=outcome.coverage or 0))
     else:
-        parts.append(words["score"].format(score=outcome.score, band=words.get(outcome.band or "", outcome.band)))
+        parts.append(words["score"].format(score=outcome.score, band=words.get(computed, computed)))
+    if heading and heading.before is not None and heading.trend in ("improving", "declining") and score.trend:
+        word = "was_lower" if heading.trend == "improving" else "was_higher"
+        before = (2 * heading.before.numerator + heading.before.denominator) // (2 * heading.before.denominator)
+        parts.append(words[word].format(before=before, days=score.trend.before))
     if outcome.raw_score is not None and outcome.score != outcome.raw_score:
         true = [c for c, holds in zip(score.caps, outcome.caps, strict=True) if holds and c.at_most == outcome.score]
         why = words["join"].join(render(c.because, lang, lookup) for c in true)
         parts.append(words["capped"].format(score=outcome.score, raw=outcome.raw_score, why=why))
     texts = {m.name: m.because for m in score.measures}
-    for lost in lost_points(score, outcome.measures)[:REASONS] if outcome.score is not None else ():
+    for lost in lost_points(outcome.weights, outcome.measures)[:REASONS] if outcome.score is not None else ():
         if tenths(lost.points) != "0.0":
             text = render(texts[lost.measure], lang, lookup) or labels[lost.measure]
             parts.append(words["lost"].format(points=tenths(lost.points), text=text))
     old = set(stale)
-    absent = [m.name for m in score.measures if outcome.measures.get(m.name) is None and outcome.applies.get(m.name)]
-    for word, names in (("left_out", [n for n in absent if n not in old]), ("stale", [n for n in absent if n in old])):
+    weighed = [m.name for m in score.measures if outcome.weights.get(m.name)]
+    absent = [n for n in weighed if outcome.measures.get(n) is None and outcome.applies.get(n)]
+    for word, names in (
+        ("held", [n for n in weighed if n in outcome.held]),
+        ("left_out", [n for n in absent if n not in old]),
+        ("stale", [n for n in absent if n in old]),
+    ):
         if names:
             parts.append(words[word].format(names=words["join"].join(labels[n] for n in names)))
     if outcome.score is not None:
         parts.append(words["coverage"].format(coverage=outcome.coverage))
     return words["space"].join(parts)
+
+
+def override_text(score: Score, outcome: Outcome, lang: str, lookup: Callable[[Place], tuple[Any, str]]) -> str:
+    """Return the sentence on the band that a person set, while it holds; else nothing."""
+    if score.override is None or outcome.override_end is None:
+        return ""
+    words = WORDS[lang]
+    why = lookup(Place(score.override.reason, "text", kind="account"))[0]
+    band, computed = (words.get(b or "", b) for b in (outcome.band, outcome.computed_band))
+    return words["override_why" if why else "override"].format(
+        band=band, day=outcome.override_end.isoformat(), why=str(why or "").rstrip("."), computed=computed
+    )
 
 
 def with_date(text: str, day: date | None, lang: str) -> str:

@@ -134,15 +134,17 @@ class Lines:
 @dataclass(frozen=True, slots=True)
 class Measure:
     """A judgement of 0..100. applies: where it is false the measure counts on neither side. missing: `unknown` lowers
-    the coverage, `ignore` leaves both sides."""
+    the coverage, `ignore` leaves both sides, `hold` is `unknown` that keeps the last value for `hold` days after the
+    source turned stale. weight 0: shown, and counted only by a model that gives it weight."""
 
     name: str
     weight: int
     rule: Curve | Lines
-    missing: Literal["unknown", "ignore"]
+    missing: Literal["unknown", "ignore", "hold"]
     applies: Expr | None
     label: Texts
     because: Texts
+    hold: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +156,63 @@ class Cap:
     because: Texts
 
 
+Bounds = tuple[tuple[str, int], ...]
+"""(band, lower bound), highest first."""
+STANDARD = "standard"
+"""The model of every account that no other model is for: the measures' own weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A way to weigh the measures. when: whom it is for; None for the standard one. weights: measure -> weight, of
+    every measure. coverage: percent of the applicable weight that must be known."""
+
+    name: str
+    when: Expr | None
+    weights: Mapping[str, int]
+    bands: Bounds
+    coverage: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hysteresis:
+    """How a band follows its score: at once beyond a bound by `margin` points, else after `confirm` days in a row on
+    the other side (domain.md 5.4)."""
+
+    margin: int = 0
+    confirm: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Columns of account by which a person sets the band."""
+
+    band: str
+    reason: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """Median of the `window` last days against that of as many days `before` days earlier (domain.md 5.6)."""
+
+    window: int
+    before: int
+    improving: int
+    declining: int
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
-    """coverage: percent of the applicable weight that must be known. bands: (name, lower bound), highest first."""
+    """models: the first that is true of an account judges it; the last is the standard one."""
 
     measures: tuple[Measure, ...]
-    coverage: int
+    models: tuple[Model, ...]
     caps: tuple[Cap, ...]
-    bands: tuple[tuple[str, int], ...]
+    hysteresis: Hysteresis = Hysteresis()
+    override: Override | None = None
+    trend: Trend | None = None
+    roll_up: Literal["arr_weighted", "simple_mean", "worst"] | None = None
 
     @property
     def exprs(self) -> Iterator[Expr]:
@@ -169,6 +220,17 @@ class Score:
         for measure in self.measures:
             yield from measure_exprs(measure)
         yield from (c.when for c in self.caps)
+        yield from (m.when for m in self.models if m.when is not None)
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of the block that ask for further outputs (`catalogue.score_outputs`)."""
+        asked = {"trend": self.trend, "roll_up": self.roll_up}
+        return [key for key, value in asked.items() if value is not None]
+
+    def model(self, name: str | None) -> Model:
+        """Return the model of that name; the standard one where there is none."""
+        return next((m for m in self.models if m.name == name), self.models[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,12 +413,17 @@ def measure_exprs(measure: Measure) -> Iterator[Expr]:
         yield measure.applies
 
 
+def measure_names(measure: Measure) -> set[str]:
+    """Features and facts a measure refers to, directly."""
+    needs = measure.rule.needs if isinstance(measure.rule, Lines) else ()
+    return {*needs, *(n for e in measure_exprs(measure) for n in e.names("feature"))}
+
+
 def used_names(pack: Pack) -> set[str]:
     """Features and facts a pack's rules and texts refer to, directly."""
     found = {name for e in pack.exprs for name in e.names("feature")} | set(pack.features)
     for measure in pack.score.measures if pack.score else ():
-        if isinstance(measure.rule, Lines):
-            found |= set(measure.rule.needs)
+        found |= measure_names(measure)
     places = (p for t in pack.texts for p in t.parts if isinstance(p, Place))
     return found | {p.name for p in places if p.kind == "feature"}
 

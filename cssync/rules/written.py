@@ -7,7 +7,7 @@ from typing import Literal
 
 from cssync.connectors import OwnField
 from cssync.model.columns import TIERS
-from cssync.rules.catalogue import OUTPUTS
+from cssync.rules.catalogue import OUTPUTS, score_outputs
 from cssync.rules.tiers import TIER
 from cssync.rules.tree import Pack, RuleSet, Type
 
@@ -27,6 +27,16 @@ _SCORE: Mapping[str, tuple[str, str]] = {
     "reasons": ("reasons", "What takes points off, largest first, with the numbers behind it."),
     "as_of": ("data as of", "Day up to which the data behind the score is complete."),
     "data_status": ("data status", "ok; partial: a source is late; stale: the last score is shown."),
+    "model": ("model", "Which model judged the account."),
+    "computed_band": ("computed band", "Band that the score says, whatever was set by hand."),
+    "trend": ("trend", "Direction of the score over the last weeks; unknown when too few days are comparable."),
+    "trend_points": ("trend points", "Median score of the last days minus that of as many days before."),
+    "rollup_score": ("roll-up score", "Score over this account's subsidiaries."),
+    "rollup_coverage": (
+        "roll-up coverage",
+        "Percent of the subsidiaries, by their weight, that have a score.",
+    ),
+    "rollup_worst_band": ("worst band", "Worst band among the subsidiaries."),
 }
 WrittenField = OwnField
 """A field that a result is written to, as the connectors take it."""
@@ -47,10 +57,14 @@ def _of(pack: Pack) -> list[tuple[str, OwnField]]:
     found: list[tuple[str, OwnField]] = []
 
     def add(output: str, label: str, kind: Kind, options: tuple[str, ...], describe: str, field: str = "") -> None:
-        name = field or f"cs_{pack.name}_{output}"
+        days = f"_{pack.score.trend.before}d" if output == "trend" and pack.score and pack.score.trend else ""
+        name = field or f"cs_{pack.name}_{output}{days}"
         found.append((f"{pack.name}.{output}", OwnField(name, label, kind, options, describe + NOTE)))
 
-    for output, (kind, options) in OUTPUTS.items() if pack.score else ():
+    for output in score_outputs(pack.score.keys) if pack.score else ():
+        kind, options = OUTPUTS[output]
+        if output == "model" and pack.score:
+            options = tuple(model.name for model in pack.score.models)
         words, describe = _SCORE[output]
         add(output, f"{title} {words}".capitalize(), "enum" if options else _KIND[kind], options, describe)
     if pack.tiers is not None:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from cssync.rules.explain import Explanation
 from cssync.rules.texts import WORDS, shown
+from cssync.rules.tree import STANDARD
 from cssync.store import Store
 from cssync.sync.cast import stamp
 from cssync.views.terminal import line
@@ -40,7 +41,7 @@ FEATURES = """
 SELECT pack, as_of, features, states FROM feature_row f WHERE account_uid = :uid AND as_of =
 (SELECT max(as_of) FROM feature_row WHERE account_uid = f.account_uid AND pack = f.pack AND as_of <= :at) ORDER BY pack
 """
-SCORED = ("score", "band", "coverage", "reasons")
+SCORED = ("score", "band", "coverage", "reasons", "model", "computed_band", "trend", "trend_points")
 """Outputs that the headline of a pack shows."""
 
 
@@ -161,13 +162,31 @@ def _measures(pack: Mapping[str, Any]) -> Iterator[str]:
     """Yield what makes up a score: each measure, and under it the inputs with their age and origin."""
     inputs = {i["name"]: i for i in pack["inputs"]}
     for m in pack["measures"]:
-        value = f"{m['value']} of 100" if m["state"] == "ok" else m["state"].replace("_", " ")
+        value = f"{m['value']} of 100" if m["value"] is not None else m["state"].replace("_", " ")
+        value += ", held: its source is too old" if m["state"] == "held" else ""
         lost = f", costs {m['lost']:.1f} points" if m["lost"] else ""
         yield f"  {line(m['label'] or m['name'])}: {value}, weight {m['weight']}{lost}"
         yield from (f"      {_input(inputs[n])}" for n in m["inputs"] if n in inputs)
     for cap in pack["caps"]:
         if cap["holds"]:
             yield f"  held at {cap['at_most']} at most: {line(cap['text'])}"
+    yield from _beside(pack)
+
+
+def _beside(pack: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the model, an override, and the medians behind the trend."""
+    if pack["model"] not in (None, STANDARD):
+        yield f"  model {pack['model']}"
+    if pack["override"]:
+        yield f"  {line(pack['override'])}"
+    trend = pack["trend"]
+    if trend is not None and trend["recent"] is not None:
+        yield (
+            f"  trend {trend['trend']}: median {trend['recent']:g} of {trend['recent_days']} days, "
+            f"{trend['before']:g} of {trend['before_days']} days before"
+        )
+    elif trend is not None:
+        yield f"  trend unknown: {trend['why']}"
 
 
 def _input(found: Mapping[str, Any]) -> str:

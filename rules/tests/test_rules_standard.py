@@ -140,7 +140,7 @@ def scored(values: Mapping[str, int | None], skip: tuple[str, ...] = ()) -> Any:
     context = context_for_test()
     outcome = judge(rules.packs[0], rules.features, context, {}, given={"seats": 50, **given})
     assert rules.packs[0].score is not None
-    return outcome, lost_points(rules.packs[0].score, outcome.measures)
+    return outcome, lost_points(outcome.weights, outcome.measures)
 
 
 def context_for_test() -> Any:

@@ -1,0 +1,42 @@
+"""What a pack says about one account: the same from the SQL and from the interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from cssync.rules.memory import FIRST_DAY, Memory
+
+
+@dataclass
+class Outcome:
+    """Everything a pack says about one account, by the names of the compiler's columns.
+
+    held: measures that keep their last value. weights: of the model that judged it. override_end: last day of the
+    override in force, None when there is none. memory: what the next day starts from.
+    """
+
+    features: dict[str, Any] = field(default_factory=dict)
+    measures: dict[str, int | None] = field(default_factory=dict)
+    applies: dict[str, bool] = field(default_factory=dict)
+    held: frozenset[str] = frozenset()
+    model: str | None = None
+    weights: Mapping[str, int] = field(default_factory=dict)
+    raw_score: int | None = None
+    score: int | None = None
+    coverage: int | None = None
+    computed_band: str | None = None
+    band: str | None = None
+    override_end: date | None = None
+    memory: Memory = FIRST_DAY
+    caps: list[bool | None] = field(default_factory=list)
+    results: dict[str, Any] = field(default_factory=dict)
+    signals: dict[str, bool | None] = field(default_factory=dict)
+    severity: dict[str, float | None] = field(default_factory=dict)
+    tasks: dict[str, bool | None] = field(default_factory=dict)
+    done: dict[str, bool | None] = field(default_factory=dict)
+    due: dict[str, date | None] = field(default_factory=dict)
+    priority: dict[str, str | None] = field(default_factory=dict)
+    copy: dict[str, str | None] = field(default_factory=dict)
