@@ -36,8 +36,9 @@ def space(path: Path) -> Workspace:
     """The workspace as far as link and rules look at it."""
     connections = {n: SimpleNamespace(connector=SimpleNamespace(name=n)) for n in ("crm", "desk", "usage")}
     found = SimpleNamespace(
-        name="past", timezone=ZURICH, currency="EUR", locale=None, calendar="CH", country="CH", holidays=None,
-        closures=(), masters={}, connections=MappingProxyType(connections), store=path, feeds=lambda: sorted(FEEDS),
+        name="past", timezone=ZURICH, currency="EUR", locale=None, calendar="CH", country="CH",
+        holidays=None, closures=(), masters={}, fx=None, connections=MappingProxyType(connections), store=path,
+        feeds=lambda: sorted(FEEDS),
     )  # fmt: skip
     return cast(Workspace, found)
 
