@@ -224,7 +224,7 @@ def test_arr_of_the_key_figures_is_the_fact_of_the_rules(here: Path, store: Stor
     report = answer("kpi", "--period", "2026", "--as-of", "2026-11-20", "--cohort", "arr")
     found = {row["account"]: row["arr"] for row in report["cohort"]["rows"]}
     as_of = datetime.fromisoformat(report["as_of"])
-    facts = arr_facts(store.reader(), as_of, workspace.timezone, workspace.currency)
+    facts = arr_facts(store.reader(), as_of, workspace.timezone, workspace.currency, workspace.masters)
     money = dict(store.reader().execute("SELECT account_uid, min(currency) FROM contract_line GROUP BY account_uid"))
     rates, day = load_rates(workspace), date.fromisoformat(report["close"])
     expected = {

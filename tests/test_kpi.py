@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,12 @@ BOOK = [
 ]
 
 
+def stored(at: str) -> str:
+    """Noon of a day in Tokyo, or an instant, as the store writes it."""
+    moment = datetime.fromisoformat(at if "T" in at else f"{at}T12:00:00+09:00")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -65,18 +72,18 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for n, (uid, kind, score, at) in enumerate(
             [
                 ("a", "csat", 1, "2026-11-01"),
-                ("b", "csat", 0, "2026-10-05"),
+                ("b", "csat", 0, "2026-10-01T00:30:00+09:00"),
                 ("test", "csat", 0, "2026-11-01"),
                 (None, "csat", 1, "2026-11-02"),
                 ("a", "csat", None, "2026-11-02"),
-                ("a", "csat", 0, "2026-09-30"),
+                ("a", "csat", 0, "2026-09-30T23:59:59+09:00"),
                 ("a", "nps", 10, "2026-09-01"),
                 ("b", "nps", 3, "2026-09-01"),
                 ("b", "nps", 10, "2026-01-01"),
             ]
         ):
             add("survey_response", source_id=str(n), account_uid=uid, kind=kind, score=score,
-                responded_at=f"{at}T03:00:00Z", **learned)  # fmt: skip
+                responded_at=stored(at), **learned)  # fmt: skip
         for n, (uid, at) in enumerate([("n", "2026-08-11"), ("n", "2026-09-11"), ("zzz", "2025-01-01")]):
             add("usage_metric", source_id=str(n), account_uid=uid, metric="value_event", grain="day", period_start=at,
                 value=1, **learned)  # fmt: skip

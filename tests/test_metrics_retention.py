@@ -117,7 +117,7 @@ OPTIONS = Options(**defaults())
 
 
 def setting(today: date = date(2026, 12, 31), rates: Rates | None = None, **options: Any) -> Setting:
-    return Setting(YEAR, today, Options(**{**defaults(), **options}), rates or Rates("USD"), {}, {})
+    return Setting(YEAR, today, Options(**{**defaults(), **options}), rates or Rates("USD"), {})
 
 
 def customer(uid: str, *terms: tuple[str, str, int], currency: str = "USD", root: str | None = None) -> Holding:
@@ -167,12 +167,14 @@ def test_a_gap_in_the_period_is_seen_by_reactivation_new_only() -> None:
 def test_steps_of_one_contract_are_seen_where_they_were_agreed_before() -> None:
     key, days = ("crm", "c"), (date(2025, 7, 1), date(2026, 6, 30), date(2026, 7, 1))
     first = Line(("crm", "1"), 100, "USD", key, start=days[0], end=days[1], product="seats", quantity=1)
-    for created, steps in ((date(2025, 7, 1), 10), (None, 10), (date(2026, 5, 1), 0)):
-        second = Line(("crm", "2"), 110, "USD", key, start=days[2], product="seats", quantity=1, created_on=created)
+    for created, price, steps in (
+        (date(2025, 7, 1), 110, 10), (None, 110, 10), (date(2026, 5, 1), 110, 0), (None, 90, 0),
+    ):  # fmt: skip
+        second = Line(("crm", "2"), price, "USD", key, start=days[2], product="seats", quantity=1, created_on=created)
         held = Holding(Account("a", "a", "a"), (Contract(key, days[0], date(2027, 6, 30)),), (first, second))
         found = measure(held, setting(exclude_contracted_steps=True)).position
         assert found is not None
-        assert (found.start, found.end, found.steps) == (100, 110, steps)
+        assert (found.start, found.end, found.steps) == (100, price, steps)
 
 
 def test_merged_accounts_have_both_ends_under_the_survivor() -> None:

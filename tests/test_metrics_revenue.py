@@ -109,6 +109,12 @@ def test_lapsed_counts_for_the_days_of_grace_and_then_churns_at_the_renewal_date
     assert arr("2026-10-31", held, today=after) == 1200
 
 
+def test_a_line_that_ends_with_its_contract_has_its_grace_and_one_that_ended_before_has_none() -> None:
+    held = [contract(end="2026-10-31")]
+    assert arr("2026-11-20", held, [line(end=date(2026, 10, 31))]) == 1200
+    assert arr("2026-11-20", held, [line(end=date(2026, 10, 30))]) == 0
+
+
 def test_with_notice_there_is_no_grace() -> None:
     held = [contract(end="2026-10-31", notice_received_on=date(2026, 9, 1), auto_renew=True)]
     assert [arr(day, held) for day in ("2026-10-31", "2026-11-01")] == [1200, 0]
@@ -229,11 +235,11 @@ def rows() -> Iterator[Rows]:
         found.conn.close()
 
 
-def arr_measured(store: Any) -> dict[str, int | None]:
+def arr_measured(store: Any, master: str | None = None) -> dict[str, int | None]:
     """Account -> ARR as this module computes it, None where it is not known."""
-    setting = Setting(parse_period("2027-01"), TODAY, OPTIONS, Rates("JPY"), {}, {})
+    setting = Setting(parse_period("2027-01"), TODAY, OPTIONS, Rates("JPY"), {})
     found: dict[str, int | None] = {}
-    for holding in Portfolio(store, TODAY, ZONE, "JPY").holdings():
+    for holding in Portfolio(store, TODAY, ZONE, "JPY", master).holdings():
         try:
             found[holding.account.uid] = rounded(measure(holding, setting).revenue.arr)
         except UnknownPriceError:
@@ -267,6 +273,34 @@ def test_a_successor_signed_late_leaves_no_gap_in_the_fact_either() -> None:
             store.add("contract", source_id=source, start_date=start, end_date=end, **learned)
             store.add("contract_line", source_id=source, contract_source_id=source, amount=500, **learned)
         assert arr_measured(store) == arr_facts(store.conn, AS_OF, ZONE, "JPY") == {"a": 500}
+
+
+def test_active_lines_without_any_price_are_unknown_and_not_zero() -> None:
+    with rows() as store:
+        for uid, amounts in (("none", [None]), ("some", [None, 500]), ("ended", [])):
+            store.add("account", uid=uid, name=uid)
+            learned = {"connection": "crm", "synced_at": "2026-11-01T00:00:00Z", "account_uid": uid}
+            store.add("contract", source_id=uid, end_date="2026-01-31" if uid == "ended" else None, **learned)
+            for n, amount in enumerate(amounts or [100]):
+                store.add("contract_line", source_id=f"{uid}{n}", contract_source_id=uid, amount=amount, **learned)
+        assert (
+            arr_measured(store) == arr_facts(store.conn, AS_OF, ZONE, "JPY") == {"none": None, "some": 500, "ended": 0}
+        )
+
+
+def test_the_master_of_contracts_counts_where_an_account_has_some_of_it() -> None:
+    with rows() as store:
+        for uid, connections in (("a", ("crm", "erp")), ("b", ("erp", "old")), ("c", ("crm",))):
+            store.add("account", uid=uid, name=uid)
+            for connection in connections:
+                learned = {"connection": connection, "synced_at": "2026-11-01T00:00:00Z", "account_uid": uid}
+                end = "2026-11-10" if connection == "erp" else "2027-11-10"
+                start = "2026-01-01" if connection == "erp" else "2026-11-05"
+                store.add("contract", source_id=uid, start_date=start, end_date=end, **learned)
+                store.add("contract_line", source_id=uid, contract_source_id=uid, amount=100, **learned)
+        facts = arr_facts(store.conn, AS_OF, ZONE, "JPY", {"contract": "crm"})
+        assert arr_measured(store, "crm") == facts == {"a": 100, "b": 200, "c": 100}
+        assert arr_measured(store) == arr_facts(store.conn, AS_OF, ZONE, "JPY") == {"a": 100, "b": 100, "c": 100}
 
 
 def test_rows_that_only_some_accounts_have_are_read_right() -> None:

@@ -54,9 +54,9 @@ def kpi(call: Call, period: str | None, day: str | None, cohort: str | None, fil
     moment = as_of(day, workspace)
     asked = period or local_date(moment, workspace.timezone).strftime("%Y-%m")
     found = parse_period(asked, workspace.fiscal_year_start)
-    with call.store(workspace) as store:
-        report = measured(store, workspace, found, moment)
     cohort = cohort or ("nrr" if file else None)
+    with call.store(workspace) as store:
+        report = measured(store, workspace, found, moment, cohort)
     if file and cohort:
         call.say(f"wrote {_write(report, cohort, file):,} accounts to {file}")
     call.show(document(report, cohort), _lines(report, cohort))
@@ -68,7 +68,7 @@ def _write(report: Report, cohort: str, file: Path) -> int:
     from cssync.views.spreadsheet import write_csv
 
     names = ["currency", *HEADERS[cohort]]
-    rows = accounts(report.rows[cohort], report.currency, grouped=False)
+    rows = accounts(report.rows, report.currency, grouped=False)
     return write_csv(file, names, ({"currency": report.currency, **row} for row in rows))
 
 
@@ -83,7 +83,7 @@ def _lines(report: Report, cohort: str | None) -> Iterator[str]:
         headers = HEADERS[cohort]
         rows = [
             [fit(str(row[h]), view.NAME_CELLS) if h == "name" else row[h] for h in headers]
-            for row in view.accounts(report.rows[cohort], report.currency)
+            for row in view.accounts(report.rows, report.currency)
         ]
         yield from columns([h.upper().replace("_", " ") for h in headers], rows)
         yield f"{len(rows):,} rows"

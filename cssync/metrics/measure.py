@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -35,7 +35,8 @@ class Setting:
     options: Options
     rates: Rates
     bands: Mapping[str, str]
-    used: dict[tuple[str, date], Quote]
+    used: dict[tuple[str, date], Quote] = field(default_factory=dict)
+    factors: dict[tuple[str, date], Decimal] = field(default_factory=dict)
 
     @property
     def close(self) -> date:
@@ -52,21 +53,23 @@ class Setting:
         """Whether the period has begun."""
         return self.period.start <= self.today
 
-    def factor(self, currency: str, day: date) -> Quote:
-        """Return the rate into the reporting currency on a day. Raises MissingRateError."""
-        found = self.used.get((currency, day))
+    def factor(self, currency: str, day: date) -> Decimal:
+        """Return minor units of the reporting currency for one of `currency`, and note the rate as used.
+
+        Raises:
+            MissingRateError: there is none.
+        """
+        found = self.factors.get((currency, day))
         if found is None:
-            found = self.used[currency, day] = self.rates.quote(currency, self.rates.reporting, day)
+            self.used[currency, day] = self.rates.quote(currency, self.rates.reporting, day)
+            found = self.factors[currency, day] = self.rates.convert(1, currency, self.rates.reporting, day)
         return found
 
     def total(self, amounts: Iterable[tuple[str, Decimal]], day: date) -> Decimal:
         """Return the sum of (currency, minor units) in the reporting currency, not rounded. Raises MissingRateError."""
-        found = ZERO
+        found, reporting = ZERO, self.rates.reporting
         for currency, amount in amounts:
-            if currency != self.rates.reporting:
-                self.factor(currency, day)
-                amount = self.rates.convert(amount, currency, self.rates.reporting, day)
-            found += amount
+            found += amount if currency == reporting else amount * self.factor(currency, day)
         return found
 
 
@@ -104,7 +107,7 @@ def measure(holding: Holding, setting: Setting) -> Measured:
         UnknownPriceError: its ARR is not known.
     """
     account, close = holding.account, setting.close
-    known = {**holding.elsewhere, **terms(holding.contracts, setting.today)}
+    known = {**holding.elsewhere, **terms(holding.contracts, setting.today, apart=holding.apart)}
     found = spans(holding.lines, known, holding.silent)
     own = {key: term for key, term in known.items() if key not in holding.elsewhere}
     due = events(own, found, setting.period.start, setting.period.end, setting.today)

@@ -75,21 +75,25 @@ class Account:
 @dataclass(frozen=True, slots=True)
 class Holding:
     """The contracts and lines of one account. elsewhere: terms of contracts of other accounts that its lines name.
-    silent: contracts that its lines name and that say nothing."""
+    silent: contracts that its lines name and that say nothing. apart: connections have no successors in each other."""
 
     account: Account
     contracts: tuple[Contract, ...]
     lines: tuple[Line, ...]
     elsewhere: Mapping[Key, Term] = field(default_factory=dict)
     silent: frozenset[Key] = frozenset()
+    apart: bool = False
 
 
 class Portfolio:
-    """The rows of one workspace's store, as of `today` (business time zone). `rings`: accounts that are their own
-    ancestors, each with the chain that shows it."""
+    """The rows of one workspace's store, as of `today` (business time zone).
 
-    def __init__(self, store: Store, today: date, zone: ZoneInfo, currency: str) -> None:
-        self.store, self.today, self.zone, self.currency = store, today, zone, currency
+    master: connection whose contracts count where an account has some of it (`masters: {contract: ...}`). `rings`:
+    accounts that are their own ancestors, each with the chain that shows it.
+    """
+
+    def __init__(self, store: Store, today: date, zone: ZoneInfo, currency: str, master: str | None = None) -> None:
+        self.store, self.today, self.zone, self.currency, self.master = store, today, zone, currency, master
         rows = store.query("SELECT uid, name, parent_uid, merged_into, is_test, first_contract_date FROM account")
         self._survivor = {r["uid"]: r["merged_into"] for r in rows if r["merged_into"]}
         self._test = {r["uid"] for r in rows if r["is_test"] and not r["merged_into"]}
@@ -152,17 +156,24 @@ class Portfolio:
     def _elsewhere(self) -> dict[Key, Term]:
         found: dict[Key, Term] = {}
         for _, rows in groupby(self._select(_CONTRACTS, _ELSEWHERE), lambda row: row["account_uid"]):
-            found.update(terms(map(self._contract, rows), self.today))
+            found.update(terms(self._counted(rows), self.today, apart=self.master is not None))
         return found
+
+    def _counted(self, rows: Iterable[sqlite3.Row]) -> tuple[Contract, ...]:
+        listed = list(rows)
+        if self.master is not None and any(row["connection"] == self.master for row in listed):
+            listed = [row for row in listed if row["connection"] == self.master]
+        return tuple(map(self._contract, listed))
 
     def _holding(
         self, account: Account, contracts: list[sqlite3.Row], lines: list[sqlite3.Row], elsewhere: Mapping[Key, Term]
     ) -> Holding:
-        own = tuple(self._contract(row) for row in contracts)
+        own = self._counted(contracts)
         keys = {c.key for c in own if c.status != "draft"}
         named = {(row["connection"], row["contract_source_id"]) for row in lines if row["known"]} - keys
         others = {key: elsewhere[key] for key in named if key in elsewhere}
-        return Holding(account, own, tuple(map(self._line, lines)), others, frozenset(named - others.keys()))
+        silent = frozenset(named - others.keys())
+        return Holding(account, own, tuple(map(self._line, lines)), others, silent, self.master is not None)
 
     def _contract(self, row: sqlite3.Row) -> Contract:
         stopped = row["status"] == "terminated" and row["changed_at"]
@@ -191,7 +202,9 @@ class Portfolio:
             bool(row["recurring"]),
             row["product_code"],
             row["quantity"],
-            local_date(parse_instant(row["created_at"]), self.zone) if row["created_at"] else None,
+            local_date(parse_instant(row["created_at"]), self.zone)
+            if row["created_at"] and row["start_date"]
+            else None,
         )
 
     def answers(self, kind: str, first: date, last: date) -> Iterator[Answer]:

@@ -81,16 +81,16 @@ def events(known: Mapping[Key, Term], found: Sequence[Span], first: date, end: d
 
     Month-to-month, open-ended and early terminated contracts are never due; a multi-year contract only at its end.
     """
-    of: dict[Key, list[Span]] = {}
-    for span in found:
-        if span.line.contract is not None:
-            of.setdefault(span.line.contract, []).append(span)
     occurrences = sorted(
         (day, term.contract.key, term)
         for term in known.values()
         if not term.month_to_month
         for day in _renewal_dates(term, first, end, today)
     )  # a key is unique in an account, so terms are never compared
+    of: dict[Key, list[Span]] = {}
+    for span in found if occurrences else ():
+        if span.line.contract is not None:
+            of.setdefault(span.line.contract, []).append(span)
     group: list[tuple[date, Key, Term]] = []
     for entry in occurrences:
         if group and not _together(group, entry):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -17,7 +17,7 @@ from cssync.metrics.periods import Period, fiscal_quarter
 from cssync.metrics.portfolio import Portfolio
 from cssync.metrics.renewals import UNDECIDED, Renewal, chance, forecast, renewal_rates
 from cssync.metrics.retention import retention
-from cssync.metrics.voice import Answer, csat, latest, nps, satisfied
+from cssync.metrics.voice import Answer, csat, latest, nps
 from cssync.rules.calendar import local_date
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class LeftOut:
 @dataclass(frozen=True, slots=True)
 class Report:
     """The key figures of a period. close: the day whose close they describe: its last, or today's if that is earlier.
-    rows: cohort -> its rows, money in whole minor units."""
+    rows: the accounts of the cohort that was asked for, money in whole minor units."""
 
     period: Period
     as_of: datetime
@@ -74,22 +74,25 @@ class Report:
     rates: tuple[Quote, ...]
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
-    rows: Mapping[str, tuple[Mapping[str, Any], ...]] = field(repr=False)
+    rows: tuple[Mapping[str, Any], ...] = field(repr=False)
 
     def figure(self, name: str) -> Figure:
         """Return the figure of that name; KeyError if there is none."""
         return {f.name: f for f in self.figures}[name]
 
 
-def kpi(store: Store, workspace: Workspace, period: Period, as_of: datetime) -> Report:
+def kpi(store: Store, workspace: Workspace, period: Period, as_of: datetime, cohort: str | None = None) -> Report:
     """Return the key figures of a period, from what the store holds now, judged as of an instant (aware UTC).
+
+    cohort: the list of COHORTS whose rows the report shall hold.
 
     Raises:
         ConfigError: the file of exchange rates or the options are wrong.
     """
     today = local_date(as_of, workspace.timezone)
-    portfolio = Portfolio(store, today, workspace.timezone, workspace.currency)
-    setting = Setting(period, today, options(workspace), load_rates(workspace), portfolio.bands(as_of), {})
+    master = workspace.masters.get("contract")
+    portfolio = Portfolio(store, today, workspace.timezone, workspace.currency, master)
+    setting = Setting(period, today, options(workspace), load_rates(workspace), portfolio.bands(as_of))
     measured: list[Measured] = []
     left_out: list[LeftOut] = []
     for holding in portfolio.holdings():
@@ -97,7 +100,7 @@ def kpi(store: Store, workspace: Workspace, period: Period, as_of: datetime) -> 
             measured.append(measure(holding, setting))
         except (MissingRateError, UnknownPriceError) as error:
             left_out.append(LeftOut(holding.account.uid, holding.account.name, str(error)))
-    making = _Making(setting, portfolio, measured, {entry.account for entry in left_out})
+    making = _Making(setting, portfolio, measured, {entry.account for entry in left_out}, cohort)
     making.revenue()
     making.retention()
     making.renewals()
@@ -118,7 +121,7 @@ def kpi(store: Store, workspace: Workspace, period: Period, as_of: datetime) -> 
         ),
         tuple(sorted(left_out, key=lambda entry: entry.account)),
         tuple(f"accounts in a ring of parents: {ring}" for ring in portfolio.rings.values()),
-        {name: tuple(sorted(rows, key=_first)) for name, rows in making.rows.items()},
+        tuple(sorted(making.rows, key=_first)),
     )
 
 
@@ -129,13 +132,21 @@ def _first(row: Mapping[str, Any]) -> tuple[str, str]:
 class _Making:
     """The figures as they come together; each method adds those of one family."""
 
-    def __init__(self, setting: Setting, portfolio: Portfolio, measured: list[Measured], failed: set[str]) -> None:
+    def __init__(
+        self, setting: Setting, portfolio: Portfolio, measured: list[Measured], failed: set[str], cohort: str | None
+    ) -> None:
         self.setting, self.portfolio, self.measured, self.failed = setting, portfolio, measured, failed
         self.figures: list[Figure] = []
-        self.rows: dict[str, list[Mapping[str, Any]]] = {name: [] for name in COHORTS}
+        self.cohort = cohort
+        self.rows: list[Mapping[str, Any]] = []
         self.left_out: list[LeftOut] = []
         self.arpa: Decimal | None = None
         self.churn: Decimal | None = None
+
+    def keep(self, cohort: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Keep the rows of a cohort if it is the one that was asked for."""
+        if cohort == self.cohort:
+            self.rows.extend(rows)
 
     def money(self, name: str, value: Decimal | None, cohort: str, n: int, *flags: str, note: str = "") -> None:
         self.figures.append(Figure(name, None if value is None else rounded(value), "money", cohort, n, flags, note))
@@ -154,17 +165,20 @@ class _Making:
         for name, label in (("month_to_month", "m2m"), ("assumed", "assumed"), ("lapsed", "lapsed")):
             parts = [part for r in found if (part := getattr(r, name))]
             self.money(f"arr_{name}", sum(parts, ZERO), "arr", len(parts), label, note="part of ARR")
-        self.rows["arr"] = [
-            {
-                "account": r.account,
-                "name": r.name,
-                "arr": rounded(r.arr),
-                "month_to_month": rounded(r.month_to_month),
-                "assumed": rounded(r.assumed),
-                "lapsed": rounded(r.lapsed),
-            }
-            for r in found
-        ]
+        self.keep(
+            "arr",
+            (
+                {
+                    "account": r.account,
+                    "name": r.name,
+                    "arr": rounded(r.arr),
+                    "month_to_month": rounded(r.month_to_month),
+                    "assumed": rounded(r.assumed),
+                    "lapsed": rounded(r.lapsed),
+                }
+                for r in found
+            ),
+        )
 
     def retention(self) -> None:
         asked, parents = self.setting.options, self.setting.options.logos == "ultimate_parent"
@@ -199,10 +213,19 @@ class _Making:
         self.money(
             "new_arr", found.new if self.setting.started else None, "nrr", sum(m.kind == "new" for m in found.moves)
         )
-        self.rows["nrr"] = [
-            {"account": m.account, "name": m.name, "start": rounded(m.start), "end": rounded(m.end), "class": m.kind}
-            for m in found.moves
-        ]
+        self.keep(
+            "nrr",
+            (
+                {
+                    "account": m.account,
+                    "name": m.name,
+                    "start": rounded(m.start),
+                    "end": rounded(m.end),
+                    "class": m.kind,
+                }
+                for m in found.moves
+            ),
+        )
 
     def renewals(self) -> None:
         found = [event for m in self.measured for event in m.renewals]
@@ -223,7 +246,7 @@ class _Making:
         )
         self.money("arr_at_risk", ahead.at_risk, "renewals", ahead.events, note=note)
         self.money("arr_at_risk_weighted", ahead.weighted, "renewals", ahead.events, note=note)
-        self.rows["renewals"] = [_renewal_row(event, chances) for event in found]
+        self.keep("renewals", (_renewal_row(event, chances) for event in found))
 
     def voice(self) -> None:
         asked, close = self.setting.options, self.setting.close
@@ -237,22 +260,21 @@ class _Making:
         value = None if score.value is None else score.value.quantize(Decimal("0.1"), ROUND_HALF_UP)
         note = few if value is None else f"answers of the {asked.nps_days} days to the close"
         self.figures.append(Figure("nps", value, "points", "nps", score.answers, (), note))
-        for account, answers in _by_account(rated):
-            one = csat(answers, 1)
-            satisfied_ones = sum(map(satisfied, answers))
-            self.rows["csat"].append(
-                {**self._who(account), "satisfied": satisfied_ones, "rated": one.rated, "unanswered": one.unanswered}
-            )
-        for account, answers in _by_account(counted):
-            mine = nps(answers, 1)
-            self.rows["nps"].append(
-                {
-                    **self._who(account),
-                    "promoters": mine.promoters,
-                    "detractors": mine.detractors,
-                    "answers": mine.answers,
-                }
-            )
+        self.keep("csat", (self._ratings(*entry) for entry in _by_account(rated)))
+        self.keep("nps", (self._answers(*entry) for entry in _by_account(counted)))
+
+    def _ratings(self, account: str, answers: Sequence[Answer]) -> Mapping[str, Any]:
+        one = csat(answers, 1)
+        return {**self._who(account), "satisfied": one.satisfied, "rated": one.rated, "unanswered": one.unanswered}
+
+    def _answers(self, account: str, answers: Sequence[Answer]) -> Mapping[str, Any]:
+        one = nps(answers, 1)
+        return {
+            **self._who(account),
+            "promoters": one.promoters,
+            "detractors": one.detractors,
+            "answers": one.answers,
+        }
 
     def lifetime(self) -> None:
         asked, margin = self.setting.options, self.setting.options.gross_margin
@@ -307,10 +329,13 @@ class _Making:
             note += f"; {before:,} accounts began before the first measured day {begin} and are left out"
         self.ratio("first_value_reached", known.share, "ttfv", known.base, note=note)
         self.figures.append(Figure("first_value_days", known.median_days, "days", "ttfv", len(found), (), "median"))
-        self.rows["ttfv"] = [
-            {"account": o.account, "name": o.name, "tenure_days": o.tenure, "first_value_days": o.reached}
-            for o in found
-        ]
+        self.keep(
+            "ttfv",
+            (
+                {"account": o.account, "name": o.name, "tenure_days": o.tenure, "first_value_days": o.reached}
+                for o in found
+            ),
+        )
 
     def _who(self, uid: str) -> dict[str, str]:
         known = self.portfolio.accounts.get(uid)
@@ -377,7 +402,7 @@ def document(report: Report, cohort: str | None = None) -> dict[str, Any]:
         ],
         "left_out": [asdict(entry) for entry in report.left_out],
         "notes": list(report.notes),
-        "cohort": {"name": cohort, "rows": list(report.rows[cohort])} if cohort else None,
+        "cohort": {"name": cohort, "rows": list(report.rows)} if cohort else None,
     }
 
 

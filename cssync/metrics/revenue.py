@@ -8,7 +8,7 @@ lapsed and was never renewed ends at its renewal date (no days of grace), and on
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -87,12 +87,6 @@ class Term:
         """Whether it runs from month to month."""
         return self.contract.end is not None and self.months == 1
 
-    @property
-    def replaced(self) -> bool:
-        """Whether another contract or an end stands in its place."""
-        known = self.contract.status in ("renewed", "terminated") or self.contract.renewed_by is not None
-        return known or self.successor_on is not None
-
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -139,37 +133,47 @@ def pro_rata(annual_price: int | Decimal, first: date, last: date) -> int:
     return rounded(Decimal(annual_price) * ((last - first).days + 1) / 365)
 
 
-def terms(contracts: Iterable[Contract], today: date) -> dict[Key, Term]:
-    """Return what follows from the contracts of one account as of a day; drafts say nothing."""
+def terms(contracts: Iterable[Contract], today: date, *, apart: bool = False) -> dict[Key, Term]:
+    """Return what follows from the contracts of one account as of a day; drafts say nothing.
+
+    apart: a contract's successor is of the same connection.
+    """
     listed = [c for c in contracts if c.status != "draft"]
-    return {c.key: _term(c, listed, today) for c in listed}
+    return {c.key: _term(c, [o for o in listed if not apart or o.key[0] == c.key[0]], today) for c in listed}
 
 
 def _term(contract: Contract, others: Sequence[Contract], today: date) -> Term:
-    months = _months(contract)
+    months, renewal = _months(contract), contract.end + ONE_DAY if contract.end else None
     told = contract.notice_received_on is not None and contract.notice_received_on <= today
     noticed = contract.status == "notice" or told
     successor_on, successor = min(_successors(contract, others), default=(None, None))
-    renewal = contract.end + ONE_DAY if contract.end else None
-    bare = Term(contract, months, renewal, ALWAYS, successor, successor_on, noticed)
+    replaced = _ended(contract) or successor_on is not None
+    rolls = contract.auto_renew and not noticed and contract.status == "active" and not replaced
+    assumed = rolls and renewal is not None and renewal <= today
+    renews = _next(renewal, months, today) if assumed and renewal else renewal
+    covered_to, lapsed = ALWAYS, False
     if contract.status == "terminated":
-        return replace(bare, covered_to=_terminated(contract, today))
-    if renewal is None:
-        return bare
-    assumed = contract.auto_renew and not noticed and contract.status == "active" and renewal <= today
-    if assumed and not bare.replaced:
-        turns = ((today.year - renewal.year) * 12 + today.month - renewal.month) // months
-        renews = add_months(renewal, turns * months)
-        bare = replace(
-            bare, renews=renews if renews > today else add_months(renewal, (turns + 1) * months), assumed=True
-        )
-    renews = bare.renews or renewal
-    if successor_on is not None and successor_on <= renews + timedelta(days=GRACE_DAYS):
-        return replace(bare, covered_to=successor_on - ONE_DAY)
-    in_grace = renews <= today < renews + timedelta(days=GRACE_DAYS)
-    if bare.replaced or noticed or not in_grace:
-        return replace(bare, covered_to=renews - ONE_DAY)
-    return replace(bare, covered_to=renews + timedelta(days=GRACE_DAYS - 1), lapsed=True)
+        covered_to = _terminated(contract, today)
+    elif renews is not None:
+        after = renews + timedelta(days=GRACE_DAYS)
+        lapsed = not (replaced or noticed) and renews <= today < after
+        if successor_on is not None and successor_on <= after:
+            covered_to = successor_on - ONE_DAY
+        else:
+            covered_to = (after if lapsed else renews) - ONE_DAY
+    return Term(contract, months, renews, covered_to, successor, successor_on, noticed, assumed, lapsed)
+
+
+def _ended(contract: Contract) -> bool:
+    """Whether the record itself says that something else stands in its place."""
+    return contract.status in ("renewed", "terminated") or contract.renewed_by is not None
+
+
+def _next(renewal: date, months: int, today: date) -> date:
+    """Return the first renewal date after a day, counted from the first one in whole terms."""
+    turns = ((today.year - renewal.year) * 12 + today.month - renewal.month) // months
+    rolled = add_months(renewal, turns * months)
+    return rolled if rolled > today else add_months(renewal, (turns + 1) * months)
 
 
 def _months(contract: Contract) -> int:
