@@ -128,7 +128,10 @@ def _writeback(document: Document, names: Mapping[str, Any], found: Mapping[str,
             _check_target(document, place, raw, found[name])
         default = raw.policy.get(EVERY_FIELD, "unless-edited")
         policies = {field: word for field, word in raw.policy.items() if field != EVERY_FIELD}
-        result[name] = Writeback(name, raw.to, raw.fields, raw.tasks, default, policies, raw.task_owner)
+        result[name] = Writeback(
+            name, raw.to, raw.fields, raw.tasks, default, policies, raw.task_owner, raw.opportunities,
+            raw.opportunity_stage,
+        )  # fmt: skip
     return result
 
 
@@ -142,6 +145,9 @@ def _check_target(document: Document, place: Place, raw: RawWriteback, connectio
     if raw.tasks and not connector.tasks:
         text = f"{dotted(place)}.tasks: {connector.name} takes no tasks; leave it out"
         document.fault((*place, "tasks"), text)
+    if raw.opportunities and not connector.opportunities:
+        text = f"{dotted(place)}.opportunities: {connector.name} takes no opportunities; leave it out"
+        document.fault((*place, "opportunities"), text)
     for field, result in raw.fields.items():
         where = (*place, "fields", field)
         if not RESULT.fullmatch(result):

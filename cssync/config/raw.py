@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
-from cssync.config.workspace import Policy
+from cssync.config.workspace import OPPORTUNITIES, Policy
 
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
 _DEVICES = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]")
@@ -99,6 +99,12 @@ def _policies(given: Any) -> Any:
     return {EVERY_FIELD: given} if isinstance(given, str) else given
 
 
+def _all_or_some(given: Any) -> Any:
+    if isinstance(given, (str, bool)):
+        return {"true": OPPORTUNITIES, "false": ()}.get(str(given).lower(), (given,))
+    return given
+
+
 EVERY_FIELD = ""
 """Key of the policy that holds for every field without its own."""
 Name = Annotated[str, AfterValidator(_name)]
@@ -125,6 +131,22 @@ class RawWriteback(Raw):
             description="Who gets tasks whose owner is unknown, inactive or absent in this CRM, and has no manager "
             "there: an e-mail address or the CRM's user id. Without it such tasks belong to nobody; the plan lists "
             "them either way.",
+        ),
+    ] = None
+    opportunities: Annotated[
+        Annotated[tuple[Literal["renewal", "upsell"], ...], BeforeValidator(_all_or_some)],
+        Field(
+            description="Make opportunities (deals) for renewals that are due and accounts with room to grow: `true`, "
+            "or a list of `renewal` and `upsell`. One is made once, where the account has no open one of its type, and "
+            "is a person's from the moment somebody moves, edits or closes it."
+        ),
+    ] = ()
+    opportunity_stage: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="Stage in which they begin, as the CRM names it (HubSpot: id or label of the stage). Without "
+            "it the first open stage of the CRM's first pipeline.",
         ),
     ] = None
     policy: Annotated[

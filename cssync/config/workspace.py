@@ -33,6 +33,9 @@ class Connection:
         return next((s for s in self.streams if s.name == name), None)
 
 
+OPPORTUNITIES = ("renewal", "upsell")
+
+
 @dataclass(frozen=True, slots=True)
 class Writeback:
     """What is written back over one connection: `fields` maps vendor field to result name (`health.score`)."""
@@ -46,6 +49,10 @@ class Writeback:
     """Per vendor field, where it differs from `policy`."""
     task_owner: str | None = None
     """E-mail address or user id of who gets tasks without a usable owner."""
+    opportunities: tuple[str, ...] = ()
+    """Types of opportunities (`OPPORTUNITIES`) that cssync makes in the sales pipeline."""
+    opportunity_stage: str | None = None
+    """The vendor's name of the stage in which they begin; its first open one where None."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -426,6 +426,7 @@ class RemoteTask:
     status: Literal["open", "done"]
     subject: str = ""
     due_on: str | None = None
+    amount: str | None = None
 
 
 # --- The connector ----------------------------------------------------------------------------------------------------
@@ -456,6 +457,9 @@ class Connector:
     find_tasks: looks for tasks by their keys, given the account each belongs to.
     task_fields: fields of the vendor's tasks by which the connector tells its own; `provision` gets them with the
         stream of tasks.
+    opportunities: `push` and `find_tasks` take TaskContent of the kinds `renewal` and `upsell`. A RemoteTask of one is
+        `done` from the moment a person moved it out of the stage in which it was made. `opportunity_fields` are to
+        opportunities what `task_fields` are to tasks.
     revoke: where in the vendor's user interface a person takes our credentials back, for `cssync disconnect`.
     written: vendor form -> canonical value and back are the connector's business: `push` and `read` speak canonical
         values (see Change.values).
@@ -480,6 +484,8 @@ class Connector:
     find_tasks: Callable[[Session, Sequence[TaskContent]], dict[str, RemoteTask]] | None = None
     tasks: bool = False
     task_fields: tuple[OwnField, ...] = ()
+    opportunities: bool = False
+    opportunity_fields: tuple[OwnField, ...] = ()
     revoke: str = ""
     sandbox: Callable[[World], SandboxApp] | None = None
     sandbox_settings: Mapping[str, Any] = field(default_factory=dict)

@@ -184,11 +184,17 @@ def _sent(plan: Plan) -> str:
 def _account(changes: Sequence[PlannedChange]) -> Iterator[str]:
     """The changes of one record; a reason that several fields share is told once, after the last of them."""
     for number, change in enumerate(changes):
-        what = f"{line(change.account)}  {'task' if change.is_task else line(change.field)}"
+        what = f"{line(change.account)}  {_kind(change)}"
         yield f"{SIGNS[change.action]} {what}: {_move(change.action, change.old, change.new)}"
         follows = changes[number + 1].because if number + 1 < len(changes) else None
         if change.because and change.because != follows:
             yield f"      because {_cut(change.because)}"
+
+
+def _kind(change: PlannedChange) -> str:
+    if not change.is_task:
+        return line(change.field)
+    return "opportunity" if (change.new or {}).get("kind", "task") != "task" else "task"
 
 
 def _move(action: str, old: Any, new: Any) -> str:

@@ -81,9 +81,14 @@ def _optional(finding: Finding) -> Finding:
 def _streams(
     connector: Connector, back: Writeback, fields: Sequence[OwnField]
 ) -> Iterator[tuple[str, Sequence[OwnField]]]:
-    """Yield the streams whose records get fields: the one written to, and tasks where the connector marks its own."""
+    """Yield the streams whose records get fields: the one written to, and tasks and opportunities where the connector
+    marks its own."""
     if fields:
         yield back.to, fields
-    tasks = next((s.name for s in connector.streams if s.entity == "crm_task"), None)
-    if back.tasks and tasks and connector.task_fields:
-        yield tasks, connector.task_fields
+    for wanted, entity, own in (
+        (back.tasks, "crm_task", connector.task_fields),
+        (bool(back.opportunities), "opportunity", connector.opportunity_fields),
+    ):
+        stream = next((s.name for s in connector.streams if s.entity == entity), None)
+        if wanted and stream and own:
+            yield stream, own

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from cssync.connectors.contract import Change, RemoteTask, TaskContent
-from cssync.writeback.canonical import altered
-from cssync.writeback.outbox import MAX_ATTEMPTS, Entry, State, move, prove
+from cssync.writeback.canonical import altered, same
+from cssync.writeback.outbox import MAX_ATTEMPTS, Entry, State, move, prove, remember
 from cssync.writeback.send import CHUNK, Work, chunks, is_outage, moved_on, push
 
 
@@ -64,6 +64,9 @@ def _write(work: Work, entries: Sequence[Entry]) -> None:
                 _prove(conn, entry, task, now)
             elif refusal is not None:
                 move(conn, entry, "refused", now, error=refusal)
+                if entry.content.is_opportunity and entry.action == "update_task":  # a person's from here on
+                    theirs = asdict(replace(entry.content, status="done"))
+                    remember(conn, entry.place, theirs, now, remote_id=entry.task_id)
             else:
                 move(conn, entry, "sent", now)
                 ready.append(entry)
@@ -106,7 +109,8 @@ def _refusal(conn: sqlite3.Connection, entry: Entry, task: RemoteTask | None) ->
     if task is None:
         return "the task is gone"
     if task.status == "done" and entry.action == "update_task":
-        return "a person closed the task meanwhile"
+        moved = entry.content.is_opportunity
+        return "a person moved or closed the opportunity" if moved else "a person closed the task meanwhile"
     if entry.action == "reopen_task":
         return None
     old = entry.old or {}
@@ -118,6 +122,8 @@ def _refusal(conn: sqlite3.Connection, entry: Entry, task: RemoteTask | None) ->
             and not altered(entry.new[name], held, "text")
         ):
             return moved_on(old[name], held)
+    if task.amount and old.get("amount") and not same(old["amount"], task.amount, "number"):
+        return None if same(entry.new["amount"], task.amount, "number") else moved_on(old["amount"], task.amount)
     return None
 
 
@@ -130,7 +136,10 @@ def _arrived(entry: Entry, task: RemoteTask) -> bool:
     old, new = entry.old or {}, entry.new
     shown = [(old.get("subject"), new["subject"], task.subject), (old.get("due_on"), new["due_on"], task.due_on or "")]
     moved = [(wanted, held) for before, wanted, held in shown if before != wanted]
-    return bool(moved) and all(altered(wanted, held, "text") for wanted, held in moved)
+    proved = [altered(wanted, held, "text") for wanted, held in moved]
+    if new.get("amount") is not None and not same(old.get("amount"), new["amount"], "number"):
+        proved.append(same(new["amount"], task.amount, "number"))
+    return bool(proved) and all(proved)
 
 
 def _change(entry: Entry, task: RemoteTask | None, read_at: datetime) -> Change:
@@ -143,6 +152,8 @@ def _prove(conn: sqlite3.Connection, entry: Entry, task: RemoteTask, now: str) -
     """Verified: remember the content, and the task as the CRM holds it, so that the next pull is an echo."""
     content = replace(entry.content, status=task.status)
     prove(conn, entry, asdict(content), now, remote_id=task.remote_id)
+    if content.is_opportunity:
+        return  # the next pull brings it among the opportunities
     conn.execute(
         """INSERT INTO crm_task (connection, source_id, synced_at, account_source_id, account_uid, task_key, subject,
            status, due_on, owner_source_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

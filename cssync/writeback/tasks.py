@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from cssync.config.workspace import Workspace
+from cssync.config.workspace import OPPORTUNITIES, Workspace
 from cssync.connectors.contract import TaskContent
 from cssync.store import Store
 from cssync.writeback.canonical import altered
@@ -21,12 +21,15 @@ from cssync.writeback.changes import Note, PlannedChange, load
 from cssync.writeback.digest import PACK as DIGEST
 from cssync.writeback.digest import PREFIX, Digests
 from cssync.writeback.merged import Orphan, adoptions, orphans
+from cssync.writeback.opportunities import opportunity_rows, taking_opportunities
 from cssync.writeback.outbox import failed
 from cssync.writeback.people import Home, People, homes, taking_tasks
 
 SHOWN = ("subject", "due_on", "priority", "owner_source_id")
 """What of a task is worth an update."""
-SIDE = ("subject", "due_on", "priority", "owner_source_id", "body", "note")
+OF_DEAL = ("subject", "due_on", "amount")
+"""What of an opportunity is: who sells it is the sales team's to say."""
+SIDE = ("subject", "due_on", "amount", "priority", "owner_source_id", "body", "note")
 """What a plan remembers of a task before a change, so that an undo can bring it back."""
 
 
@@ -73,6 +76,8 @@ def task_changes(store: Store, workspace: Workspace, as_of: datetime) -> tuple[l
     for orphan in walk.orphans:
         walk.bury(orphan)
     walk.digest()
+    for deal in opportunity_rows(store, workspace):
+        walk.opportunity(deal)
     return walk.changes, walk.notes
 
 
@@ -106,6 +111,9 @@ class _Walk:
         }  # fmt: skip
         self.created = _created_on(store, workspace, as_of)
         self.digests = Digests(store, workspace, as_of)
+        self.deal_homes = {kind: homes(store, taking_opportunities(workspace, kind)) for kind in OPPORTUNITIES}
+        self.stages = {back.connection: back.opportunity_stage for back in workspace.writeback.values()}
+        self.currencies = {row["connection"]: row["currency"] for row in store.query("SELECT * FROM binding")}
 
     def task(self, row: Mapping[str, Any]) -> None:
         """Decide about one task."""
@@ -117,6 +125,19 @@ class _Walk:
                 self._create(row, self.homes[row["account_uid"]])
         elif known is not None and known.status == "open":
             self._close(row, known)
+
+    def opportunity(self, row: Mapping[str, Any]) -> None:
+        """Decide about one opportunity: made once, kept up while it stands as we made it, never closed."""
+        known = self._at_home(self.known.get(row["key"]), row["account_uid"])
+        home = known.home if known is not None else self.deal_homes[row["kind"]].get(row["account_uid"])
+        if home is None or (known is None and row["taken"]):
+            return
+        foreign = row["currency"] != self.currencies.get(home.connection)
+        row = {**row, "stage": self.stages.get(home.connection), "currency": row["currency"] if foreign else None}
+        if known is None:
+            self._create(row, home)
+        else:
+            self._update(row, known)
 
     def bury(self, orphan: Orphan) -> None:
         """Close the task of an account that a merge took away, when nothing asks for it at the survivor."""
@@ -166,11 +187,12 @@ class _Walk:
         if refused is not None and refused.blocks_task("create_task", asdict(content)):
             self._note("blocked", row, home, refused.told)
             return
+        single = row["pack"] != DIGEST and "kind" not in row
         if row.get("touch_tier") == "tech":
             self.digests.add(row, home, self.people.pool(home.connection) or owner)
             self._note("later", row, home, "accounts of the tech tier are served together: it is in the pooled digest")
             return
-        if row["pack"] != DIGEST and self.created[home.connection, owner] >= self.digests.limit:
+        if single and self.created[home.connection, owner] >= self.digests.limit:
             whose = "its owner" if owner else "the tasks without an owner"
             told = (
                 f"{whose} got {self.digests.limit} new tasks today; it is in the digest, and comes with the next ones"
@@ -178,7 +200,7 @@ class _Walk:
             self._note("later", row, home, told)
             self.digests.add(row, home, owner)
             return
-        self.created[home.connection, owner] += 1
+        self.created[home.connection, owner] += single
         if trouble:
             self._note("unowned", row, home, trouble)
         self._change("create_task", row, home, None, content)
@@ -189,8 +211,9 @@ class _Walk:
         owner, _ = self._owner(row, known.home.connection)
         content = _content(row, self._key(row), known.home, owner)
         wanted, base = asdict(content), known.content or known.live or {}
-        moved = [n for n in SHOWN if n in base and wanted[n] is not None and base[n] is not None]
-        if not any(not altered(wanted[n], base[n], "text") for n in moved):
+        shown = OF_DEAL if content.is_opportunity else SHOWN
+        moved = [n for n in shown if n in base and wanted[n] is not None and base[n] is not None]
+        if all(altered(wanted[n], base[n], "number" if n == "amount" else "text") for n in moved):
             return
         if known.content is None or known.edited():
             whose = "this store never wrote this task" if known.content is None else "a person changed this task"
@@ -309,6 +332,10 @@ def _content(row: Mapping[str, Any], key: str, home: Home, owner: str | None) ->
         due_on=row["due_on"] or row["created_at"][:10],
         priority=row["priority"] or "normal",
         owner_source_id=owner,
+        kind=row.get("kind", "task"),
+        amount=row.get("amount"),
+        currency=row.get("currency"),
+        stage=row.get("stage"),
     )
 
 

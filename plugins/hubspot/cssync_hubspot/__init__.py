@@ -48,6 +48,7 @@ HUBSPOT = Connector(
     push=push,
     find_tasks=find_tasks,
     tasks=True,
+    opportunities=True,
     revoke="in HubSpot, Development > Keys: delete the service key (or the private app) that cssync used",
     sandbox=_sandbox,
     sandbox_settings={"token": SANDBOX_TOKEN, "calls_per_10_seconds": "250"},

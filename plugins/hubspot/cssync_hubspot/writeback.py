@@ -10,18 +10,22 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from cssync.connectors import Answer, Change, Outcome, RemoteTask, Session, TaskContent
 from cssync.connectors.judging import error_body
-from cssync.errors import TransientFault, UnknownOutcome
+from cssync.errors import ConnectionFault, TransientFault, UnknownOutcome
 from cssync_hubspot.client import Paths, batch_read, chunks, complaint, results
+from cssync_hubspot.deals import beginning, find_deals
+from cssync_hubspot.deals import properties as deal_properties
 from cssync_hubspot.links import associated, linked_id
 from cssync_hubspot.streams import task_key, task_status
 
-TASK_TO_COMPANY = 192
+TO_COMPANY = {"tasks": 192, "deals": 341}
+"""Association type that leads from what we create to its company."""
 REFUSED = (400, 404, 409)
 """Statuses that reject a batch as a whole: nothing of it was done."""
 DUE_AT = time(12)
@@ -37,13 +41,22 @@ def push(session: Session, changes: Sequence[Change]) -> Iterator[Outcome]:
         ConnectionFault: the token was refused or lacks a scope: nothing more can be sent on this connection.
         TransientFault: HubSpot stayed busy; every change has its outcome by then.
     """
-    creates = [c for c in changes if c.action == "create_task"]
+    creates: dict[str, list[Change]] = {"tasks": [], "deals": []}
     updates: dict[str, list[Change]] = {}
     for change in changes:
         if change.action != "create_task":
-            updates.setdefault("tasks" if change.task is not None else change.stream, []).append(change)
+            updates.setdefault(_kind(change), []).append(change)
+        else:
+            creates[_kind(change)].append(change)
+    try:
+        creates["deals"] = _staged(session, creates["deals"])
+    except TransientFault:
+        raise
+    except ConnectionFault as fault:  # a stage that is not there is no reason to keep the tasks back
+        for change in creates.pop("deals"):
+            yield Outcome(change.key, "failed-permanent", error=f"{fault.message}; fix: {fault.fix}")
     batches = [(kind, batch, _update) for kind, wanted in updates.items() for batch in _without_doubles(wanted)]
-    batches += [("tasks", part, _create) for part in chunks(creates)]
+    batches += [(kind, part, _create) for kind, wanted in creates.items() for part in chunks(wanted)]
     for number, (kind, batch, sender) in enumerate(batches):
         try:
             yield from _send(session, kind, batch, sender)
@@ -51,6 +64,18 @@ def push(session: Session, changes: Sequence[Change]) -> Iterator[Outcome]:
             unsent = [c for _, later, _ in batches[number + 1 :] for c in later]
             yield from (Outcome(c.key, "failed-retry", error=busy.message) for c in unsent)
             raise
+
+
+def _kind(change: Change) -> str:
+    if change.task is None:
+        return change.stream
+    return "deals" if change.task.is_opportunity else "tasks"
+
+
+def _staged(session: Session, changes: Sequence[Change]) -> list[Change]:
+    """New deals with the pipeline and stage they begin in, asked once for each stage."""
+    begins = {stage: "/".join(beginning(session, stage)) for stage in {c.task.stage for c in changes if c.task}}
+    return [replace(c, task=replace(c.task, stage=begins[c.task.stage])) for c in changes if c.task]
 
 
 def _without_doubles(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
@@ -110,6 +135,7 @@ def _settled(session: Session, batch: Sequence[Change], found: Mapping[str, Any]
         held = result.get("properties") or {}
         key = task_key(held.get("hs_task_body"))
         change = by_id.get(str(result.get("id"))) or by_trace.get(str(result.get("objectWriteTraceId")))
+        key = key or task_key(held.get("description"))
         if change is None and key:
             change = next((c for c in batch if c.task and c.task.key == key), None)
         if change is not None:
@@ -164,7 +190,7 @@ def _create(session: Session, kind: str, batch: Sequence[Change]) -> Answer:
             "associations": [
                 {
                     "to": {"id": c.task.account_source_id},
-                    "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": TASK_TO_COMPANY}],
+                    "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": TO_COMPANY[kind]}],
                 }
             ],
             "objectWriteTraceId": c.key,
@@ -189,6 +215,8 @@ def properties(session: Session, change: Change) -> dict[str, str]:
     if change.task is None:
         return {name: text(value) for name, value in change.values.items()}
     task = change.task
+    if task.is_opportunity:
+        return deal_properties(session, task, new=change.action == "create_task")
     closing = change.action == "close_task"
     due = datetime.combine(date.fromisoformat(task.due_on), DUE_AT, session.timezone).astimezone(UTC)
     return {
@@ -279,10 +307,14 @@ def read(session: Session, stream: str, ids: Sequence[str], fields: Sequence[str
 
 
 def find_tasks(session: Session, tasks: Sequence[TaskContent]) -> dict[str, RemoteTask]:
-    """Find tasks by our key among those associated with their companies.
+    """Find tasks and deals by our key among those associated with their companies.
 
     Search is not asked: its index lags, and a task missed here would be created twice.
     """
+    deals, tasks = [t for t in tasks if t.is_opportunity], [t for t in tasks if not t.is_opportunity]
+    found: dict[str, RemoteTask] = find_deals(session, deals) if deals else {}
+    if not tasks:
+        return found
     wanted = {t.key for t in tasks}
     companies = associated(session, "companies", "tasks", dict.fromkeys(t.account_source_id for t in tasks))
     if companies.failed:
@@ -292,7 +324,6 @@ def find_tasks(session: Session, tasks: Sequence[TaskContent]) -> dict[str, Remo
             fix="run again later",
         )
     ids = [linked_id(item) for items in companies.found.values() for item in items]
-    found: dict[str, RemoteTask] = {}
     for record in batch_read(session, "tasks", ids, TASK_FIELDS):
         held = record.get("properties") or {}
         key = task_key(held.get("hs_task_body"))

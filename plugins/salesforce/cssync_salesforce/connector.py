@@ -7,11 +7,12 @@ from cssync.sandbox.server import SandboxApp
 from cssync.sandbox.world import World
 from cssync_salesforce.check import check, describe, identity
 from cssync_salesforce.client import vendor
+from cssync_salesforce.opportunities import OPPORTUNITY_KEY
 from cssync_salesforce.provision import provision
 from cssync_salesforce.settings import SalesforceSettings
 from cssync_salesforce.streams import STREAMS, custom_stream
-from cssync_salesforce.tasks import TASK_KEY, find_tasks
-from cssync_salesforce.writeback import drain_jobs, push, read, records_at_once
+from cssync_salesforce.tasks import TASK_KEY
+from cssync_salesforce.writeback import drain_jobs, find_tasks, push, read, records_at_once
 
 HOSTS = (
     r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.(?:sandbox|develop|scratch|trailblaze|patch|demo|free))?\.my\.salesforce\.com"
@@ -47,6 +48,8 @@ SALESFORCE = Connector(
     find_tasks=find_tasks,
     tasks=True,
     task_fields=(TASK_KEY,),
+    opportunities=True,
+    opportunity_fields=(OPPORTUNITY_KEY,),
     revoke="in Salesforce, Setup > External Client App Manager: delete cssync's app, then deactivate its execution "
     "user",
     sandbox=sandbox,

@@ -9,6 +9,7 @@ from cssync.connectors import Answer, Finding, OwnField, Session
 from cssync.errors import ConnectionFault, TransientFault
 from cssync_salesforce import soql
 from cssync_salesforce.client import errors, words
+from cssync_salesforce.opportunities import OPPORTUNITY_KEY
 from cssync_salesforce.settings import SalesforceSettings
 from cssync_salesforce.shape import Shape, shape
 from cssync_salesforce.streams import object_of
@@ -25,6 +26,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "enum": {"type": "Picklist"},
     "multi": {"type": "MultiselectPicklist", "visibleLines": 4},
 }
+KEYS = (TASK_KEY, OPPORTUNITY_KEY)
 KEY_KIND: Mapping[str, Any] = {"type": "Text", "length": 255, "externalId": True, "unique": True}
 DESCRIBED = {
     "integer": {"double", "int", "long"},
@@ -41,7 +43,7 @@ DESCRIBED = {
 
 def kind_of(field: OwnField) -> Mapping[str, Any]:
     """Return the field definition for a kind of ours; choices that nobody can list are kept as text."""
-    if field is TASK_KEY:
+    if field in KEYS:
         return KEY_KIND
     return KINDS["text" if field.type in ("enum", "multi") and not field.options else field.type]
 
@@ -106,7 +108,7 @@ def _plain(field: OwnField) -> str:
     size = f"({kind['precision'] - kind['scale']}, {kind['scale']})" if "scale" in kind else ""
     size = f"({kind['length']})" if "length" in kind else size
     options = f" with {', '.join(field.options)}" if field.options else ""
-    return f"{kind['type']}{size} {field.label!r}{options}" + (", external id" if field is TASK_KEY else "")
+    return f"{kind['type']}{size} {field.label!r}{options}" + (", external id" if field in KEYS else "")
 
 
 def _existing(seen: Shape, name: str, field: OwnField) -> Finding:
@@ -126,7 +128,7 @@ def _existing(seen: Shape, name: str, field: OwnField) -> Finding:
         return Finding(
             subject, "error", f"restricted picklist without {', '.join(lacking)}", "add these values to the picklist"
         )
-    if field is TASK_KEY and not (described.get("externalId") or described.get("idLookup")):
+    if field in KEYS and not (described.get("externalId") or described.get("idLookup")):
         return Finding(subject, "warning", "exists but is no external id", "tick External ID in the field's definition")
     return Finding(subject, "ok", f"exists, {described.get('type')}")
 

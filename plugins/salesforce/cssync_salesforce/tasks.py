@@ -26,8 +26,13 @@ def key_of(record: Mapping[str, Any]) -> str | None:
     held = record.get(TASK_KEY.name)
     if held:
         return str(held)
-    found = _MARKER.findall(str(record.get("Description") or "").replace("\r\n", "\n"))
+    found = markers(record.get("Description"))
     return found[-1] if found else None
+
+
+def markers(text: Any) -> list[str]:
+    """Return the keys that a description carries."""
+    return _MARKER.findall(str(text or "").replace("\r\n", "\n"))
 
 
 def marked(body: str, key: str) -> str:

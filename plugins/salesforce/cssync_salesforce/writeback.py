@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from email.utils import format_datetime
 from typing import Any, Literal
 
-from cssync.connectors import Answer, Change, Outcome, Session, TaskContent
+from cssync.connectors import Answer, Change, Outcome, RemoteTask, Session, TaskContent
 from cssync.errors import ConnectionFault, TransientFault, UnknownOutcome
-from cssync_salesforce import ingest, soql
+from cssync_salesforce import ingest, soql, tasks
 from cssync_salesforce.client import RETRYABLE, errors, refusal, words
+from cssync_salesforce.opportunities import OPPORTUNITY_KEY, Pipeline, edited, find_opportunities
 from cssync_salesforce.settings import SalesforceSettings
 from cssync_salesforce.shape import shape
 from cssync_salesforce.streams import object_of
@@ -85,9 +86,12 @@ def push(session: Session, changes: Sequence[Change]) -> Iterator[Outcome]:
                 yield Outcome(change.key, "failed-permanent", error=str(error))
                 continue
             _sort(groups, _Route("PATCH", collection), write)
-    tasks = [c for c in changes if c.action != "update"]
-    if tasks:
-        yield from _tasks(session, tasks, groups)
+    deals = [c for c in changes if c.task is not None and c.task.is_opportunity]
+    others = [c for c in changes if c.action != "update" and c not in deals]
+    if others:
+        yield from _tasks(session, others, groups)
+    if deals:
+        yield from _deals(session, deals, groups)
     for (route, _), writes in groups.items():
         if route.method == "PATCH" and route.path == collection and ingest.worth_it(settings, len(writes)):
             yield from _load_all(session, route, writes)
@@ -221,6 +225,32 @@ def _tasks(session: Session, changes: Sequence[Change], groups: _Groups) -> Iter
             yield Outcome(change.key, "failed-permanent", error=str(error))
 
 
+def _deals(session: Session, changes: Sequence[Change], groups: _Groups) -> Iterator[Outcome]:
+    """Sort opportunities into requests; what cannot even be written down fails here."""
+    settings: SalesforceSettings = session.settings
+    collection = f"{settings.data}/composite/sobjects"
+    try:
+        pipeline = Pipeline(session)
+        create = _Route("POST", collection, repeatable=False)
+        if pipeline.keyed:
+            create = _Route("PATCH", f"{collection}/Opportunity/{OPPORTUNITY_KEY.name}")
+        for change in changes:
+            if change.task is None:
+                continue
+            key = soql.id18(change.source_id)
+            if change.action == "create_task":
+                _sort(groups, create, _Write(change, pipeline.new(change.task), None))
+            elif key is not None:
+                record = {"attributes": {"type": "Opportunity"}, "id": key, **edited(change.task)}
+                _sort(groups, _Route("PATCH", collection), _Write(change, record, key))
+    except ConnectionFault as fault:
+        for place in [p for p in groups if p[1] == "Opportunity"]:
+            del groups[place]
+        state = _state(fault)
+        for change in changes:
+            yield Outcome(change.key, "failed-retry" if state == "unknown" else state, error=str(fault))
+
+
 def _new_task(task: TaskContent, wording: Wording, *, keyed: bool) -> dict[str, Any]:
     """A task to create. Without a status: the org's default for a new one, and an upsert never reopens."""
     about = soql.id18(task.account_source_id)
@@ -296,7 +326,8 @@ def _parts(writes: Sequence[_Write], size: int) -> Iterator[Sequence[_Write]]:
         seen: set[str] = set()
         later: list[_Write] = []
         for write in rest:
-            mark = write.id or str(write.record.get(TASK_KEY.name) or write.change.key)
+            key = write.record.get(TASK_KEY.name) or write.record.get(OPPORTUNITY_KEY.name)
+            mark = write.id or str(key or write.change.key)
             if len(part) < size and mark not in seen:
                 seen.add(mark)
                 part.append(write)
@@ -364,6 +395,13 @@ def _state(fault: ConnectionFault) -> State:
 def _failed(write: _Write, state: State, fault: ConnectionFault) -> Outcome:
     text = f"{fault.message}; fix: {fault.fix}" if fault.fix else fault.message
     return Outcome(write.change.key, state, remote_id=write.id, error=text)
+
+
+def find_tasks(session: Session, wanted: Sequence[TaskContent]) -> dict[str, RemoteTask]:
+    """Return those of the wanted tasks and opportunities that Salesforce holds, by key."""
+    deals = [t for t in wanted if t.is_opportunity]
+    found = tasks.find_tasks(session, [t for t in wanted if not t.is_opportunity])
+    return {**found, **(find_opportunities(session, deals) if deals else {})}
 
 
 def read(session: Session, stream: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, dict[str, Any]]:

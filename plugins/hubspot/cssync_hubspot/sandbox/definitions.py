@@ -68,7 +68,7 @@ _PROPERTIES = {
     " hs_lastmodifieddate:datetime:date:ro description:string:textarea",
     "contacts": "firstname lastname email jobtitle hs_language lastmodifieddate:datetime:date:ro hubspot_owner_id",
     "deals": "dealname dealtype:enumeration:radio pipeline dealstage amount:number deal_currency_code"
-    " closedate:datetime:date closed_lost_reason:string:textarea hubspot_owner_id"
+    " closedate:datetime:date closed_lost_reason:string:textarea hubspot_owner_id description:string:textarea"
     " hs_is_closed_won:bool:booleancheckbox:ro hs_lastmodifieddate:datetime:date:ro",
     "tickets": "subject content:string:textarea hs_pipeline hs_pipeline_stage hs_ticket_priority:enumeration:select"
     " hs_ticket_category:enumeration:checkbox first_agent_reply_date:datetime:date closed_date:datetime:date"

@@ -63,6 +63,13 @@ def rows(world: World) -> Iterator[tuple[str, Row]]:
     ):
         key = _id("task_status", label)
         yield "TaskStatus", _row(key, old, old, MasterLabel=label, ApiName=label, IsClosed=closed, IsDefault=n == 0)
+    for n, (label, _) in enumerate(_STAGES.values()):
+        key = _id("opportunity_stage", label)
+        closed = label.startswith("Closed")
+        yield (
+            "OpportunityStage",
+            _row(key, old, old, MasterLabel=label, ApiName=label, IsActive=True, IsClosed=closed, SortOrder=n + 1),
+        )
     yield "User", _user(Person("integration", "cssync Integration", "cssync@vendor-team.example"), RUNNING_USER, old)
     for person in world.staff:
         yield "User", _user(person, _id("user", person.key), old)

@@ -11,7 +11,7 @@ PREFIXES = {
     "Account": "001", "Contact": "003", "User": "005", "Opportunity": "006", "Contract": "800", "Case": "500",
     "Asset": "02i", "OpportunityLineItem": "00k",
     "Task": "00T", "Product_Usage__c": "a01", "Organization": "00D", "PermissionSet": "0PS", "FieldPermissions": "01k",
-    "PermissionSetAssignment": "0Pa", "TaskStatus": "01T", "CustomField": "00N",
+    "PermissionSetAssignment": "0Pa", "TaskStatus": "01T", "OpportunityStage": "01J", "CustomField": "00N",
 }  # fmt: skip
 
 _TYPES = {"text": "string", "long": "textarea", "choice": "picklist", "choices": "multipicklist", "number": "double"}
@@ -130,6 +130,7 @@ def objects() -> dict[str, dict[str, Described]]:
             field("IsClosed:boolean"),
             field("IsWon:boolean"),
             field("ContractId:reference>Contract"),
+            field("Description:long"),
             owner,
             currency,
         ),
@@ -208,6 +209,10 @@ def objects() -> dict[str, dict[str, Described]]:
         "TaskStatus": _object(
             field("MasterLabel"), field("ApiName"), field("IsClosed:boolean"), field("IsDefault:boolean"),
             deletable=False,
+        ),
+        "OpportunityStage": _object(
+            field("MasterLabel"), field("ApiName"), field("IsActive:boolean"), field("IsClosed:boolean"),
+            field("SortOrder:int"), deletable=False,
         ),
         "PermissionSet": _object(field("Name"), field("Label"), deletable=False),
         "FieldPermissions": _object(

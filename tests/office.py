@@ -1,0 +1,145 @@
+"""One vendor's sandbox behind a real workspace and store: for tests that write back over HTTP."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from cssync.config import Workspace, Writeback
+from cssync.config.load import load_workspace
+from cssync.connectors.contract import TaskContent
+from cssync.http.clock import ManualClock
+from cssync.link import link
+from cssync.plugins import plugins
+from cssync.rules import load_folders
+from cssync.runs.sessions import open_sessions
+from cssync.sandbox.make_world import make
+from cssync.sandbox.server import SandboxServer, serve
+from cssync.sandbox.workspace import CONNECTIONS, write_workspace
+from cssync.store import Store
+from cssync.sync import sync
+from cssync.writeback.apply import apply_plan, settle, unfinished
+from cssync.writeback.plan import approve_plan, make_plan
+from cssync.writeback.provision import provision
+from fake_crm import task
+
+WORLD = make(8)
+RULES = load_folders([("standard", files("cssync_rules"))])
+RESULTS = {
+    "health.score": lambda n: 40 + n,
+    "health.band": lambda n: ("green", "yellow", "red")[n % 3],
+    "health.reasons": lambda n: f"{40 + n}: no use for {n} days; 利用なし",
+}
+UPDATES = {
+    "hubspot": r"POST .*/companies/batch/update",
+    "salesforce": r"PATCH .*/composite/sobjects(\?|$)",
+    "zendesk": r"PUT .*/organizations/update_many",
+}
+CREATES = {"hubspot": r"POST .*/tasks/batch/create", "salesforce": r"(POST|PATCH) .*/composite/sobjects/Task/"}
+LOOKS = {
+    "hubspot": r"POST .*/companies/batch/read",
+    "salesforce": r"(GET|POST) .*/(query|composite/sobjects/Account)",
+    "zendesk": r"GET .*/organizations/show_many",
+}
+POLLS = {"zendesk": r"GET .*/job_statuses"}
+
+
+@dataclass
+class Office:
+    """One vendor's sandbox with our fields, its accounts in a store, and results that are not written yet."""
+
+    space: Workspace
+    store: Store
+    server: SandboxServer
+    clock: ManualClock
+    runs: int = 0
+
+    def run(self) -> bool:
+        """One run of the write-back as cron would start it; True when nothing is left to do."""
+        self.runs += 1
+        run_id = f"r-{self.runs}"
+        with open_sessions(self.space, self.store, clock=self.clock) as sessions:
+            begun, code = unfinished(self.store), 0
+            if begun is not None:
+                code = apply_plan(self.store, self.space, begun, sessions, run_id=run_id, clock=self.clock).exit_code
+            else:
+                settle(self.store, self.space, sessions, clock=self.clock)
+            plan = make_plan(self.store, self.space, RULES, WORLD.now, run_id=run_id, clock=self.clock)
+            if plan.status == "held":
+                approve_plan(self.store, plan.id)
+            done = apply_plan(self.store, self.space, plan.id, sessions, run_id=run_id, clock=self.clock)
+        return code == done.exit_code == 0
+
+    def world(self) -> Any:
+        """What people see at the vendor: our fields of every record, and our tasks."""
+        ((name, back),) = self.space.writeback.items()
+        connector = self.space.connections[name].connector
+        ids = [row["source_id"] for row in self.store.query("SELECT source_id FROM account_source ORDER BY source_id")]
+        with open_sessions(self.space, self.store, clock=self.clock) as sessions:
+            session: Any = sessions[name]
+            assert connector.read is not None
+            fields = connector.read(session, back.to, ids, list(back.fields))
+            wanted = [
+                TaskContent(row["key"], row["source_id"], "", "", "2026-12-28") for row in self.store.query(
+                    "SELECT t.key, l.source_id FROM task t JOIN account_link l ON l.account_uid = t.account_uid"
+                )
+            ]  # fmt: skip
+            found = connector.find_tasks(session, wanted) if connector.find_tasks else {}
+        tasks = sorted((t.key, t.status, t.subject, t.due_on) for t in found.values())
+        return fields, tasks, created(self.server)
+
+
+def created(server: SandboxServer) -> int:
+    """Tasks of ours that exist at the vendor, doubles included."""
+    app: Any = server.app
+    if hasattr(app, "portal"):
+        subjects = [thing.properties.get("hs_task_subject") for thing in app.portal.things["tasks"].values()]
+    else:
+        subjects = [row.get("Subject") for row in getattr(app, "tables", {}).get("Task", {}).values()]
+    return sum(bool(re.fullmatch(r"Renew \d", str(subject))) for subject in subjects)
+
+
+@contextmanager
+def served(folder: Path, vendor: str, app: Any) -> Iterator[Office]:
+    """Serve a sandbox, and open the workspace in `folder` that leads to it."""
+    name = next(n for n, v in CONNECTIONS.items() if v == vendor)
+    connector = plugins().connector(vendor)
+    clock = ManualClock(WORLD.now.timestamp())
+    app.clock = (lambda: datetime.fromtimestamp(clock.time(), UTC)) if vendor == "salesforce" else clock.time
+    with ExitStack() as stack:
+        server = stack.enter_context(serve(app))
+        server.clock = clock.time
+        path = write_workspace(folder, {name: connector}, {name: server.url})
+        path.write_text(re.sub("^masters:.*$", "", path.read_text(), flags=re.MULTILINE))
+        space = load_workspace(path)
+        back = space.writeback[name]
+        fields = {field: result for field, result in back.fields.items() if result in RESULTS}
+        space = replace(space, writeback={name: Writeback(name, back.to, fields, connector.tasks, "ours")})
+        store = stack.enter_context(Store.open(space.store, workspace=space.name))
+        yield Office(space, store, server, clock)
+
+
+def furnish(office: Office) -> None:
+    """Create our fields, pull the accounts, and say what the rules want of them."""
+    space, store = office.space, office.store
+    with open_sessions(space, store, clock=office.clock) as sessions:
+        assert not [f for _, f in provision(space, sessions, RULES, dry_run=False) if f.level == "error"]
+        sync(store, space, sessions, run_id="r-0")
+    link(store, space, WORLD.now)
+    uids = [row["uid"] for row in store.query("SELECT uid FROM account WHERE deleted_at IS NULL ORDER BY uid")]
+    assert len(uids) > 3
+    with store.transaction() as conn:
+        conn.executemany(
+            "INSERT INTO result (account_uid, name, value, state, run_id) VALUES (?, ?, ?, 'ok', 'r-0')",
+            [(uid, name, json.dumps(value(n))) for n, uid in enumerate(uids) for name, value in RESULTS.items()],
+        )
+    (connection,) = space.connections.values()
+    for n, uid in enumerate(uids[:3] if connection.connector.tasks else ()):
+        task(store, uid, f"{n:024x}", title=f"Renew {n}")
