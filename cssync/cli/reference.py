@@ -74,6 +74,10 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "notes": "what else to know",
         "cohort": "with --cohort or --csv: `name` and `rows`",
     },
+    "report": {
+        "reports": "`pack`, `report`, `title`, `as_of`, `currency`, `columns` (`name`, `type`), `rows`, `more`, "
+        "`notes`; money in minor units, shares as fractions"
+    },
     "explain": {
         "account": "who",
         "as_of": "the moment asked for",

@@ -50,7 +50,7 @@ SOURCES: Mapping[str, SourceTable] = {
         "survey_response",
         "responded_at",
         borrows={"contact_role": Borrowed("contact", "contact_source_id", "role"),
-                 **_of_ticket(ticket_category="category")},
+                 **_of_ticket(ticket_category="category", ticket_tags="tags")},
     ),
     "usage": SourceTable("usage_metric", "period_start", never_seen=True, skip_incomplete=True),
     "contracts": SourceTable("contract", "start_date", never_seen=True),
@@ -119,7 +119,7 @@ def source_columns(source: str) -> list[str]:
     table = SOURCES[source]
     friendly = [alias for (of, alias) in ALIASES if of == source]
     own = [c.name for c in ENTITY[table.entity].columns if source_column(source, c.name)]
-    return [*own, "created_at", "updated_at", *table.borrows, *friendly]
+    return [*own, "created_at", "updated_at", *(n for n in table.borrows if source_column(source, n)), *friendly]
 
 
 ACCOUNT: Mapping[str, Column] = {

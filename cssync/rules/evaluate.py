@@ -149,7 +149,8 @@ def evaluate(
     with store.transaction(fence) as conn:
         record(conn, rules, at, instant(known_at or as_of), run_id)
         shared = _share(conn, rules, contexts)
-        reports = [_Evaluation(conn, p, rules, workspace, contexts[p.name], run_id, shared).run() for p in rules.packs]
+        judging = [p for p in rules.packs if p.judges]
+        reports = [_Evaluation(conn, p, rules, workspace, contexts[p.name], run_id, shared).run() for p in judging]
         names = [p.name for p in rules.packs]
         absent = " AND ".join("r.name NOT GLOB ?" for _ in names) or "1 = 1"
         forget(conn, absent, tuple(f"{n}.*" for n in names), at)

@@ -141,6 +141,7 @@ def explain(store: Store, rules: RuleSet, workspace: Workspace, account_uid: str
     views = tuple(
         _pack(store, p, rules, context_for(store, workspace, p, as_of, account_uid, usage), language(workspace.locale))
         for p in rules.packs
+        if p.judges
     )
     return Explanation(account_uid, rows[0]["name"], as_of.isoformat(), views)
 

@@ -16,6 +16,7 @@ from cssync.rules.features import FeatureReader, account_column
 from cssync.rules.packtests import read_tests
 from cssync.rules.parts import LATER, PartReader
 from cssync.rules.reader import Mapping, Node, Scalar, read
+from cssync.rules.reports import ReportReader
 from cssync.rules.scores import ScoreReader
 from cssync.rules.shape import ID, NAME, Shape
 from cssync.rules.tiers import OUTPUTS as TIER_OUTPUTS
@@ -45,6 +46,7 @@ KEYS = (
     "signals",
     "signal_list",
     "tasks",
+    "reports",
     "tests",
 )
 RESERVED = ("renewal_event",)
@@ -141,7 +143,7 @@ def _order(packs: dict[str, Pack], features: Map[str, Feature], marks: dict[str,
 
 def pack_hash(pack: Pack, features: Map[str, Feature]) -> str:
     """Return 16 hex digits that change when the pack, or a feature it uses, computes something else."""
-    bare = dataclasses.replace(pack, file="", tests=(), hash="", features={})
+    bare = dataclasses.replace(pack, file="", tests=(), hash="", features={}, reports=())
     used = [features[name] for name in used_features(pack, features)]
     return hashlib.sha256(repr((bare, [(f.name, f.type, f.definition) for f in used])).encode()).hexdigest()[:16]
 
@@ -164,7 +166,7 @@ class _PackReader(PartReader):
         score = ScoreReader(self).read(top.get("score"))
         self.scoring = False
         results = tuple(r for k, v in shape.named(top.get("results"), "`results`") if (r := self.resolve(k, v)))
-        actions = ActionReader(self)
+        actions, tables = ActionReader(self), ReportReader(self)
         signals = tuple(s for k, v in shape.named(top.get("signals"), "`signals`", ID) if (s := actions.signal(k, v)))
         listed = shape.scalar(top.get("signal_list"), "`signal_list`")
         pack = Pack(
@@ -178,9 +180,10 @@ class _PackReader(PartReader):
             results=results,
             signals=signals,
             signal_list=listed.text if listed else "signals",
-            tasks=tuple(t for k, v in shape.named(top.get("tasks"), "`tasks`", ID) if (t := actions.task(k, v))),
+            tasks=tuple(a for k, v in shape.named(top.get("tasks"), "`tasks`", ID) if (a := actions.task(k, v))),
             tests=(),
             tiers=read_tiers(self, top.get("tiers")),
+            reports=tuple(t for k, v in shape.named(top.get("reports"), "`reports`", ID) if (t := tables.report(k, v))),
         )
         outputs = {*(OUTPUTS if score else ()), *RESERVED, *(TIER_OUTPUTS if pack.tiers else ())}
         if listed and (not NAME.fullmatch(listed.text) or listed.text in outputs):

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cssync.rules.faults import Mark, Source
+
+if TYPE_CHECKING:
+    from cssync.rules.reports import Report
 
 Type = Literal["bool", "integer", "number", "money", "date", "text"]
 Texts = Mapping[str, "Template"]
@@ -343,6 +346,12 @@ class Pack:
     tests: tuple[PackTest, ...]
     hash: str = ""
     tiers: Tiers | None = None
+    reports: tuple[Report, ...] = ()
+
+    @property
+    def judges(self) -> bool:
+        """Whether it says anything about an account; a pack may hold reports alone."""
+        return bool(self.score or self.tiers or self.results or self.signals or self.tasks or self.features)
 
     @property
     def exprs(self) -> Iterator[Expr]:

@@ -1,0 +1,274 @@
+"""Reports: groups over all accounts, their windows, medians, ARR, lists, and what reaches a file or a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from cssync.config import Workspace
+from cssync.errors import ConfigError
+from cssync.rules import load_folders
+from cssync.rules.faults import Source
+from cssync.rules.packs import read_rules
+from cssync.rules.reporting import Table, chosen, run_report
+from cssync.store.sqlite import Store
+from cssync.views.report import cells, document, foot, markdown
+
+AS_OF = datetime(2026, 11, 20, 3, tzinfo=UTC)
+STANDARD = load_folders([("standard", files("cssync_rules"))])
+ENTITIES = ("ticket", "survey_response", "contract", "contract_line", "opportunity", "feature_request")
+
+
+def ago(days: int) -> str:
+    return (AS_OF - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "x.db") as opened:
+        with opened.transaction() as conn:
+            for n in range(8):
+                conn.execute("INSERT INTO account (uid, name, status) VALUES (?, ?, 'active')", (f"a{n}", f"Nr {n}"))
+            conn.execute("UPDATE account SET is_test = 1 WHERE uid = 'a7'")
+            conn.executemany("INSERT INTO source_feed VALUES ('crm', ?, ?)", [(e, e) for e in ENTITIES])
+            conn.executemany(
+                "INSERT INTO source_state (connection, stream, last_success_at, outcome) VALUES ('crm', ?, ?, 'ok')",
+                [(e, ago(0)) for e in ENTITIES],
+            )
+        yield opened
+
+
+def put(store: Store, entity: str, *rows: tuple[int, dict[str, Any]]) -> None:
+    """Store rows of the accounts with these numbers."""
+    with store.transaction() as conn:
+        start = conn.execute(f"SELECT count(*) FROM {entity}").fetchone()[0]
+        keyed = [{"source_id": f"{start + n:03}", **row} for n, (_, row) in enumerate(rows)]
+        store.upsert(conn, entity, "crm", keyed, ago(1))
+        for n, (account, _) in enumerate(rows):
+            conn.execute(f"UPDATE {entity} SET account_uid = ? WHERE source_id = ?", (f"a{account}", f"{start + n:03}"))
+
+
+def run(store: Store, name: str = "V01", text: str | None = None, **more: Any) -> Table:
+    rules = STANDARD if text is None else read_rules([Source("p.yaml", f"pack: p\nreports:\n  {text}\n")])
+    ((pack, report),) = chosen(rules, name)
+    workspace = Workspace("t", store.path, ZoneInfo("UTC"), "EUR", store.path, {}, **more)
+    return run_report(store, workspace, pack, report, AS_OF)
+
+
+def pay(store: Store, *amounts: tuple[int, int, str], end: str = "2027-03-31") -> None:
+    for account, amount, currency in amounts:
+        with store.transaction() as conn:
+            n = conn.execute("SELECT count(*) FROM contract").fetchone()[0]
+        put(store, "contract", (account, {"start_date": "2026-04-01", "end_date": end}))
+        line = {"contract_source_id": f"{n:03}", "amount": amount * 100, "currency": currency, "quantity": 1}
+        put(store, "contract_line", (account, line))
+
+
+# --- V01: a category boils up -----------------------------------------------------------------------------------------
+
+
+def tickets(category: str, now: int, before: tuple[int, int, int], accounts: int) -> list[tuple[int, dict[str, Any]]]:
+    """`now` tickets of the last 30 days and some of each of the three months before."""
+    found = [(n % accounts, {"category": category, "opened_at": ago(n % 30)}) for n in range(now)]
+    for month, count in enumerate(before, start=1):
+        found += [(0, {"category": category, "opened_at": ago(30 * month)}) for _ in range(count)]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "accounts", "shown"),
+    [
+        (6, (3, 3, 9), 5, True),  # twice the median of 3
+        (5, (3, 3, 9), 5, False),
+        (6, (3, 3, 9), 4, False),  # too few accounts
+        (5, (0, 0, 0), 5, True),  # something new
+    ],
+)
+def test_a_category_that_doubles_is_reported(
+    store: Store, now: int, before: tuple[int, int, int], accounts: int, shown: bool
+) -> None:
+    put(store, "ticket", *tickets("billing", now, before, accounts))
+    put(store, "ticket", *[(7, {"category": "billing", "opened_at": ago(1)})] * 9)
+    found = run(store)
+    assert [r["category"] for r in found.rows] == (["billing"] if shown else [])
+    if shown:
+        median = float(sorted(before)[1])
+        assert (found.rows[0]["this_month"], found.rows[0]["before"], found.rows[0]["accounts"]) == (now, median, 5)
+
+
+def test_a_month_is_thirty_days_and_the_windows_touch(store: Store) -> None:
+    put(store, "ticket", *((0, {"category": "c", "opened_at": ago(d)}) for d in (0, 29, 30, 59, 60, 89, 90, 119, 120)))
+    text = "R: {of: tickets, by: [category], columns: {now: {count: rows, within: 30d}, m: {median_per_month: 3}, "
+    text += "one: {median_per_month: 1}, two: {median_per_month: 2}, all: {count: rows}}}"
+    assert run(store, "R", text).rows == ({"category": "c", "now": 2, "m": 2.0, "one": 2.0, "two": 2.0, "all": 9},)
+
+
+def test_arr_counts_each_account_once_in_the_reporting_currency(store: Store, tmp_path: Path) -> None:
+    fx = tmp_path / "fx.csv"
+    fx.write_text("date,from,to,rate\n2026-01-01,USD,EUR,0.9\n", encoding="utf-8")
+    pay(store, (0, 1000, "EUR"), (1, 1000, "USD"), (2, 500, "GBP"))
+    put(store, "ticket", *tickets("billing", 12, (1, 1, 1), 5))
+    found = run(store, fx=fx)
+    assert found.rows[0]["arr"] == 100_000 + 90_000
+    assert found.currency == "EUR"
+    assert list(foot(found)) == ["ARR of 3 of the accounts is unknown and in no sum"]
+
+
+def test_unknown_arr_is_not_zero(store: Store) -> None:
+    put(store, "ticket", *tickets("billing", 12, (1, 1, 1), 5))
+    assert run(store).rows[0]["arr"] is None
+
+
+def test_examples_are_the_newest_by_address_or_id(store: Store) -> None:
+    put(store, "ticket", *tickets("billing", 10, (1, 1, 1), 5))
+    put(store, "ticket", (0, {"category": "billing", "opened_at": ago(0), "source_url": "https://desk.example/1"}))
+    assert run(store).rows[0]["examples"] == ["000", "https://desk.example/1", "001", "002", "003"]
+
+
+# --- the others -------------------------------------------------------------------------------------------------------
+
+
+def test_requests_are_ranked_by_accounts_then_arr_then_arr_due(store: Store) -> None:
+    pay(store, (0, 1000, "EUR"), (1, 900, "EUR"), (2, 1000, "EUR"), (3, 900, "EUR"))
+    pay(store, (4, 5000, "EUR"), end="2027-12-31")
+    wishes = [(0, "dark"), (0, "dark"), (1, "dark"), (2, "sso"), (3, "sso"), (4, "api"), (5, "done")]
+    put(store, "feature_request", *(
+        (n, {"topic": topic, "requested_at": ago(3), "status": "shipped" if topic == "done" else "open"})
+        for n, topic in wishes))  # fmt: skip
+    found = run(store, "V02")
+    assert [(r["topic"], r["accounts"], r["arr"], r["arr_due_180d"], r["requests"]) for r in found.rows] == [
+        ("dark", 2, 190_000, 190_000, 3), ("sso", 2, 190_000, 190_000, 2), ("api", 1, 500_000, 0, 1)
+    ]  # fmt: skip
+    assert found.rows[0]["who"] == ["Nr 0", "Nr 1"]
+
+
+def test_each_tag_of_a_bad_answer_is_a_group(store: Store) -> None:
+    put(store, "ticket", *((0, {"tags": json.dumps(tags)}) for tags in (["slow", "api"], ["slow"], ["slow"], [])))
+    answers = ({"kind": "csat", "score": 0, "responded_at": ago(day)} for day in (1, 2, 13, 1))
+    of_tickets = ({**a, "ticket_source_id": f"{n:03}", "comment": f"c{n}"} for n, a in enumerate(answers))
+    put(store, "survey_response", *((0, answer) for answer in of_tickets))
+    found = run(store, "V03")
+    assert [(r["ticket_tags"], r["bad"], r["comments"]) for r in found.rows] == [("slow", 3, ["c0", "c1", "c2"])]
+    put(store, "survey_response", (0, {"kind": "csat", "score": 1, "ticket_source_id": "000", "responded_at": ago(1)}))
+    assert run(store, "V03").rows[0]["bad"] == 3
+
+
+@pytest.mark.parametrize(("start", "quarters"), [(1, ["FY2026-Q2", "FY2026-Q1"]), (4, ["FY2026-Q1", "FY2025-Q4"])])
+def test_lost_renewals_by_fiscal_quarter_show_the_share_without_a_reason(
+    store: Store, start: int, quarters: list[str]
+) -> None:
+    deal = {"type": "renewal", "is_closed": 1, "is_won": 0, "currency": "EUR"}
+    put(
+        store,
+        "opportunity",
+        (0, {**deal, "close_date": "2026-03-31", "loss_reason": "price", "amount": 30_000}),
+        (1, {**deal, "close_date": "2026-04-01", "loss_reason": None, "amount": 10_000}),
+        (2, {**deal, "close_date": "2026-04-01", "is_won": 1, "amount": 99}),
+    )
+    found = run(store, "V04", fiscal_year_start=start)
+    shown = [(r["fiscal_quarter"], r["loss_reason"], r["amount"], r["share"]) for r in found.rows]
+    assert shown == [(quarters[0], None, 10_000, 0.25), (quarters[1], "price", 30_000, 0.75)]
+    assert next(cells(found))[:6] == [quarters[0], "unknown", 1, 1, "100.00", "25 %"]
+
+
+def test_comments_stay_in_their_language(store: Store) -> None:
+    answers = [("ja", "使いにくい", 3), ("ja", "高い", 2), ("en", "fine", 9)]
+    put(store, "survey_response", *(
+        (n, {"kind": "nps", "score": score, "comment": text, "language": tag, "responded_at": ago(n + 1)})
+        for n, (tag, text, score) in enumerate(answers)))  # fmt: skip
+    rows = run(store, "V06").rows
+    assert [(r["language"], r["mean"], r["quotes"]) for r in rows] == [
+        ("ja", 2.5, ["使いにくい", "高い"]), ("en", 9.0, ["fine"])
+    ]  # fmt: skip
+
+
+def test_groups_can_be_made_by_lines_and_the_rest_is_counted(store: Store) -> None:
+    put(store, "ticket", *((n, {"subject": s, "opened_at": ago(1)}) for n, s in enumerate(["the price", "a bug", "x"])))
+    text = "R: {of: tickets, by: {theme: {first: [\"'price' if contains(subject, 'price')\", "
+    text += "\"'bug' if contains(subject, 'bug')\"]}}, columns: {n: {count: rows}}, most: 2}"
+    found = run(store, "R", text)
+    assert [r["theme"] for r in found.rows] == ["bug", "price"]
+    assert list(foot(found)) == ["and 1 more"]
+
+
+def test_a_report_without_groups_has_one_row_and_without_rows_none(store: Store) -> None:
+    text = "R: {of: tickets, columns: {n: {count: rows}, who: {accounts: 3}}}"
+    assert run(store, "R", text).rows == ()
+    put(store, "ticket", (0, {}), (0, {}), (1, {}))
+    assert run(store, "R", text).rows == ({"n": 3, "who": ["Nr 0", "Nr 1"]},)
+
+
+def test_a_late_source_is_named(store: Store) -> None:
+    with store.transaction() as conn:
+        conn.execute("UPDATE source_state SET last_success_at = ? WHERE stream = 'ticket'", (ago(9),))
+    assert run(store).notes == (f"tickets is stale, last complete at {ago(9)}: what is newer is not in this report",)
+
+
+# --- what reaches people ----------------------------------------------------------------------------------------------
+
+HOSTILE = "<script>alert(1)</script> | [x](javascript:alert(1)) \x1b[31m`a` **b** \u202edlrow\nhttps://e.example"
+
+
+def test_a_file_holds_what_customers_wrote_as_text_only(store: Store) -> None:
+    urls = ["https://desk.example/1?a=b", "javascript:alert(1)", "https://e.example/|x", "http://e.example", "x"]
+    rows = ({"category": HOSTILE, "opened_at": ago(1), "source_url": url} for url in urls)
+    put(store, "ticket", *enumerate(rows))
+    text = "\n".join(markdown([run(store)]))
+    for bad in ("<script", "\x1b", "\u202e", "](", "`a`", "**b**", "<javascript", "<http:", "<https://e.example"):
+        assert bad not in text
+    assert "<https://desk.example/1?a=b>" in text
+    row = next(line for line in text.splitlines() if "desk.example" in line)
+    assert row.replace("\\|", "").count("|") == 7
+
+
+def test_the_document_is_whole(store: Store) -> None:
+    put(store, "ticket", *tickets("billing", 10, (1, 1, 1), 5))
+    found = document(run(store))
+    assert json.loads(json.dumps(found))["rows"][0]["category"] == "billing"
+    assert [c["type"] for c in found["columns"]] == ["text", "integer", "number", "integer", "money", "list"]
+
+
+# --- faults -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("R: {of: tikets, columns: {n: {count: rows}}}", "there is no source 'tikets'; did you mean tickets?"),
+        ("R: {of: tickets, columns: {n: {count: row}}}", "write `count: rows`"),
+        ("R: {of: tickets, columns: {n: {}}}", "column n needs one of count, distinct"),
+        ("R: {of: tickets, columns: {n: {cont: rows}}}", "did you mean count?"),
+        ("R: {of: tickets, by: [catgory], columns: {n: {count: rows}}}", "did you mean category?"),
+        ("R: {of: tickets, columns: {n: {count: rows, due: 3d}}}", "`due` does not go with `count`"),
+        ("R: {of: tickets, columns: {n: {sum: category}}}", "sum does not work on category, which is a text"),
+        ("R: {of: surveys, columns: {n: {sum: comment}}}", "surveys has no column 'comment'"),
+        ("R: {of: tickets, columns: {n: {count: rows}}, keep: m > 3}", "there is no feature or column 'm'"),
+        ("R: {of: tickets, columns: {n: {count: rows}}, keep: n}", "yes or no is needed here"),
+        ("R: {of: tickets, columns: {n: {ids: 3}}, keep: n is missing}", "there is no feature or column 'n'"),
+        ("R: {of: tickets, columns: {n: {count: rows}}, order: [m desc]}", "no column 'm' to order by"),
+        ("R: {of: tickets, columns: {n: {count: rows}}, order: [n down]}", "write `n desc` or `n asc`"),
+        ("R: {of: tickets, columns: {n: {share: m}}}", "`share` names a column of numbers above it"),
+        ("R: {of: tickets, columns: {n: {ids: 21}}}", "a whole number from 1 to 20"),
+        ("R: {of: tickets, by: [category], columns: {category: {count: rows}}}", "two columns 'category'"),
+        ("R: {of: tickets, columns: {n: {count: rows, ending: 3d}}}", "it needs `within`, too"),
+        ("R: {of: tickets, colums: {}, columns: {n: {count: rows}}}", "did you mean columns?"),
+    ],
+)
+def test_faults_of_reports_are_named(text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read_rules([Source("p.yaml", f"pack: p\nreports:\n  {text}\n")])
+    assert words in error.value.message
+
+
+def test_a_report_that_is_not_there_is_named_with_those_that_are() -> None:
+    with pytest.raises(ConfigError) as error:
+        chosen(STANDARD, "V09")
+    assert "V01" in str(error.value.fix)
+    assert [r.name for _, r in chosen(STANDARD, "voice")] == ["V01", "V02", "V03", "V04", "V06"]
