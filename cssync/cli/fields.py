@@ -23,8 +23,7 @@ def fields(call: Call, connection: str, stream: str | None) -> int:
 
     from cssync.cli.choose import chosen, chosen_stream
     from cssync.errors import ConfigError
-    from cssync.http import open_session
-    from cssync.runs.sessions import shared_limiter
+    from cssync.runs.sessions import looking
 
     workspace = call.workspace()
     found = chosen(workspace, connection)
@@ -32,12 +31,7 @@ def fields(call: Call, connection: str, stream: str | None) -> int:
     if connector.describe is None:
         raise ConfigError(f"connector {connector.name} cannot list fields", fix="look them up at the vendor")
     name = chosen_stream(found, stream) if stream else _default(found.streams)
-    with (
-        shared_limiter(workspace.store) as limiter,
-        open_session(
-            connector, found.settings, connection=connection, timezone=workspace.timezone, limiter=limiter
-        ) as session,
-    ):
+    with looking(workspace, found) as session:
         listed = sorted(connector.describe(session, name), key=lambda f: (not f.custom, f.name))
     back = workspace.writeback.get(connection)
     goes = dict(found.mapped.get(name, {}))

@@ -13,8 +13,7 @@ from cssync.config import Connection, Workspace
 from cssync.connectors import Finding
 from cssync.connectors.contract import Identity
 from cssync.errors import ConfigError, CssyncError, TransientFault
-from cssync.http import open_session
-from cssync.runs.sessions import shared_limiter
+from cssync.runs.sessions import looking
 from cssync.store import Store
 
 SECONDS = 25.0
@@ -75,12 +74,7 @@ def _asked(workspace: Workspace, connection: Connection, bound: tuple[str, str] 
     connector = connection.connector
     settings = connection.settings.model_copy(update={"patience": min(PATIENCE, connection.settings.patience)})
     try:
-        with (
-            shared_limiter(workspace.store) as limiter,
-            open_session(
-                connector, settings, connection=connection.name, timezone=workspace.timezone, limiter=limiter
-            ) as session,
-        ):
+        with looking(workspace, connection, settings) as session:
             identity = connector.identity(session)
             findings.append(Finding("credentials", "ok", "accepted"))
             findings.append(_organisation(identity, bound))

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from cssync.config.workspace import Connection, Workspace
 from cssync.connectors.contract import Identity, Session
+from cssync.connectors.settings import ConnectionSettings
 from cssync.errors import ConfigError, ConnectionFault, CssyncError
 from cssync.http import open_session
 from cssync.http.clock import SYSTEM, Clock
-from cssync.http.limit import Limiter
 from cssync.runs.lease import instant
 from cssync.store import Fence, Store
 from cssync.store.limiter import StoreLimiter
@@ -28,18 +28,42 @@ class WrongOrg(ConfigError):  # noqa: N818 - named after what happened, as in cs
 
 
 @contextlib.contextmanager
-def shared_limiter(path: Path, clock: Clock = SYSTEM) -> Iterator[Limiter | None]:
-    """Yield the limiter of a workspace's store, so that whoever only looks counts too; None where there is no store
-    yet, or one that a newer or older cssync made: then nobody else is calling."""
+def looking(
+    workspace: Workspace, connection: Connection, settings: ConnectionSettings | None = None
+) -> Iterator[Session]:
+    """Open a session for a command that only looks (`check`, `fields`), without the lease.
+
+    It counts against the budget that all processes share, and uses the token they share, where there is a store. A
+    grant whose refresh token changes with each use has nowhere else to keep the next one: for it the store is made.
+    settings: instead of the connection's own.
+
+    Raises:
+        CssyncError: the connection cannot be opened, or the store belongs to another workspace.
+    """
+    chosen = settings or connection.settings
+    if connection.connector.vendor(chosen).renew is not None:
+        Store.open(workspace.store, workspace=workspace.name).close()
+    with contextlib.ExitStack() as stack:
+        usable = _usable(workspace.store)
+        limiter = stack.enter_context(StoreLimiter(workspace.store)) if usable else None
+        vaults = stack.enter_context(TokenVaults(workspace.store, SYSTEM)) if usable else None
+        yield stack.enter_context(
+            open_session(
+                connection.connector, chosen, connection=connection.name, timezone=workspace.timezone, limiter=limiter,
+                share=workspace.limits.share, vault=vaults.of(connection.name) if vaults else None,
+            )
+        )  # fmt: skip
+
+
+def _usable(path: Path) -> bool:
+    """Whether there is a store that this version of cssync can share; another one's users are not ours to count."""
     try:
-        limiter = StoreLimiter(path, clock) if path.exists() else None
+        if not path.exists():
+            return False
+        with StoreLimiter(path) as limiter:
+            return limiter.usable()
     except sqlite3.Error:
-        limiter = None
-    if limiter is None:
-        yield None
-        return
-    with limiter:
-        yield limiter if limiter.usable() else None
+        return False
 
 
 @contextlib.contextmanager

@@ -77,7 +77,10 @@ def check(session: Session, mapped: Mapping[str, Sequence[str]]) -> Iterator[Fin
         )
     else:
         yield Finding("role", "ok", "we act as an admin")
-    if session.settings.client_id:
+    if session.settings.refresh_token:
+        text = "those of the grant; what it lacks shows below, and at the first write"
+        yield Finding("scopes", "note", text)  # asking for another token would use up the refresh token
+    elif session.settings.client_id:
         yield _scopes(session)
     for stream, names in mapped.items():
         yield from _fields(session, stream, names)

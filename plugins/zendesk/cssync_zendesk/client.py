@@ -16,6 +16,8 @@ from cssync_zendesk.settings import SCOPE, ZendeskSettings
 
 TOKEN_SECONDS = 86_400
 """Life asked for an access token; Zendesk allows 300 s to 2 days. It is renewed before, by asking again."""
+REFRESH_SECONDS = 7_776_000
+"""Life asked for a refresh token: 90 days, the most Zendesk allows, so that a pause in the schedule ends no grant."""
 DEFAULT_WAIT = 60.0
 """Seconds to wait after a 429 that says nothing: every documented bucket is counted by the minute."""
 JOB_WAIT = 10.0
@@ -30,6 +32,10 @@ RENEW_OAUTH = (
 RENEW_API = (
     "check email and token of the connection; a lost or switched-off API token cannot be replaced since 27 October "
     "2026: make an OAuth client and give client_id and client_secret instead"
+)
+CONSENT = (
+    "the grant has ended: it does after 90 days without a run, when another program uses its refresh token, or when "
+    "somebody withdraws it. Let an admin consent again, and put the new refresh token into refresh_token"
 )
 ADMIN = "tie the OAuth client to an admin user: exports and organization fields are for admins only"
 SCOPES = f"allow the OAuth client the scopes `{SCOPE}`; `cssync check` lists what was granted"
@@ -46,7 +52,9 @@ def vendor(settings: ZendeskSettings) -> Vendor:
     return Vendor(
         base_url=settings.origin,
         headers={} if oauth else {"Authorization": _basic(settings)},
-        login=_login(settings) if oauth else None,
+        login=_login(settings) if oauth and not settings.refresh_token else None,
+        renew=_renew(settings) if settings.refresh_token else None,
+        refresh_token=settings.refresh_token.get_secret_value() if settings.refresh_token else "",
         judge=_judge(oauth),
         pause=pause,
         left=lambda answer: allowances(answer.headers),
@@ -73,21 +81,46 @@ def _basic(settings: ZendeskSettings) -> str:
 
 def _login(settings: ZendeskSettings) -> Callable[[Callable[..., Answer]], Token]:
     def login(send: Callable[..., Answer]) -> Token:
-        answer = send("POST", f"{settings.origin}/oauth/tokens", json=grant(settings, TOKEN_SECONDS))
-        body = error_body(answer)
-        if not 200 <= answer.status < 300 or not isinstance(body, Mapping) or not body.get("access_token"):
-            said = words(answer)
-            raise ConnectionFault(
-                f"Zendesk refused the OAuth client (HTTP {answer.status}{f', {said}' if said else ''})",
-                kept="nothing was read; store and checkpoints are unchanged",
-                fix=SCOPES if "invalid_scope" in said else RENEW_OAUTH,
-            )
-        if missing := missing_scopes(body.get("scope"), "read"):
-            raise ConnectionFault(f"Zendesk granted a token without the scope {', '.join(missing)}", fix=SCOPES)
-        expires = body.get("expires_in")
-        return Token(str(body["access_token"]), float(expires) if expires else None)
+        return _token(send("POST", f"{settings.origin}/oauth/tokens", json=grant(settings, TOKEN_SECONDS)), RENEW_OAUTH)
 
     return login
+
+
+def _renew(settings: ZendeskSettings) -> Callable[[Callable[..., Answer], str], Token]:
+    """Return how the grant of a person is renewed. Zendesk replaces both tokens, and the old ones are dead at once."""
+
+    def renew(send: Callable[..., Answer], refresh: str) -> Token:
+        asked = {
+            **grant(settings, TOKEN_SECONDS),
+            "grant_type": "refresh_token",
+            "refresh_token": refresh,
+            "refresh_token_expires_in": REFRESH_SECONDS,
+        }
+        return _token(send("POST", f"{settings.origin}/oauth/tokens", json=asked), CONSENT)
+
+    return renew
+
+
+def _token(answer: Answer, remedy: str) -> Token:
+    """Read the answer of the token endpoint.
+
+    Raises:
+        ConnectionFault: refused, or granted without the scope to read.
+    """
+    body = error_body(answer)
+    if not 200 <= answer.status < 300 or not isinstance(body, Mapping) or not body.get("access_token"):
+        said = words(answer)
+        raise ConnectionFault(
+            f"Zendesk refused the OAuth client (HTTP {answer.status}{f', {said}' if said else ''})",
+            kept="nothing was read; store and checkpoints are unchanged",
+            fix=SCOPES if "invalid_scope" in said else remedy,
+        )
+    if missing := missing_scopes(body.get("scope"), "read"):
+        raise ConnectionFault(f"Zendesk granted a token without the scope {', '.join(missing)}", fix=SCOPES)
+    expires = body.get("expires_in")
+    return Token(
+        str(body["access_token"]), float(expires) if expires else None, refresh=str(body.get("refresh_token") or "")
+    )
 
 
 def grant(settings: ZendeskSettings, seconds: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from cssync_zendesk.sandbox_data import SERVICE_USER, Kind, absolute, populate, 
 
 CLIENT = ("cssync-sandbox", "sandbox-zendesk-secret")
 API_TOKEN = (SERVICE_USER.email, "sandbox-zendesk-token")
+REFRESH_TOKEN = "sandbox-refresh-0"  # noqa: S105 - opens nothing but a server on localhost
 HIDDEN_SECONDS = 60
 MANY = 100
 KNOWN_SCOPES = ("read", "write", "organizations:read", "organizations:write", "tickets:read", "users:read")
@@ -72,6 +73,8 @@ class ZendeskSandbox:
         self.fields: dict[str, dict[str, Any]] = {}
         self.jobs: dict[str, Job] = {}
         self.tokens: dict[str, tuple[str, float]] = {}
+        self.refresh_token = REFRESH_TOKEN
+        self._of_grant: set[str] = set()
         self.scopes = KNOWN_SCOPES
         self.role = "admin"
         self.fail: dict[int, str] = {}
@@ -135,15 +138,25 @@ class ZendeskSandbox:
         asked = request.json()
         if (asked.get("client_id"), asked.get("client_secret")) != self.client:
             raise Refused(401, {"error": "invalid_client", "error_description": "Client authentication failed"})
-        if asked.get("grant_type") != "client_credentials":
+        if asked.get("grant_type") not in ("client_credentials", "refresh_token"):
             raise Refused(400, {"error": "unsupported_grant_type", "error_description": "Unsupported grant type"})
+        refresh = asked.get("refresh_token") if asked["grant_type"] == "refresh_token" else None
+        if asked["grant_type"] == "refresh_token" and refresh != self.refresh_token:
+            raise Refused(400, {"error": "invalid_grant", "error_description": "The refresh token is invalid"})
         life = int(asked.get("expires_in") or 172_800)
         if not 300 <= life <= 172_800:
             raise Refused(400, {"error": "invalid_request", "error_description": "expires_in is out of range"})
         granted = " ".join(s for s in str(asked.get("scope") or "read").split() if s in self.scopes or ":" not in s)
         token = f"sandbox-token-{next(self._serial)}"
+        body = {"access_token": token, "token_type": "bearer", "scope": granted, "expires_in": life}
+        if refresh:
+            self.tokens = {t: held for t, held in self.tokens.items() if t not in self._of_grant}
+            self.refresh_token = f"sandbox-refresh-{next(self._serial)}"
+            self._of_grant = {token}
+            body |= {"refresh_token": self.refresh_token,
+                     "refresh_token_expires_in": int(asked.get("refresh_token_expires_in") or 2_592_000)}  # fmt: skip
         self.tokens[token] = (granted, self.now() + life)
-        return SandboxAnswer(201, {"access_token": token, "token_type": "bearer", "scope": granted, "expires_in": life})
+        return SandboxAnswer(201, body)
 
     def _authorized(self, request: SandboxRequest) -> str:
         scheme, _, value = request.headers.get("authorization", "").partition(" ")

@@ -25,6 +25,13 @@ class ZendeskSettings(ConnectionSettings):
         None
     )
     client_secret: Annotated[Secret | None, Field(description="Secret of that OAuth client.")] = None
+    refresh_token: Annotated[
+        Secret | None,
+        Field(
+            description="Refresh token that a person's consent gave the client; without it the client acts by itself. "
+            "Zendesk replaces it with each use: the newest is kept in the store, sealed, so one store only."
+        ),
+    ] = None
     email: Annotated[str | None, Field(description="Address of the admin an API token acts as (legacy).")] = None
     token: Annotated[Secret | None, Field(description="API token (legacy; Zendesk ends them on 30 April 2027).")] = None
     tickets: Annotated[
@@ -41,6 +48,10 @@ class ZendeskSettings(ConnectionSettings):
         api_token = (self.email, self.token)
         if any(oauth) and any(api_token):
             raise ValueError("give either client_id and client_secret, or email and token, not both")
+        if self.refresh_token and not any(oauth):
+            raise ValueError(
+                "a refresh_token needs the client_id and client_secret of the OAuth client it was given to"
+            )
         if any(oauth) and not all(oauth):
             raise ValueError(f"OAuth needs client_id and client_secret: {_absent(self, 'client_id', 'client_secret')}")
         if any(api_token) and not all(api_token):
