@@ -168,7 +168,7 @@ def test_the_command_page_is_generated_from_the_commands() -> None:
 ARGUMENTS = {
     "fields": ("crm", "companies"), "provision": ("--dry-run",), "sync": ("desk",), "verify": ("desk",),
     "rules sql": ("health",), "explain": ("ACCOUNT",), "history": ("ACCOUNT",),
-    "evaluate --as-of": ("2026-11-20", "--diff"),
+    "evaluate --as-of": ("2026-11-20", "--diff"), "rules simulate": ("ACCOUNT", "seats=5"),
 }  # fmt: skip
 
 

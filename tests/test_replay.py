@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from cssync.model import TABLES
-from cssync.rules import RuleSet, load_folders
+from cssync.rules import RuleSet, evaluate, load_folders
 from cssync.rules.faults import Source
 from cssync.rules.packs import read_rules
-from cssync.rules.replay import COMPARED, Moment, differences, moment_of, replay, rules_then, then
+from cssync.rules.replay import COMPARED, Moment, differences, moment_of, part_of, replay, rules_then, then, usage_then
 from cssync.rules.versions import last_evaluation, rules_of
 from cssync.store import Store
 from past_world import BEGIN, PastWorld
@@ -136,3 +136,17 @@ def test_the_copy_is_private_and_goes_again(lived: tuple[PastWorld, Any]) -> Non
         assert path.parent.stat().st_mode & 0o077 == 0
     assert not Path(path).exists()
     assert not path.parent.exists()
+
+
+@pytest.mark.parametrize("n", [3, 6, 11])
+def test_one_account_alone_gives_what_it_gives_among_all(lived: tuple[PastWorld, list[Any]], n: int) -> None:
+    world, days = lived
+    at = moment(world, n)
+    for row in world.store.query("SELECT uid FROM account ORDER BY uid"):
+        part = part_of(world.store, RULES, row["uid"])
+        with then(world.store, at, part=part) as copy:
+            usage = usage_then(world.store, copy, world.space, at)
+            evaluate(copy, RULES, world.space, at.as_of, run_id="r", known_at=at.known_at, usage=usage)
+            for table in ("result", "signal", "task", "feature_row"):
+                alone = [r for r in dump(copy, table) if row["uid"] in r]
+                assert alone == [r for r in days[n][table] if row["uid"] in r], (row["uid"], table)

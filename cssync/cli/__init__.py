@@ -35,7 +35,7 @@ COMMANDS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("quarantine", "cssync.cli.quarantine:quarantine", "See, retry or drop records that could not be stored."),
     ),
     "Judge": (
-        ("rules", "cssync.cli.rules:rules", "Check, test and read the rule packs."),
+        ("rules", "cssync.cli.rules:rules", "Check, test, try and read the rule packs."),
         ("evaluate", "cssync.cli.evaluate:evaluate", "Compute scores, bands, signals and tasks."),
         ("accounts", "cssync.cli.accounts:accounts", "List accounts with their health and renewal."),
         ("kpi", "cssync.cli.kpi:kpi", "Show revenue, retention, forecast and satisfaction of a period."),

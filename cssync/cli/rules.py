@@ -1,4 +1,4 @@
-"""cssync rules check | test | sql."""
+"""cssync rules check | test | sql; the group of the other rules commands."""
 
 from __future__ import annotations
 
@@ -25,9 +25,17 @@ FOLDER = click.argument(
 )
 
 
-@click.group(cls=Group)
+LATER = {
+    "preview": ("cssync.cli.preview:preview", "Show what edited rules would change."),
+    "simulate": ("cssync.cli.simulate:simulate", "Show an account with other facts."),
+    "backtest": ("cssync.cli.backtest:backtest", "Show what scores were worth in the past."),
+}
+"""Commands with a module of their own, imported when they are called."""
+
+
+@click.group(cls=Group, table=LATER)
 def rules() -> None:
-    """Check, test and read the rule packs.
+    """Check, test, try and read the rule packs.
 
     Without FOLDER the packs named under `rules:` in cssync.yaml are taken; with it every *.yaml in that folder alone.
     """

@@ -128,11 +128,12 @@ def evaluate(
     run_id: str,
     fence: Fence | None = None,
     known_at: datetime | None = None,
+    usage: Coverage | None = None,
 ) -> EvaluationReport:
     """Evaluate every pack at `as_of` (aware) and write what changed, in one transaction.
 
     The same inputs and as_of again change no result. known_at (aware, `as_of` by default) is when this runs: it is kept
-    so that a replay knows what was known. Raises:
+    so that a replay knows what was known. usage: `usage_coverage`, if the store does not hold all of it. Raises:
         ConfigError: `as_of` lies before an evaluation that is stored already, or the holiday calendar is unknown.
         LeaseLost: the fence refused.
     """
@@ -144,7 +145,7 @@ def evaluate(
             kept="the results are unchanged",
             fix="evaluate at a later time",
         )
-    usage = usage_coverage(store, workspace, as_of)
+    usage = usage or usage_coverage(store, workspace, as_of)
     contexts = {p.name: context_for(store, workspace, p, as_of, usage=usage) for p in rules.packs}
     with store.transaction(fence) as conn:
         record(conn, rules, at, instant(known_at or as_of), run_id)

@@ -19,6 +19,7 @@ from cssync.rules.outcome import Outcome
 from cssync.rules.texts import language, lost_points, override_text, reasons, render, with_date
 from cssync.rules.tree import Aggregate, Feature, Measure, Pack, RuleSet, Score, closure, measure_names
 from cssync.rules.trends import Direction, Trends
+from cssync.rules.volume import Coverage
 
 if TYPE_CHECKING:
     from cssync.store.sqlite import Store
@@ -128,16 +129,23 @@ class Explanation:
         return next((p for p in self.packs if p.pack == name), None)
 
 
-def explain(store: Store, rules: RuleSet, workspace: Workspace, account_uid: str, as_of: datetime) -> Explanation:
+def explain(
+    store: Store,
+    rules: RuleSet,
+    workspace: Workspace,
+    account_uid: str,
+    as_of: datetime,
+    usage: Coverage | None = None,
+) -> Explanation:
     """Explain an account from the store as it is now; nothing is written.
 
-    Raises:
+    usage: `usage_coverage`, if the store does not hold all of it. Raises:
         ConfigError: there is no such account.
     """
     rows = store.query("SELECT uid, name FROM account WHERE uid = ?", (account_uid,))
     if not rows:
         raise ConfigError(f"there is no account {account_uid!r}", fix="`cssync accounts` lists them")
-    usage = usage_coverage(store, workspace, as_of)
+    usage = usage or usage_coverage(store, workspace, as_of)
     views = tuple(
         _pack(store, p, rules, context_for(store, workspace, p, as_of, account_uid, usage), language(workspace.locale))
         for p in rules.packs

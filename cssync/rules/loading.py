@@ -8,9 +8,9 @@ from pathlib import Path
 
 from cssync.config import Workspace
 from cssync.errors import ConfigError
-from cssync.rules.faults import Source
+from cssync.rules.faults import Faults, Source
 from cssync.rules.packs import read_rules
-from cssync.rules.reader import MAX_BYTES
+from cssync.rules.reader import MAX_BYTES, Scalar, read
 from cssync.rules.tree import RuleSet
 
 
@@ -48,6 +48,25 @@ def load_folders(folders: Iterable[tuple[str, Traversable]]) -> RuleSet:
         ConfigError: a folder holds none, a file cannot be read, or all faults of all files at once.
     """
     return read_rules([source for name, folder in folders for source in _sources(name, folder)])
+
+
+def load_edited(base: Iterable[Source], edit: Path) -> RuleSet:
+    """Read rule files with those of a file or folder in place of the ones that hold the same pack, or beside them.
+
+    Raises:
+        ConfigError: there is none, or all faults of all files at once.
+    """
+    name = str(edit)
+    edited = list(_sources(name, edit)) if edit.is_dir() else [Source(name, _text(edit, name))]
+    names = {pack_name(source) for source in edited}
+    return read_rules([*(s for s in base if pack_name(s) not in names), *edited])
+
+
+def pack_name(source: Source) -> str | None:
+    """Return the name of the pack that a rule file holds, None where it says none."""
+    top = read(source, Faults())
+    name = top.get("pack") if top else None
+    return name.text if isinstance(name, Scalar) else None
 
 
 def _sources(name: str, folder: Traversable) -> Iterator[Source]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 from cssync.config import Workspace
 from cssync.link.assign import assign_children
 from cssync.model import TABLE
-from cssync.rules.calendar import local_date, start_of_day
+from cssync.rules.calendar import calendar_of, local_date, start_of_day
+from cssync.rules.catalogue import FACTS
 from cssync.rules.evaluate import EvaluationReport, evaluate
 from cssync.rules.freshness import instant
-from cssync.rules.tree import RuleSet
+from cssync.rules.tree import RuleSet, closure, used_names
 from cssync.rules.versions import Evaluated, evaluations, rules_of
-from cssync.store.past import Cut, past
+from cssync.rules.volume import ENTITY as USAGE
+from cssync.rules.volume import Coverage, coverage, read_series
+from cssync.store.past import Cut, Part, known_rows, past
 
 if TYPE_CHECKING:
     from cssync.store.sqlite import Store
@@ -66,20 +69,46 @@ def moment_of(store: Store, workspace: Workspace, as_of: datetime, known_at: dat
     if not found:
         return Moment(as_of, known_at or as_of)
     last = found[-1]
-    return Moment(_aware(last.as_of), known_at or _aware(last.known_at), last)
+    return Moment(aware(last.as_of), known_at or aware(last.known_at), last)
 
 
-def _aware(stored: str) -> datetime:
+def aware(stored: str) -> datetime:
+    """Return a stored instant as an aware datetime."""
     return datetime.fromisoformat(stored.replace("Z", "+00:00")).astimezone(UTC)
 
 
 @contextmanager
-def then(store: Store, moment: Moment, *, after: bool = False) -> Iterator[Store]:
+def then(store: Store, moment: Moment, *, after: bool = False, part: Part | None = None) -> Iterator[Store]:
     """Give the store as it was before (or after) the evaluation of a moment, with every row at its account."""
-    with past(store, Cut(instant(moment.as_of), instant(moment.known_at), after=after)) as copy:
+    with past(store, Cut(instant(moment.as_of), instant(moment.known_at), after=after), part) as copy:
         with copy.transaction() as conn:
             assign_children(conn)
+            if part is not None and not part.whole:  # the others were needed to tell whose mail domain is whose
+                listed = json.dumps(sorted(part.accounts))
+                conn.execute("DELETE FROM account WHERE uid NOT IN (SELECT value FROM json_each(?))", (listed,))
         yield copy
+
+
+def part_of(store: Store, rules: RuleSet, account_uid: str) -> Part:
+    """Return what it takes to judge one account alone: its children, too, and the contracts of all where rules compare
+    accounts with each other."""
+    below = store.query(
+        "WITH RECURSIVE below(uid) AS (VALUES (?) UNION SELECT a.uid FROM account a JOIN below b "
+        "ON a.parent_uid = b.uid) SELECT uid FROM below",
+        (account_uid,),
+    )
+    used = {n for p in rules.packs for n in closure(used_names(p), rules.features)}
+    compared = any(n in FACTS and FACTS[n].group == "peers" for n in used)
+    return Part(frozenset(r["uid"] for r in below), frozenset({"contract", "contract_line"} if compared else ()))
+
+
+def usage_then(store: Store, copy: Store, workspace: Workspace, moment: Moment) -> Coverage:
+    """Return how complete the usage source was, as known then: of all accounts, where a copy holds some of them."""
+    today = local_date(moment.as_of, workspace.timezone)
+    feeds = {r[0] for r in copy.query("SELECT connection FROM source_feed WHERE entity = ?", (USAGE,))}
+    with closing(known_rows(store, USAGE, instant(moment.known_at))) as conn:
+        series = [s for s in read_series(conn.execute, today) if s.connection in feeds] if feeds else []
+    return coverage(series, today, calendar_of(workspace))
 
 
 def rules_then(store: Store, moment: Moment, present: RuleSet) -> tuple[RuleSet, bool]:

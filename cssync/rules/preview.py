@@ -1,0 +1,201 @@
+"""What edited rules would change over the whole portfolio, and how much of it the data change by themselves.
+
+Three states are compared: what is stored (the old rules on the data of their day), the old rules on today's data, and
+the edited rules on today's data. The step between the first two is *because of the data*, the next one *because of the
+edit*. Both evaluations run on private copies; nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from cssync.config import Workspace
+from cssync.rules.compiler import compile_pack
+from cssync.rules.evaluate import context_for, evaluate, instant
+from cssync.rules.replay import Moment, then
+from cssync.rules.tree import RuleSet
+from cssync.rules.versions import last_evaluation, rules_of
+
+if TYPE_CHECKING:
+    from cssync.store.sqlite import Store
+
+AT_RISK = ("notice", "lapsed")
+"""Values of a result `risk` that put a renewal at risk whatever the band (domain.md 6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What rules say about the portfolio. scores: (account, pack) -> score and band; signals: (account, pack, name);
+    tasks: key -> (account, pack, rule, title) of open ones; at_risk: accounts whose renewal is at risk."""
+
+    scores: Mapping[tuple[str, str], tuple[int | None, str]]
+    signals: frozenset[tuple[str, str, str]]
+    tasks: Mapping[str, tuple[str, str, str, str]]
+    at_risk: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An account whose score or band changes."""
+
+    account_uid: str
+    name: str | None
+    pack: str
+    score_before: int | None
+    score_after: int | None
+    band_before: str
+    band_after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A signal or task that starts or ends. what: its id and, of a task, its title."""
+
+    account_uid: str
+    name: str | None
+    pack: str
+    rule: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One step. matrix: pack -> (`green -> red`) -> accounts, those that stay included; moves: every account whose
+    score or band changes. at_risk_before, at_risk_after: currency -> ARR of renewals at risk, in minor units."""
+
+    matrix: Mapping[str, Mapping[str, int]]
+    moves: tuple[Move, ...]
+    signals_started: tuple[Item, ...]
+    signals_ended: tuple[Item, ...]
+    tasks_raised: tuple[Item, ...]
+    tasks_closed: tuple[Item, ...]
+    at_risk_before: Mapping[str, int]
+    at_risk_after: Mapping[str, int]
+
+    @property
+    def changes(self) -> int:
+        """Everything that changes, counted."""
+        items = (self.moves, self.signals_started, self.signals_ended, self.tasks_raised, self.tasks_closed)
+        return sum(map(len, items))
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an edit does. edited: packs whose meaning changes, added and removed ones included; total: stored -> edited
+    rules on today's data; data and edit: its two steps, None where the rules that ran last cannot be had: `why`."""
+
+    as_of: str
+    edited: tuple[str, ...]
+    total: Effect
+    data: Effect | None
+    edit: Effect | None
+    why: str = ""
+    arr: Mapping[str, tuple[str, int]] = field(default_factory=dict, repr=False)
+
+
+def preview(store: Store, edited: RuleSet, workspace: Workspace, as_of: datetime) -> Preview:
+    """Compare edited rules with those that ran last, at `as_of` (aware); nothing is written."""
+    last = last_evaluation(store)
+    before = rules_of(store, last) if last else None
+    stored = _state(store)
+    names = {r["uid"]: r["name"] for r in store.query("SELECT uid, name FROM account")}
+    after, arr = _judged(store, edited, workspace, as_of)
+    total = _effect(stored, after, names, arr)
+    if before is None:
+        why = "no evaluation is on record" if last is None else "this cssync reads the rules that ran last otherwise"
+        return Preview(instant(as_of), tuple(p.name for p in edited.packs), total, None, None, why, arr)
+    now, _ = _judged(store, before, workspace, as_of)
+    old, new = ({p.name: p.hash for p in rules.packs} for rules in (before, edited))
+    changed = tuple(n for n in sorted(old.keys() | new.keys()) if old.get(n) != new.get(n))
+    data, edit = _effect(stored, now, names, arr), _effect(now, after, names, arr)
+    return Preview(instant(as_of), changed, total, data, edit, "", arr)
+
+
+def _judged(
+    store: Store, rules: RuleSet, workspace: Workspace, as_of: datetime
+) -> tuple[State, dict[str, tuple[str, int]]]:
+    """Run rules on a copy of the store as it is; returns the state and each account's ARR up for renewal."""
+    with then(store, Moment(as_of, as_of)) as copy:
+        evaluate(copy, rules, workspace, as_of, run_id="preview")
+        return _state(copy), _arr(copy, rules, workspace, as_of)
+
+
+def _arr(store: Store, rules: RuleSet, workspace: Workspace, as_of: datetime) -> dict[str, tuple[str, int]]:
+    """Account -> currency and minor units of the ARR that its next renewal is about, else of all its ARR."""
+    pack = next((p for p in rules.packs if p.score), None) or next(iter(rules.packs), None)
+    if pack is None:
+        return {}
+    context = context_for(store, workspace, pack, as_of)
+    sql = compile_pack(pack, rules.features, context, also=("renewal_arr", "arr")).sql
+    found = {}
+    for row in store.query(sql):
+        for fact in ("renewal_arr", "arr"):
+            if row[f"f_{fact}"] is not None:
+                found[row["uid"]] = (str(row[f"c_{fact}"] or workspace.currency), int(row[f"f_{fact}"]))
+                break
+    return found
+
+
+def _state(store: Store) -> State:
+    scores: dict[tuple[str, str], list[Any]] = {}
+    at_risk = set()
+    for row in store.query(
+        "SELECT account_uid, name, value FROM result WHERE name GLOB '*.score' OR name GLOB '*.band' "
+        "OR name GLOB '*.risk'"
+    ):
+        pack, _, output = row["name"].partition(".")
+        value = json.loads(row["value"])
+        if output in ("score", "band"):
+            scores.setdefault((row["account_uid"], pack), [None, "unknown"])[output == "band"] = value
+        if (output == "band" and value == "red") or (output == "risk" and value in AT_RISK):
+            at_risk.add(row["account_uid"])
+    signals = store.query("SELECT account_uid, pack, name FROM signal WHERE until IS NULL")
+    tasks = store.query("SELECT key, account_uid, pack, rule, title FROM task WHERE status = 'open'")
+    return State(
+        {key: (score, band or "unknown") for key, (score, band) in scores.items()},
+        frozenset((r["account_uid"], r["pack"], r["name"]) for r in signals),
+        {r["key"]: (r["account_uid"], r["pack"], r["rule"], r["title"] or "") for r in tasks},
+        frozenset(at_risk),
+    )
+
+
+def _effect(before: State, after: State, names: Mapping[str, str | None], arr: Mapping[str, tuple[str, int]]) -> Effect:
+    matrix: dict[str, Counter[str]] = {}
+    moves = []
+    for uid, pack in sorted(before.scores.keys() | after.scores.keys()):
+        was, now = (s.scores.get((uid, pack), (None, "none")) for s in (before, after))
+        matrix.setdefault(pack, Counter())[f"{was[1]} -> {now[1]}"] += 1
+        if was != now:
+            moves.append(Move(uid, names.get(uid), pack, was[0], now[0], was[1], now[1]))
+
+    def signals(one: State, other: State) -> tuple[Item, ...]:
+        found = sorted(one.signals - other.signals)
+        return tuple(Item(uid, names.get(uid), pack, name) for uid, pack, name in found)
+
+    def tasks(one: State, other: State) -> tuple[Item, ...]:
+        found = sorted(task for key, task in one.tasks.items() if key not in other.tasks)
+        return tuple(Item(uid, names.get(uid), pack, rule, title) for uid, pack, rule, title in found)
+
+    return Effect(
+        {pack: dict(sorted(counts.items())) for pack, counts in matrix.items()},
+        tuple(moves),
+        signals(after, before),
+        signals(before, after),
+        tasks(after, before),
+        tasks(before, after),
+        _sums(before.at_risk, arr),
+        _sums(after.at_risk, arr),
+    )
+
+
+def _sums(accounts: frozenset[str], arr: Mapping[str, tuple[str, int]]) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for uid in accounts:
+        if uid in arr:
+            sums[arr[uid][0]] += arr[uid][1]
+    return dict(sorted(sums.items()))

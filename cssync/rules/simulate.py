@@ -1,0 +1,148 @@
+"""What if: the rules on one account with some of its facts given otherwise. The reference interpreter, one day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from cssync.config import Workspace
+from cssync.errors import ConfigError
+from cssync.rules.catalogue import ACCOUNT, FACTS, column_type
+from cssync.rules.compiler import compile_pack, entities_of
+from cssync.rules.evaluate import context_for, reading_of, usage_coverage
+from cssync.rules.faults import did_you_mean
+from cssync.rules.interpreter import Outcome, judge
+from cssync.rules.tree import Expr, Pack, RuleSet, Type
+
+if TYPE_CHECKING:
+    from cssync.store.sqlite import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """One pack before and after. signals and tasks: names that are true; results: by name; measures: by name."""
+
+    pack: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything comes out otherwise."""
+        return self.before != self.after
+
+
+def given_values(rules: RuleSet, pairs: Iterable[str]) -> dict[str, Any]:
+    """Read `name=value` pairs; names are features, facts, or columns of account. `missing` stands for no value.
+
+    Raises:
+        ConfigError: no such name, or not a value of its type.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, sign, text = (part.strip() for part in pair.partition("="))
+        if not sign:
+            raise ConfigError(f"{pair!r} gives no value", fix="write NAME=VALUE, such as urgent_open=3")
+        kind = _type(rules, name)
+        if kind is None:
+            known = [*rules.features, *FACTS, *ACCOUNT]
+            raise ConfigError(
+                f"there is no feature, fact or account column {name!r}{did_you_mean(name, known)}",
+                fix="`cssync explain ACCOUNT` shows the inputs of an account by name",
+            )
+        found[name] = None if text in ("missing", "") else _value(name, text, kind)
+    return found
+
+
+def _type(rules: RuleSet, name: str) -> Type | None:
+    if name in rules.features:
+        return rules.features[name].type
+    return FACTS[name].type if name in FACTS else column_type(ACCOUNT[name]) if name in ACCOUNT else None
+
+
+def _value(name: str, text: str, kind: Type) -> Any:
+    try:
+        if kind == "bool":
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+        if kind == "date":
+            return date.fromisoformat(text)
+        if kind in ("integer", "money"):
+            return int(text)
+        if kind == "number":
+            number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+            if abs(number) <= 1e12:  # not for nan, either
+                return number
+            raise ValueError(text)
+    except (ValueError, KeyError, OverflowError):
+        forms = {"bool": "yes or no", "date": "a day such as 2026-11-20", "integer": "a whole number",
+                 "money": "a whole number of minor units", "number": "a number"}  # fmt: skip
+        raise ConfigError(f"{name} takes {forms[kind]}, not {text[:40]!r}", fix=f"correct {name}=") from None
+    return text
+
+
+def simulate(
+    store: Store, rules: RuleSet, workspace: Workspace, account_uid: str, as_of: datetime, given: Mapping[str, Any]
+) -> list[Simulated]:
+    """Return what each pack that looks at the account says now, and with the values given; nothing is written.
+
+    Facts that are not given stay as they are, features that are formulas follow. A later pack reads the simulated
+    results of an earlier one. It is one day: what rules remember from day to day plays no part.
+    """
+    usage = usage_coverage(store, workspace, as_of)
+    found = []
+    results: dict[str, Any] = {}
+    for pack in rules.packs:
+        context = context_for(store, workspace, pack, as_of, account_uid, usage)
+        statement = compile_pack(pack, rules.features, context)
+        rows = store.query(statement.sql)
+        if not rows:
+            continue
+        row = rows[0]
+        known, _ = reading_of(pack, statement, row, context)
+        columns = set(row.keys())
+        raw = {
+            n: v
+            for n, v in known.features.items()
+            if not _formula(rules, n) and (v is not None or all(map(context.ok, entities_of([n], rules.features))))
+        }  # what is absent from a stale source is not known to be absent
+        money = {f"currency.{n}": row[f"c_{n}"] for n in raw if f"c_{n}" in columns and row[f"c_{n}"]}
+        account = dict(store.query("SELECT * FROM account WHERE uid = ?", (account_uid,))[0])
+        changed = {n: v.isoformat() if isinstance(v, date) else v for n, v in given.items() if n in ACCOUNT}
+        others = _others(pack, columns, row)
+        after = judge(
+            pack,
+            rules.features,
+            context,
+            {**account, **changed},
+            given={**raw, **money, **{n: v for n, v in given.items() if n not in ACCOUNT}},
+            results={**others, **results},
+        )
+        results |= {f"{pack.name}.{n}": v for n, v in (("score", after.score), ("band", after.band),
+                                                       ("coverage", after.coverage)) if pack.score}  # fmt: skip
+        found.append(Simulated(pack.name, told(pack, known), told(pack, after)))
+    return found
+
+
+def _formula(rules: RuleSet, name: str) -> bool:
+    return name in rules.features and isinstance(rules.features[name].definition, Expr)
+
+
+def _others(pack: Pack, columns: set[str], row: Any) -> dict[str, Any]:
+    """Results of other packs, as the statement read them."""
+    names = {n for e in pack.exprs for n in e.names("result")}
+    return {n: row[c] for n in names if (c := f"r_{n.replace('.', '_')}") in columns}
+
+
+def told(pack: Pack, outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome as plain data."""
+    scored = {} if pack.score is None else {
+        "score": outcome.score, "band": outcome.band, "coverage": outcome.coverage, "measures": dict(outcome.measures),
+    }  # fmt: skip
+    return {
+        **scored,
+        "results": {n: v.isoformat() if isinstance(v, date) else v for n, v in outcome.results.items()},
+        "signals": sorted(n for n, true in outcome.signals.items() if true),
+        "tasks": sorted(n for n, true in outcome.tasks.items() if true),
+    }
