@@ -10,6 +10,9 @@ from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cssync.rules.asked import Asked
+from cssync.rules.catalogue import OUTPUTS
+from cssync.rules.changes import Change, told
 from cssync.rules.explain import Explanation
 from cssync.rules.texts import WORDS, shown
 from cssync.rules.tree import STANDARD
@@ -45,22 +48,30 @@ SCORED = ("score", "band", "coverage", "reasons", "model", "computed_band", "tre
 """Outputs that the headline of a pack shows."""
 
 
-def explain_document(store: Store, uid: str, as_of: datetime, explanation: Explanation | None) -> dict[str, Any]:
+def explain_document(
+    store: Store,
+    uid: str,
+    as_of: datetime,
+    explanation: Explanation | None,
+    changes: Iterable[Change] = (),
+    only: Asked | None = None,
+) -> dict[str, Any]:
     """Return what is on record about an account as of an aware instant, joined with the rules' own explanation.
 
     `results` hold the value in force then, since when, and `previous`: the value before it. `inputs` are the features
     of each pack then. `records` are the linked vendor records as they are now. `packs` is the explanation: how the
-    rules come to the present values; empty for a moment in the past.
+    rules come to the values. `changes` say why values are not what they were; `only` narrows it all to one result.
     """
     at = {"uid": uid, "at": stamp(as_of)}
     account = store.query("SELECT uid, name, domains, status, segment, touch_tier FROM account WHERE uid = ?", (uid,))[
         0
     ]
-    return {
+    caused = {c.name: {"told": told(c), **asdict(c)} for c in changes if only is None or c.name == only.result}
+    document: dict[str, Any] = {
         "account": {**dict(account), "domains": json.loads(account["domains"] or "[]")},
         "as_of": at["at"],
         "packs": [asdict(p, dict_factory=_plain) for p in explanation.packs] if explanation else [],
-        "results": list(_results(store.query(RESULTS, at), at["at"])),
+        "results": [{**row, "change": caused.get(row["name"])} for row in _results(store.query(RESULTS, at), at["at"])],
         "signals": [dict(row) for row in store.query(SIGNALS, at)],
         "tasks": [dict(row) for row in store.query(TASKS, at)],
         "inputs": [
@@ -68,6 +79,36 @@ def explain_document(store: Store, uid: str, as_of: datetime, explanation: Expla
             for row in store.query(FEATURES, at)
         ],
         "records": [dict(row) for row in store.query(SOURCES, (uid,))],
+    }
+    return document if only is None else _narrowed(document, only)
+
+
+def _headline(result: Mapping[str, Any], pack: str) -> bool:
+    return result["name"].partition(".")[0] == pack and result["name"].partition(".")[2] in SCORED
+
+
+def _narrowed(document: Mapping[str, Any], only: Asked) -> dict[str, Any]:
+    """Return the part of a document that one result rests on."""
+    score = only.result.partition(".")[2] in OUTPUTS
+    packs = [
+        {
+            **pack,
+            "measures": pack["measures"] if score else (),
+            "caps": pack["caps"] if score else (),
+            "inputs": [i for i in pack["inputs"] if i["name"] in only.inputs],
+            "signals": [] if score else pack["signals"],
+        }
+        for pack in document["packs"]
+        if pack["pack"] == only.pack
+    ]
+    kept = {name: [row for row in document[name] if row["pack"] == only.pack] for name in ("signals", "tasks")}
+    return {
+        **document,
+        **(kept if not score else {"signals": [], "tasks": []}),
+        "packs": packs,
+        "results": [r for r in document["results"] if r["name"] == only.result or (score and _headline(r, only.pack))],
+        "inputs": [row for row in document["inputs"] if row["pack"] == only.pack],
+        "field": {"result": only.result, "written_to": list(only.written_to)},
     }
 
 
@@ -113,6 +154,8 @@ def explain_lines(document: Mapping[str, Any], zone: ZoneInfo) -> Iterator[str]:
             "signal", (f"{s['name']} since {s['since']}: {s['because']}" for s in _of(found["signals"], name))
         )
         yield from _list("task", (f"{t['rule']} due {t['due_on']}: {t['title']}" for t in _of(found["tasks"], name)))
+        if "field" in found and name in packs and not packs[name]["measures"]:
+            yield from _list("input", (_input(i) for i in packs[name]["inputs"]))
         if name not in packs:
             yield from _list("input", _stored_inputs(_of(found["inputs"], name)))
     yield ""
@@ -154,7 +197,7 @@ def _pack(name: str, pack: Mapping[str, Any] | None, results: Mapping[str, Mappi
         yield f"  {line(str(results.get(f'{name}.reasons', {}).get('value') or ''))}"
     if pack is not None:
         yield from _measures(pack)
-    others = (r for n, r in results.items() if n.partition(".")[2] not in SCORED)
+    others = (r for n, r in results.items() if score is None or n.partition(".")[2] not in SCORED)
     yield from _list("result", (f"{r['name']}: {_value(r['value'])}{_before(r)}" for r in others))
 
 
@@ -208,8 +251,9 @@ def _stored_inputs(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _before(result: Mapping[str, Any]) -> str:
-    previous = result["previous"]
-    return f", since {result['since']}" + (f", before that {_value(previous['value'])}" if previous else "")
+    previous, change = result["previous"], result.get("change")
+    before = f", before that {_value(previous['value'])}" if previous else ""
+    return f", since {result['since']}{before}" + (f", {line(change['told'])}" if previous and change else "")
 
 
 def _value(value: Any) -> str:

@@ -1,0 +1,149 @@
+"""Why a result changed: the data, an edit of the rules, or both; and an account explained as of a past day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cssync.errors import ConfigError
+from cssync.rules import RuleSet, explain, load_folders
+from cssync.rules.asked import asked
+from cssync.rules.changes import Change, last_changes, told
+from cssync.rules.explain_past import explain_past
+from cssync.rules.faults import Source
+from cssync.rules.packs import read_rules
+from cssync.rules.replay import moment_of
+from cssync.store import Store
+from cssync.sync.cast import stamp
+from past_world import BEGIN, PastWorld
+
+PACK = """pack: health
+features:
+  urgent: {count: tickets, where: status = 'open' and priority = 'urgent'}
+score:
+  measures:
+    support: {weight: 10, curve: {of: urgent, at: {0: 100, 100: 0}}}
+  bands: {red: 0, yellow: 50, green: 75}
+results:
+  half: {value: urgent / 2, label: Half, describe: Half of it.}
+"""
+RULES = read_rules([Source("health.yaml", PACK)])
+STEEP = read_rules([Source("health.yaml", PACK.replace("100: 0", "10: 0"))])
+STANDARD = load_folders([("standard", files("cssync_rules"))])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "store.db") as found:
+        yield found
+
+
+class Still(PastWorld):
+    """A world in which only what a test does happens; account 0 has as many urgent tickets as it says."""
+
+    def vendors(self, now: Any) -> None:
+        if self.n == 0:
+            self.begin(now)
+        self.pulled(now)
+
+    def tickets_of_0(self, n: int) -> None:
+        now = self.at + timedelta(days=self.n)
+        self.put(now, "ticket", "desk", *(
+            {"source_id": f"x{k}", "account_source_id": "o0", "status": "open" if k < n else "solved",
+             "priority": "urgent", "opened_at": "2026-10-01T00:00:00Z"} for k in range(9)))  # fmt: skip
+
+    @property
+    def uid(self) -> str:
+        return str(self.store.query("SELECT uid FROM account WHERE name = 'Company 0'")[0][0])
+
+    def change(self, name: str = "health.score") -> Change:
+        found = last_changes(self.store, self.space, self.uid, stamp(self.at + timedelta(days=self.n)))
+        return next(c for c in found if c.name == name)
+
+
+def lived(store: Store, first: int, second: int, rules: RuleSet) -> Change:
+    world = Still(store, RULES)
+    world.day()
+    world.tickets_of_0(first)
+    world.day()
+    world.tickets_of_0(second)
+    world.rules = rules
+    world.day()
+    return world.change()
+
+
+def test_other_data_are_named(store: Store) -> None:
+    found = lived(store, 2, 4, RULES)
+    assert (found.cause, found.previous, found.value) == ("data", 98, 96)
+    assert [(i.name, i.before, i.after) for i in found.inputs] == [("urgent", 2, 4)]
+    assert told(found) == "because the data changed: urgent 2 -> 4"
+
+
+def test_an_edit_is_named(store: Store) -> None:
+    found = lived(store, 2, 2, STEEP)
+    assert (found.cause, found.previous, found.value, found.inputs) == ("rules", 98, 80, ())
+    assert (found.data_alone, found.edit_alone) == (98, 80)
+    assert found.rules_before != found.rules_after
+
+
+def test_data_and_edit_together_are_told_apart(store: Store) -> None:
+    found = lived(store, 2, 4, STEEP)
+    assert (found.cause, found.previous, found.value) == ("both", 98, 60)
+    assert (found.data_alone, found.edit_alone) == (96, 80)
+    assert told(found).startswith("because data and rules changed: the data alone give 96, the edit alone 80")
+
+
+def test_an_edit_that_says_the_same_of_the_data_is_not_blamed(store: Store) -> None:
+    edited = read_rules([Source("health.yaml", PACK.replace("at: {0: 100", "at: {0: 100, 9: 91"))])
+    found = lived(store, 2, 4, edited)
+    assert (found.cause, found.value) == ("data", 96)
+
+
+def test_the_first_value_has_no_cause_and_a_lost_record_is_told(store: Store) -> None:
+    world = Still(store, RULES)
+    world.day()
+    assert world.change().cause == "first"
+    world.tickets_of_0(3)
+    world.day()
+    with store.transaction() as conn:
+        conn.execute("DELETE FROM evaluation")
+    assert world.change().cause == "unknown"
+
+
+def test_an_account_is_explained_as_it_was(store: Store) -> None:
+    world = PastWorld(store, STANDARD, seed=3)
+    uids: list[str] = []
+    seen: list[dict[str, Any]] = []
+    for n in range(5):
+        world.day()
+        uids = uids or [r["uid"] for r in store.query("SELECT uid FROM account ORDER BY uid")]
+        at = BEGIN + timedelta(days=n)
+        seen.append({uid: explain(store, STANDARD, world.space, uid, at) for uid in uids})
+    for n, day in enumerate(seen):
+        moment = moment_of(store, world.space, BEGIN + timedelta(days=n), None, day=False)
+        for uid in uids[:4]:
+            assert explain_past(store, STANDARD, world.space, uid, moment) == day[uid]
+    early = moment_of(store, world.space, BEGIN - timedelta(days=1), None, day=True)
+    assert explain_past(store, STANDARD, world.space, uids[0], early) is None
+
+
+def test_a_field_is_a_result_or_what_it_is_written_to(tmp_path: Path) -> None:
+    from types import SimpleNamespace
+    from typing import cast
+
+    from cssync.config import Workspace
+
+    back = SimpleNamespace(connection="crm", to="companies", fields={"my_health": "health.score"})
+    space = cast(Workspace, SimpleNamespace(writeback={"crm": back}))
+    for text in ("health.score", "cs_health_score", "my_health", "crm.companies.my_health"):
+        found = asked(STANDARD, space, text)
+        assert (found.result, found.written_to) == ("health.score", ("crm.companies.my_health",))
+    assert "notice_given" in asked(STANDARD, space, "renewal.risk").inputs
+    assert "notice_given" not in asked(STANDARD, space, "renewal.arr").inputs
+    with pytest.raises(ConfigError, match=r"did you mean health\.score"):
+        asked(STANDARD, space, "health.scor")
