@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from cssync.config import Workspace
 from cssync.rules.compiler import compile_pack
-from cssync.rules.evaluate import context_for, evaluate, instant
+from cssync.rules.evaluate import context_for, evaluate
+from cssync.rules.freshness import instant
 from cssync.rules.replay import Moment, then
 from cssync.rules.tree import RuleSet
 from cssync.rules.versions import last_evaluation, rules_of

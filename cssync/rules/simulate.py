@@ -13,7 +13,8 @@ from cssync.rules.catalogue import ACCOUNT, FACTS, column_type
 from cssync.rules.compiler import compile_pack, entities_of
 from cssync.rules.evaluate import context_for, reading_of, usage_coverage
 from cssync.rules.faults import did_you_mean
-from cssync.rules.interpreter import Outcome, judge
+from cssync.rules.interpreter import judge
+from cssync.rules.outcome import Outcome
 from cssync.rules.tree import Expr, Pack, RuleSet, Type
 
 if TYPE_CHECKING:
