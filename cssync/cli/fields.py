@@ -9,21 +9,27 @@ import click
 from cssync.cli.context import Call, columns, example, shared
 
 
-@click.command(epilog=example("cssync fields crm", "cssync fields crm deals --json"))
+@click.command(
+    epilog=example("cssync fields crm", "cssync fields crm deals --json", "cssync fields crm deals --accept")
+)
 @click.argument("connection", help="Connection of cssync.yaml, e.g. crm.")
 @click.argument("stream", required=False, help="Stream of it, e.g. deals; the one that is written back by default.")
+@click.option("--accept", is_flag=True, help="Take changed definitions for right: mappings that stopped go on.")
 @shared
-def fields(call: Call, connection: str, stream: str | None) -> int:
+def fields(call: Call, connection: str, stream: str | None, accept: bool) -> int:
     """List a connection's fields as the vendor describes them.
 
     The names in the first column are what `fields:` and `writeback:` of cssync.yaml take. A field that is mapped
-    already shows where it goes; `?` is a proposal for one that is not.
+    already shows where it goes; `?` is a proposal for one that is not. Each run compares the definitions with those
+    it saw last: a mapped field that is gone or of another type stops its mapping until it is back, or accepted.
     """
     from dataclasses import asdict
 
     from cssync.cli.choose import chosen, chosen_stream
     from cssync.errors import ConfigError
+    from cssync.runs.lease import hold_lease
     from cssync.runs.sessions import looking
+    from cssync.sync.drift import accept as take
 
     workspace = call.workspace()
     found = chosen(workspace, connection)
@@ -32,7 +38,11 @@ def fields(call: Call, connection: str, stream: str | None) -> int:
         raise ConfigError(f"connector {connector.name} cannot list fields", fix="look them up at the vendor")
     name = chosen_stream(found, stream) if stream else _default(found.streams)
     with looking(workspace, found) as session:
-        listed = sorted(connector.describe(session, name), key=lambda f: (not f.custom, f.name))
+        described = connector.describe(session, name)
+        if accept:
+            with call.store(workspace) as store, hold_lease(store, owner=f"fields {connection}") as lease:
+                take(store, connection, name, described, session, lease)
+        listed = sorted(described, key=lambda f: (not f.custom, f.name))
     back = workspace.writeback.get(connection)
     goes = dict(found.mapped.get(name, {}))
     comes = dict(back.fields) if back and back.to == name else {}

@@ -7,14 +7,16 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal
 
 from cssync.cli.context import did_you_mean
 from cssync.config import Connection, Workspace
-from cssync.connectors import Finding
+from cssync.connectors import Finding, Session
 from cssync.connectors.contract import Identity
 from cssync.errors import ConfigError, CssyncError, TransientFault
 from cssync.runs.sessions import looking
 from cssync.store import Store
+from cssync.sync import drift
 
 SECONDS = 25.0
 """Longest that all connections together may take; one that has not answered by then is a finding."""
@@ -80,12 +82,27 @@ def _asked(workspace: Workspace, connection: Connection, bound: tuple[str, str] 
             findings.append(_organisation(identity, bound))
             found = connector.check(session, named_fields(workspace, connection))
             findings.extend(_needed(workspace, connection, finding) for finding in found)
+            findings.extend(_drifted(workspace, connection, session))
     except CssyncError as error:
         findings.append(_of_error("credentials" if identity is None else "check", error))
     except Exception as bug:  # noqa: BLE001 - a connector's bug must not hide the other connections
         text = f"the connector failed with {type(bug).__name__}: {bug}"
         findings.append(Finding("connector", "error", text, "report it to the connector's author"))
     return Checked(connection.name, tuple(findings), identity)
+
+
+def _drifted(workspace: Workspace, connection: Connection, session: Session) -> Iterator[Finding]:
+    """Yield what changed in the fields that are mapped since the last run; nothing is stored."""
+    if not workspace.store.exists() or connection.connector.describe is None:
+        return
+    with Store.open(workspace.store, workspace=workspace.name, create=False) as store:
+        for stream in connection.mapped:
+            used = drift.uses(workspace, connection, stream)
+            fields = drift.described(connection, session, stream)
+            for found in drift.compare(store, connection.name, stream, fields, used):
+                if found.used:
+                    level: Literal["error", "note"] = "error" if found.stops else "note"
+                    yield Finding(f"{stream}.{found.field}", level, found.message, found.fix)
 
 
 def _needed(workspace: Workspace, connection: Connection, finding: Finding) -> Finding:

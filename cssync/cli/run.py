@@ -41,14 +41,17 @@ def run(call: Call) -> int:
 def lines(report: RunReport) -> Iterator[str]:
     """Yield the summary for people: a line a stage, and one for each thing that needs a look."""
     from cssync.runs.run import GOOD
+    from cssync.sync.drift import told
     from cssync.views.plan import apply_lines, note_lines, totals
 
     read, new, changed = (sum(getattr(s, n) for s in report.streams) for n in ("read", "new", "changed"))
     yield f"Run {report.run_id}: {len(report.streams)} streams, {read:,} read, {new:,} new, {changed:,} changed"
     for stream in report.streams:
         if stream.outcome not in GOOD:
-            why = stream.error.message if stream.error else f"{stream.quarantined:,} quarantined"
+            stopped = [drift.message for drift in stream.drift if drift.stops]
+            why = stream.error.message if stream.error else "; ".join(stopped) or f"{stream.quarantined:,} quarantined"
             yield f"  {stream.connection}.{stream.stream} {stream.outcome}: {why}"
+    yield from told(drift for stream in report.streams for drift in stream.drift if not drift.stops)
     if report.links:
         yield f"Accounts: {report.links.accounts:,}"
     if report.resumed:

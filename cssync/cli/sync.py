@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -79,17 +79,28 @@ def exit_code(reports: list[StreamReport]) -> int:
 
 def document(reports: list[StreamReport], linked: LinkReport) -> dict[str, Any]:
     """Return the result as data."""
-    streams = [{**asdict(r), "error": r.error.message if r.error else None} for r in reports]
+    streams = [
+        {
+            **asdict(replace(r, error=None, drift=())),
+            "error": r.error.message if r.error else None,
+            "resumes_at": getattr(r.error, "resumes_at", None),
+            "drift": [d.as_dict() for d in r.drift],
+        }
+        for r in reports
+    ]
     return {"streams": streams, "link": asdict(linked)}
 
 
 def lines(reports: list[StreamReport], linked: LinkReport) -> Iterator[str]:
     """Yield the result for people."""
+    from cssync.sync.drift import told
+
     counts = ("read", "new", "changed", "same", "echo", "tombstoned", "incomplete", "quarantined", "requests")
     yield from columns(
         ("STREAM", "OUTCOME", *(c.upper() for c in counts)),
         ((f"{r.connection}.{r.stream}", r.outcome, *(getattr(r, c) for c in counts)) for r in reports),
     )
+    yield from told(d for r in reports for d in r.drift)
     if held := sum(r.quarantined for r in reports):
         yield f"records that could not be read: {held:,}; `cssync quarantine list` says which and why"
     methods = ", ".join(f"{count:,} by {method}" for method, count in sorted(linked.by_method.items()))
@@ -105,13 +116,18 @@ def lines(reports: list[StreamReport], linked: LinkReport) -> Iterator[str]:
 
 
 def complain(call: Call, reports: list[StreamReport]) -> None:
-    """Say on stderr why streams stopped, once for each reason."""
+    """Say on stderr why streams and mappings stopped, once for each reason."""
     told: set[str] = set()
     for report in reports:
+        for drift in report.drift:
+            if drift.stops:
+                call.say(drift.message)
+                call.say(f"  fix: {drift.fix}")
         if report.error is None or report.error.message in told:
             continue
         told.add(report.error.message)
         call.say(f"{report.connection}.{report.stream}: {report.error.message}")
-        for label, text in (("kept", report.error.kept), ("fix", report.error.fix)):
+        resumes = getattr(report.error, "resumes_at", None)
+        for label, text in (("kept", report.error.kept), ("resumes", resumes), ("fix", report.error.fix)):
             if text:
                 call.say(f"  {label}: {text}")

@@ -445,6 +445,8 @@ class Connector:
         gets the object's name and the columns mapped from it (vendor field -> `entity.column`).
     configured: the connector as the settings of one connection make it, for one whose streams are named there (tables
         of a database, files); gets the settings and, by stream, the columns mapped from it. It may raise ConfigError.
+    describes_each_pull: reading a stream needs its description anyway (one seconds old will do); then definitions
+        are compared for every stream, otherwise only where the admin mapped fields (one request each).
     check: yields findings about scopes, mapped fields (stream -> vendor fields) and quota. A missing write right is a
         warning about `<stream> write-back`; where cssync.yaml writes there, the core makes it an error.
     read: live values `{source_id: {field: value}}` of some records; ids that are gone are absent.
@@ -474,6 +476,7 @@ class Connector:
     identity: Callable[[Session], Identity]
     check: Callable[[Session, Mapping[str, Sequence[str]]], Iterable[Finding]] = _no_findings
     describe: Callable[[Session, str], Sequence[RemoteField]] | None = None
+    describes_each_pull: bool = False
     custom_stream: Callable[[str, Mapping[str, str]], Stream] | None = None
     configured: Callable[[Any, Mapping[str, Mapping[str, str]]], Connector] | None = None
     provision: Callable[[Session, str, Sequence[OwnField], bool], Iterable[Finding]] | None = None

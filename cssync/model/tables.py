@@ -72,6 +72,20 @@ TABLES: tuple[Table, ...] = (
         past=Past("recorded"),
     ),
     Table(
+        "field_definition",
+        "The vendor's fields as last seen and accepted; each run compares, and a field in use that is gone or of "
+        "another type stops its mapping.",
+        (
+            col("connection", "text", "connection"),
+            col("stream", "text", "stream"),
+            col("name", "text", "vendor field"),
+            col("type", "text", "column type"),
+            col("options", "json", "values it takes"),
+            col("seen_at", "instant", "last comparison"),
+        ),
+        ("connection", "stream", "name"),
+    ),
+    Table(
         "history",
         "Former versions of vendor rows: what was known from `known_from` to `known_to`.",
         (

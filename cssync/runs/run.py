@@ -174,6 +174,8 @@ def _stream(stream: StreamReport) -> dict[str, Any]:
         **{name: getattr(stream, name) for name in counts},
         "seconds": stream.seconds,
         "error": stream.error.message if stream.error else None,
+        "resumes_at": getattr(stream.error, "resumes_at", None),
+        "drift": [drift.as_dict() for drift in stream.drift],
     }
 
 

@@ -12,20 +12,22 @@ import hashlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 
 from cssync.config import Connection, Workspace
-from cssync.connectors import Page, PullRequest, Session, Stream
+from cssync.connectors import Page, PullRequest, RemoteField, Session, Stream
 from cssync.errors import ConnectionFault, CssyncError, LeaseHeld, RecordError, TransientFault
 from cssync.store import Fence, Store
-from cssync.sync import cast
+from cssync.sync import cast, drift
 from cssync.sync.columnar import Unusual
 from cssync.sync.commit import commit_page, remember_stream
+from cssync.sync.drift import Drift
 from cssync.sync.normalise import Normalised, Normaliser, Rows, gathered
 
 PAGES_IN_FLIGHT = 4
@@ -56,6 +58,7 @@ class StreamReport:
     requests: int = 0
     seconds: float = 0.0
     error: CssyncError | None = None
+    drift: tuple[Drift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ class Job:
     stream: Stream
     session: Session
     normalise: Normaliser
+    without: Callable[[Container[str]], Normaliser]
+    used: Mapping[str, str]
     request: PullRequest
     report: StreamReport
     full: bool
@@ -108,6 +113,7 @@ class _Message:
     batch: Batch | None = None
     error: CssyncError | None = None
     requests: int = 0
+    fields: Sequence[RemoteField] = ()
 
 
 Progress = Callable[[StreamReport], None]
@@ -143,12 +149,14 @@ def sync(
     with ThreadPoolExecutor(max_workers=max(1, len(jobs)), thread_name_prefix="pull") as readers:
         gates = {name: threading.Semaphore(4) for name in workspace.connections}
         for job in jobs:
-            readers.submit(_read, job, inbox, stop, gates[job.connection.name])
+            readers.submit(_read, store, job, inbox, stop, gates[job.connection.name])
         try:
             while open_jobs:
                 message = inbox.get()
                 job = message.job
-                if message.batch is None:
+                if message.fields:
+                    _note_fields(store, job, message.fields, fence)
+                elif message.batch is None:
                     open_jobs -= 1
                     job.report.requests = message.requests
                     _close(store, job, message.error, fence)
@@ -218,18 +226,23 @@ def _job(
     currency = bound[0]["currency"] if bound and bound[0]["currency"] else workspace.currency
     fields = tuple(dict.fromkeys((*stream.fields_of, *mapped, *written)))
     now = session.now()
+    normaliser = partial(
+        Normaliser,
+        stream,
+        timezone=workspace.timezone,
+        currency=currency,
+        today=now.astimezone(workspace.timezone).date().isoformat(),
+    )
     return Job(
         connection=connection,
         stream=stream,
         session=session,
-        normalise=Normaliser(
-            stream,
-            mapped=mapped,
-            written=written,
-            timezone=workspace.timezone,
-            currency=currency,
-            today=now.astimezone(workspace.timezone).date().isoformat(),
+        normalise=normaliser(mapped=mapped, written=written),
+        without=lambda stopped: normaliser(
+            mapped={f: target for f, target in mapped.items() if f not in stopped},
+            written=[f for f in written if f not in stopped],
         ),
+        used=drift.uses(workspace, connection, stream.name),
         request=PullRequest(cursor=cursor, fields=fields, lag=stream.lag or timedelta(0)),
         report=report,
         full=full or stream.whole,
@@ -239,7 +252,9 @@ def _job(
     )
 
 
-def _read(job: Job, inbox: queue.Queue[_Message], stop: threading.Event, gate: threading.Semaphore) -> None:
+def _read(
+    store: Store, job: Job, inbox: queue.Queue[_Message], stop: threading.Event, gate: threading.Semaphore
+) -> None:
     """Read one stream to its end; runs in a thread of its own and always ends with a message without a batch."""
     error: CssyncError | None = None
     where = f"{job.connection.name}.{job.stream.name}"
@@ -247,6 +262,7 @@ def _read(job: Job, inbox: queue.Queue[_Message], stop: threading.Event, gate: t
     try:
         with gate:
             ended = False
+            _look_for_drift(store, job, inbox, stop)
             for page in job.stream.pages(job.session, job.request):
                 _must_move(job, page, where)
                 ended = page.last
@@ -268,6 +284,27 @@ def _read(job: Job, inbox: queue.Queue[_Message], stop: threading.Event, gate: t
         )
         error.__cause__ = bug
     _put(inbox, _Message(job, error=error, requests=_requests(job)), stop)
+
+
+def _look_for_drift(store: Store, job: Job, inbox: queue.Queue[_Message], stop: threading.Event) -> None:
+    """Compare the vendor's field definitions with those of the last run; what is gone or retyped is not read."""
+    if not job.keep or not drift.is_due(job.connection, job.stream.name):
+        return
+    fields = drift.described(job.connection, job.session, job.stream.name)
+    found = drift.compare(store, job.connection.name, job.stream.name, fields, job.used)
+    stopped = {d.field for d in found if d.stops}
+    if stopped:
+        job.normalise = job.without(stopped)
+        wanted = tuple(f for f in job.request.fields if f not in stopped or f in job.stream.fields_of)
+        job.request = replace(job.request, fields=wanted)
+    job.report.drift = tuple(found)
+    if fields:
+        _put(inbox, _Message(job, fields=fields), stop)
+
+
+def _note_fields(store: Store, job: Job, fields: Sequence[RemoteField], fence: Fence | None) -> None:
+    name, stream, at = job.connection.name, job.stream.name, cast.stamp(job.session.now())
+    drift.remember(store, name, stream, fields, job.report.drift, at=at, fence=fence)
 
 
 def _requests(job: Job) -> int:
@@ -333,7 +370,7 @@ def _close(store: Store, job: Job, error: CssyncError | None, fence: Fence | Non
         ("partial" if report.read and isinstance(report.error, TransientFault) else "failed")
         if failed
         else "partial"
-        if report.quarantined or report.incomplete
+        if report.quarantined or report.incomplete or any(d.stops for d in report.drift)
         else "ok"
         if report.read
         else "empty"

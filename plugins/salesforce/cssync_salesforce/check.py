@@ -10,7 +10,7 @@ from cssync.connectors import Finding, Identity, RemoteField, Session
 from cssync.errors import ConfigError, ConnectionFault, TransientFault
 from cssync_salesforce import soql
 from cssync_salesforce.settings import API_VERSION, SANDBOX_HOST, SalesforceSettings
-from cssync_salesforce.shape import OPTIONAL, Shape, remote_field, shape
+from cssync_salesforce.shape import OPTIONAL, Shape, described, remote_field
 from cssync_salesforce.streams import STREAMS, object_of
 from cssync_salesforce.tasks import TASK_KEY, has_key
 
@@ -118,7 +118,7 @@ def _sharing(session: Session, streams: Sequence[str]) -> Iterator[Finding]:
 
 def _stream(session: Session, stream: str, mapped: Sequence[str]) -> Iterator[Finding]:
     try:
-        seen = shape(session, object_of(stream))
+        seen = described(session, object_of(stream))
     except TransientFault:
         raise
     except ConnectionFault as fault:
@@ -194,5 +194,5 @@ def _limits(session: Session) -> Iterator[Finding]:
 
 def describe(session: Session, stream: str) -> list[RemoteField]:
     """Return the fields of a stream's object that the execution user sees, by name. One request."""
-    seen = shape(session, object_of(stream))
+    seen = described(session, object_of(stream))
     return [remote_field(f) for _, f in sorted(seen.fields.items())]

@@ -39,6 +39,7 @@ SALESFORCE = Connector(
     identity=identity,
     check=check,
     describe=describe,
+    describes_each_pull=True,
     custom_stream=custom_stream,
     provision=provision,
     read=read,

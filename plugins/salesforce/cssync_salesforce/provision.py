@@ -11,7 +11,7 @@ from cssync_salesforce import soql
 from cssync_salesforce.client import errors, words
 from cssync_salesforce.opportunities import OPPORTUNITY_KEY
 from cssync_salesforce.settings import SalesforceSettings
-from cssync_salesforce.shape import Shape, shape
+from cssync_salesforce.shape import Shape, described
 from cssync_salesforce.streams import object_of
 from cssync_salesforce.tasks import TASK_KEY, query, user_id
 
@@ -66,7 +66,7 @@ def provision(session: Session, stream: str, fields: Sequence[OwnField], dry_run
     so the permission set `cssync` grants it and is assigned to the user we run as.
     """
     source = object_of(stream)
-    seen = shape(session, source)
+    seen = described(session, source)
     wanted = [*fields, *([TASK_KEY] if source == "Task" and all(f.name != TASK_KEY.name for f in fields) else [])]
     missing: list[OwnField] = []
     for field in wanted:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from cssync.connectors import RemoteField, Session
 from cssync.errors import ConnectionFault
@@ -83,7 +85,24 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+FRESH = timedelta(seconds=60)
+"""How long a description is taken for true within a session: the pull begins with one that was just compared."""
+_seen: WeakKeyDictionary[Session, dict[str, tuple[datetime, Shape]]] = WeakKeyDictionary()
+
+
 def shape(session: Session, source: str) -> Shape:
+    """Return what the object looks like to this user; one request unless it was asked within a minute.
+
+    Raises:
+        ConnectionFault: there is no such object, or the user may not see it.
+    """
+    asked, held = _seen.get(session, {}).get(source, (None, None))
+    if asked is None or held is None or session.now() - asked > FRESH:
+        return described(session, source)
+    return held
+
+
+def described(session: Session, source: str) -> Shape:
     """Ask Salesforce what the object looks like to this user; one request.
 
     Raises:
@@ -101,7 +120,9 @@ def shape(session: Session, source: str) -> Shape:
     fields = body.get("fields") if isinstance(body, Mapping) else None
     if not isinstance(fields, list) or not fields:
         raise ConnectionFault(f"the description of {source} has no fields", kept="the checkpoint is unchanged")
-    return Shape(source, {f["name"]: f for f in fields if isinstance(f, Mapping) and f.get("name")})
+    found = Shape(source, {f["name"]: f for f in fields if isinstance(f, Mapping) and f.get("name")})
+    _seen.setdefault(session, {})[source] = (session.now(), found)
+    return found
 
 
 def remote_field(described: Mapping[str, Any]) -> RemoteField:

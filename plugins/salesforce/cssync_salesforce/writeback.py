@@ -13,7 +13,7 @@ from cssync_salesforce import ingest, soql, tasks
 from cssync_salesforce.client import RETRYABLE, errors, refusal, words
 from cssync_salesforce.opportunities import OPPORTUNITY_KEY, Pipeline, edited, find_opportunities
 from cssync_salesforce.settings import SalesforceSettings
-from cssync_salesforce.shape import shape
+from cssync_salesforce.shape import described
 from cssync_salesforce.streams import object_of
 from cssync_salesforce.tasks import TASK_KEY, Wording, has_key, marked, query
 
@@ -190,7 +190,7 @@ def _tasks(session: Session, changes: Sequence[Change], groups: _Groups) -> Iter
     settings: SalesforceSettings = session.settings
     collection = f"{settings.data}/composite/sobjects"
     try:
-        seen = shape(session, "Task")
+        seen = described(session, "Task")
     except ConnectionFault as fault:
         state = _state(fault)
         for change in changes:
@@ -410,7 +410,7 @@ def read(session: Session, stream: str, ids: Sequence[str], fields: Sequence[str
     wanted = sorted({found for i in ids if (found := soql.id18(i))})
     if not wanted:
         return {}
-    seen = shape(session, object_of(stream))
+    seen = described(session, object_of(stream))
     known = {asked: found for asked in fields if (found := seen.field(asked))}
     convert = seen.converters(known.values())
     held: dict[str, dict[str, Any]] = {}

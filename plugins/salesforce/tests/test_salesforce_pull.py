@@ -88,7 +88,7 @@ def test_a_second_run_reads_only_what_changed(
     pages = accounts.pull(live)
     assert accounts.records[changed]["Name"] == "O'Dell & Söhne"
     assert sum(len(p.records) for p in pages) <= 2
-    assert len(server.journal) - before == 2
+    assert len(server.journal) - before == 1, "the description is a minute old at most"
 
 
 def test_an_empty_object_is_read_without_fault(org: SalesforceSandbox, live: Session, replica: Replicas) -> None:
