@@ -163,6 +163,8 @@ class Vendor:
     judge: reads status, headers and body of every answer.
     pause: seconds to hold back after this answer because its headers say the allowance is used up, with the name of
         the bucket to hold; None for no pause.
+    allowed: (bucket, calls, seconds) of every limit that this answer's headers tell: what the account's plan allows
+        takes the place of what the bucket was declared with.
     daily: calls left and calls in all of the vendor's daily allowance, where the answer's headers tell.
     """
 
@@ -176,6 +178,7 @@ class Vendor:
     pause: Callable[[Answer], tuple[str, float] | None] = lambda answer: None
     daily: Callable[[Answer], tuple[int, int] | None] = lambda answer: None
     left: Callable[[Answer], Iterable[tuple[str, int, float | None]]] = lambda answer: ()
+    allowed: Callable[[Answer], Iterable[tuple[str, int, float]]] = lambda answer: ()
     concurrency: int = 4
 
 

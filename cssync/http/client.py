@@ -7,6 +7,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -288,7 +289,11 @@ class HttpSession:
             )
 
     def _take_note(self, answer: Received) -> None:
-        """Hand what the headers say is left to the limiter, for whom it concerns in whatever process."""
+        """Take over the limits that the headers tell, and hand what they say is left to the limiter, for whom it
+        concerns in whatever process."""
+        told = {n: (c, s) for n, c, s in self._asked(lambda a: list(self._vendor.allowed(a)), answer) or () if c > 0}
+        if any(told.get(b.name, (b.calls, b.seconds)) != (b.calls, b.seconds) for b in self._buckets):
+            self._buckets = tuple(_plan(b, *told[b.name]) if b.name in told else b for b in self._buckets)
         for name, remaining, seconds in self._asked(lambda found: list(self._vendor.left(found)), answer) or ():
             bucket = next((b for b in self._buckets if b.name == name), None)
             if bucket is not None:
@@ -437,6 +442,11 @@ def open_session(
         yield session
     finally:
         session.close()
+
+
+def _plan(bucket: Bucket, calls: int, seconds: float) -> Bucket:
+    """The bucket with what the vendor allows; one that may go at once still may."""
+    return replace(bucket, calls=calls, seconds=seconds, burst=calls if bucket.burst else 0)
 
 
 def _request_id(answer: Received, verdict: Verdict) -> str:

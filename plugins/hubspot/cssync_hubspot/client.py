@@ -251,6 +251,7 @@ def vendor(settings: HubSpotSettings) -> Vendor:
         pause=portal.pause,
         daily=daily,
         left=left,
+        allowed=allowed if settings.calls_per_10_seconds is None else lambda answer: (),
         concurrency=4,
     )
 
@@ -283,6 +284,13 @@ def daily(answer: Answer) -> tuple[int, int] | None:
     """Return the calls left and in all of the account's day; OAuth apps and searches are not told."""
     told = [answer.headers.get(f"x-hubspot-ratelimit-daily{end}", "") for end in ("-remaining", "")]
     return (int(told[0]), int(told[1])) if all(number.isdigit() for number in told) else None
+
+
+def allowed(answer: Answer) -> Iterator[tuple[str, int, float]]:
+    """Yield the burst limit of the account's plan."""
+    told = [answer.headers.get(f"x-hubspot-ratelimit-{end}", "") for end in ("max", "interval-milliseconds")]
+    if all(number.isdigit() for number in told) and int(told[1]):
+        yield "general", int(told[0]), int(told[1]) / 1000
 
 
 def left(answer: Answer) -> Iterator[tuple[str, int, None]]:

@@ -14,6 +14,8 @@ BASE_URL = "https://api.hubapi.com"
 APP = ("client_id", "client_secret", "refresh_token")
 APP_CALLS = 110
 """Requests that an OAuth app may send in 10 s for each account that installed it."""
+FIRST_CALLS = 100
+"""Requests that any account allows in 10 s."""
 
 
 class HubSpotSettings(ConnectionSettings):
@@ -31,15 +33,15 @@ class HubSpotSettings(ConnectionSettings):
         API_VERSION
     )
     calls_per_10_seconds: Annotated[
-        int,
+        int | None,
         Field(
             ge=10,
             le=250,
-            description="Requests this token may send in 10 s: 100 on Free and Starter, 190 on Professional and "
-            "Enterprise, 250 with the capacity pack; an OAuth app never sends more than 110. `cssync check` tells "
-            "what the account allows.",
+            description="Requests this token may send in 10 s. Without it what the account allows, as its answers "
+            "tell: 100 on Free and Starter, 190 on Professional and Enterprise, 250 with the capacity pack, 110 for "
+            "an OAuth app.",
         ),
-    ] = 100
+    ] = None
     line_items: Annotated[
         bool,
         Field(description="Read the line items of won deals as contract lines. Off where ARR comes from elsewhere."),
@@ -71,5 +73,8 @@ class HubSpotSettings(ConnectionSettings):
 
     @property
     def burst(self) -> int:
-        """Requests that may be sent in 10 s."""
-        return self.calls_per_10_seconds if self.token else min(self.calls_per_10_seconds, APP_CALLS)
+        """Requests that may be sent in 10 s until an answer has told what the account allows."""
+        most = FIRST_CALLS if self.token else APP_CALLS
+        return (
+            most if self.calls_per_10_seconds is None else min(self.calls_per_10_seconds, 250 if self.token else most)
+        )

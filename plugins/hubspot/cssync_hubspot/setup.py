@@ -151,16 +151,18 @@ def _allowance(session: Session, answer: Answer) -> Iterator[Finding]:
         fix = "" if level == "ok" else "find the other user of the allowance, or run less often"
         yield Finding("daily requests", level, f"{left} of {daily} left", fix)
     most = answer.headers.get("x-hubspot-ratelimit-max", "")
-    own = session.settings.burst
-    if most.isdigit() and int(most) < own:
+    own = session.settings.calls_per_10_seconds
+    if own is None and most.isdigit():
+        yield Finding("burst limit", "ok", f"{most} requests in 10 s")
+    elif most.isdigit() and int(most) < own:
         yield Finding(
             "burst limit",
             "warning",
             f"the account allows {most} requests in 10 s, calls_per_10_seconds is {own}",
-            f"set calls_per_10_seconds: {most}",
+            "take calls_per_10_seconds away: the account tells what it allows",
         )
     elif most.isdigit() and int(most) > own:
-        yield Finding("burst limit", "note", f"calls_per_10_seconds: {most} would be faster (now {own})")
+        yield Finding("burst limit", "note", f"the account allows {most} requests in 10 s, {own} are used")
 
 
 # --- describe ---------------------------------------------------------------------------------------------------------

@@ -167,6 +167,25 @@ def test_headers_that_show_a_spent_allowance_hold_everybody_back() -> None:
     assert portal.pause(Answer(200, {}, b"")) is None
 
 
+@pytest.mark.parametrize(
+    ("setting", "told", "seconds"), [({}, 190, 20), ({}, 50, 80), ({"calls_per_10_seconds": 100}, 190, 40)]
+)
+def test_the_pace_is_what_the_account_allows_unless_it_is_set(
+    api: respx.MockRouter,
+    session: Callable[..., Session],
+    clock: ManualClock,
+    setting: dict[str, int],
+    told: int,
+    seconds: int,
+) -> None:
+    headers = {"x-hubspot-ratelimit-max": str(told), "x-hubspot-ratelimit-interval-milliseconds": "10000"}
+    api.get("/account-info/2026-09/details").respond(200, json={"portalId": 1}, headers=headers)
+    opened, began = session(**setting), clock.now
+    for _ in range(400):
+        opened.get("/account-info/2026-09/details")
+    assert clock.now - began == pytest.approx(seconds, rel=0.15)
+
+
 def test_search_has_a_bucket_of_its_own() -> None:
     settings = HubSpotSettings.model_validate({"connector": "hubspot", "token": TOKEN, "calls_per_10_seconds": 190})
     search, general = vendor(settings).buckets

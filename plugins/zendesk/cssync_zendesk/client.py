@@ -58,6 +58,7 @@ def vendor(settings: ZendeskSettings) -> Vendor:
         judge=_judge(oauth),
         pause=pause,
         left=lambda answer: allowances(answer.headers),
+        allowed=lambda answer: plan(answer.headers),
         buckets=(
             Bucket("incremental-exports-cursor", 20 * more, 60, r"GET .*/incremental/users/cursor", burst=20 * more),
             Bucket("incremental-exports", 10 * more, 60, r"GET .*/incremental/", burst=10 * more),
@@ -228,6 +229,19 @@ def allowances(headers: Mapping[str, str]) -> Iterator[tuple[str, int, float]]:
     for prefix in ACCOUNT_PREFIXES:
         if (left := _number(headers.get(f"{prefix}-remaining"))) is not None:
             yield "account", int(left), _reset(headers) or DEFAULT_WAIT
+
+
+def plan(headers: Mapping[str, str]) -> Iterator[tuple[str, int, float]]:
+    """Yield (bucket, calls, 60 seconds) of the limits that the headers tell: the plan's, add-ons included."""
+    for header, value in headers.items():
+        name = next((header.removeprefix(p) for p in RATE_PREFIXES if header.startswith(p)), "")
+        total = _number(dict(part.strip().partition("=")[::2] for part in value.split(";")).get("total"))
+        if name in BUCKETS and name != "job-statuses" and total is not None:
+            yield name, int(total), 60.0
+    for header in ("x-rate-limit", "ratelimit-limit"):
+        if (total := _number(headers.get(header))) is not None:
+            yield "account", int(total), 60.0
+            return
 
 
 def _reset(headers: Mapping[str, str]) -> float | None:

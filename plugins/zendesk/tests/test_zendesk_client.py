@@ -13,7 +13,7 @@ import respx
 from cssync.connectors import Answer, Session
 from cssync.errors import ConnectionFault, TransientFault
 from cssync.http.clock import ManualClock
-from cssync_zendesk.client import allowances, missing_scopes, pause, vendor, words
+from cssync_zendesk.client import allowances, missing_scopes, pause, plan, vendor, words
 from cssync_zendesk.settings import ZendeskSettings
 
 API_TOKEN = ZendeskSettings.model_validate(
@@ -225,3 +225,15 @@ def test_every_bucket_named_by_a_header_is_one_we_keep() -> None:
     named = {name for name, _, _ in allowances({"zendesk-ratelimit-whatever": "total=1; remaining=1; resets=1"})}
     assert named <= kept
     assert {"incremental-exports", "incremental-exports-cursor", "inflight-jobs", "job-statuses", "account"} == kept
+
+
+def test_the_headers_tell_the_limits_of_the_plan_in_each_spelling() -> None:
+    told = {
+        "x-rate-limit": "700", "zendesk-ratelimit-incremental-exports": "total=30; remaining=9; resets=60",
+        "zendesk-rate-limit-incremental-exports-cursor": "total=60; remaining=1; resets=5",
+        "zendesk-ratelimit-tickets-index": "total=100; remaining=99; resets=60", "zendesk-ratelimit-job-statuses": "x",
+    }  # fmt: skip
+    wanted = [("incremental-exports", 30, 60.0), ("incremental-exports-cursor", 60, 60.0), ("account", 700, 60.0)]
+    assert list(plan(told)) == wanted
+    assert list(plan({"ratelimit-limit": "200", "x-rate-limit-remaining": "3"})) == [("account", 200, 60.0)]
+    assert list(plan({})) == []
