@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from cssync.rules.calendar import offsets
 from cssync.rules.catalogue import FACTS, OUTPUTS, SOURCES
@@ -174,12 +175,14 @@ def compile_pack(
     *,
     also: tuple[str, ...] = (),
     shared: Collection[str] = (),
+    stated: Mapping[str, Any] | None = None,
 ) -> Statement:
     """Return the pack's statement for a day. Same arguments, same bytes.
 
-    also: further facts to carry. shared: groups of facts that stand ready as tables `fact_<group>`.
+    also: further facts to carry. shared: groups of facts that stand ready as tables `fact_<group>`. stated: values of
+    facts and features, in place of what the rows of the sources say; those that are not named have none.
     """
-    return _Compiler(pack, features, context, dialect, also, shared).statement()
+    return _Compiler(pack, features, context, dialect, also, shared, stated).statement()
 
 
 def fact_tables(
@@ -220,8 +223,10 @@ class _Compiler:
         dialect: Dialect,
         also: tuple[str, ...],
         shared: Collection[str],
+        stated: Mapping[str, Any] | None = None,
     ) -> None:
         self.shared = frozenset(shared)
+        self.stated = stated
         self.pack = pack
         self.all = features
         self.c = context
@@ -307,8 +312,26 @@ class _Compiler:
         if self.pack.accounts is not None:
             of_account = Emitter(self.d, self.c.today, lambda e: f"a.{quote(e.value)}")
             where.append(of_account.sql(self.pack.accounts))
+        columns = [self.as_stated(c) for c in columns] if self.stated is not None else columns
         self.ctes["base"] = f"SELECT {', '.join(columns)} FROM account a {' '.join(joins)} WHERE {' AND '.join(where)}"
         return "base"
+
+    def as_stated(self, column: str) -> str:
+        """A column `... AS f_<name>` with the value that was stated; the past of results is what it was."""
+        name = column.rpartition(" AS f_")[2]
+        stated = self.stated or {}
+        definition = self.all[name].definition if name in self.all else None
+        if name not in stated and (isinstance(definition, Past) or not (name in FACTS or name in self.all)):
+            return column
+        kind = FACTS[name].type if name in FACTS else self.all[name].type
+        value = stated.get(name)
+        if value is None:
+            return f"{self.d.null(kind)} AS f_{name}"
+        if isinstance(value, bool):
+            return f"{int(value)} AS f_{name}"
+        if isinstance(value, date):
+            return f"{self.d.day(value)} AS f_{name}"
+        return f"{self.d.text(value) if isinstance(value, str) else self.d.number(value)} AS f_{name}"
 
     def add_facts(self, columns: list[str], joins: list[str]) -> None:
         for group in GROUPS:
@@ -392,7 +415,8 @@ class _Compiler:
             columns: list[str] = []
             for name in ready:
                 expr = formulas[name]
-                columns.append(f"{self.emitter.column(expr)} AS f_{name}")
+                column = f"{self.emitter.column(expr)} AS f_{name}"
+                columns.append(self.as_stated(column) if self.stated and name in self.stated else column)
                 if expr.type == "money":
                     columns.append(f"{self.emitter.currency_of(expr) or self.d.text(self.c.currency)} AS c_{name}")
             last = self.add(f"formula_{level}", last, columns)

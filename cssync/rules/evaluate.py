@@ -151,7 +151,7 @@ def evaluate(
         record(conn, rules, at, instant(known_at or as_of), run_id)
         shared = _share(conn, rules, contexts)
         judging = [p for p in rules.packs if p.judges]
-        reports = [_Evaluation(conn, p, rules, workspace, contexts[p.name], run_id, shared).run() for p in judging]
+        reports = [PackEvaluation(conn, p, rules, workspace, contexts[p.name], run_id, shared).run() for p in judging]
         names = [p.name for p in rules.packs]
         absent = " AND ".join("r.name NOT GLOB ?" for _ in names) or "1 = 1"
         forget(conn, absent, tuple(f"{n}.*" for n in names), at)
@@ -212,7 +212,7 @@ def reading_of(pack: Pack, statement: Statement, row: sqlite3.Row, c: Context) -
     return outcome, lookup
 
 
-class _Evaluation:
+class PackEvaluation:
     """One pack in one transaction. Temporary tables: `now` the statement's rows, `changed` accounts with a new
     feature row, `touched` accounts whose texts are written anew."""
 
@@ -225,6 +225,7 @@ class _Evaluation:
         c: Context,
         run_id: str,
         shared: tuple[str, ...],
+        stated: Mapping[str, Any] | None = None,
     ) -> None:
         self.conn = conn
         self.pack = pack
@@ -234,7 +235,7 @@ class _Evaluation:
         self.rates = load_rates(workspace) if pack.tiers is not None else Rates(workspace.currency)
         self.lang = language(workspace.locale)
         self.stamp = Stamp(instant(c.as_of), pack.hash, run_id)
-        self.statement = compile_pack(pack, rules.features, c, shared=shared)
+        self.statement = compile_pack(pack, rules.features, c, shared=shared, stated=stated)
 
     def run(self) -> PackReport:
         conn, pack = self.conn, self.pack

@@ -3,11 +3,13 @@
 `given:` states features, facts, account columns and other packs' results; what is not given is missing. `rows:` states
 small tables per source instead of features and facts; they are stored, and both the compiled SQL and the interpreter
 must give what `then:` expects. A source named in `stale:` is stale; with `rows:`, one without a table is not connected,
-and usage is as old as its newest row.
+and usage is as old as its newest row. With `days:` the test walks from day to day, each with a `given` and `then` of
+its own, and what rules remember goes along (`cssync.rules.daytests`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -61,19 +63,44 @@ class _Reader:
         self.find = find
 
     def test(self, node: Node) -> PackTest | None:
-        known = ("name", "as_of", "given", "rows", "stale", "then")
-        block = self.shape.block(node, "a test", known, ("name", "as_of", "then"))
-        if block is None:
-            return None
-        name = self.shape.scalar(block.get("name"), "`name`")
-        as_of = self.shape.scalar(block.get("as_of"), "`as_of`")
-        stale = tuple(s.text for s in self.shape.words(block.get("stale"), "`stale`") if self.source(s))
-        then = self.then(block.get("then"))
-        if name is None or as_of is None or then is None or self.value(as_of, "date") is None:
+        known = ("name", "as_of", "given", "rows", "stale", "then", "days")
+        block = self.shape.block(node, "a test", known, ("name",))
+        name = self.shape.scalar(block.get("name"), "`name`") if block else None
+        if block is None or name is None:
             return None
         rows = self.rows(block.get("rows")) if block.get("rows") is not None else None
+        if block.get("days") is None:
+            for key in ("as_of", "then"):
+                if block.get(key) is None:
+                    self.faults.add(block.mark, f"a test needs `{key}:`, or `days:`")
+                    return None
+            return self.day(block, name.text, "as_of", rows, {})
+        for key in ("as_of", "then", "stale"):
+            if block.get(key) is not None:
+                named = "`on`" if key == "as_of" else f"`{key}`"
+                self.faults.add(
+                    block.mark, f"a test with `days` says {named} of each day, and has no `{key}` of its own"
+                )
         given = self.given(block.get("given"), with_rows=rows is not None)
-        return PackTest(name.text, as_of.text, given, rows, stale, then, block.mark)
+        found: list[PackTest] = []
+        for item in self.shape.items(block.get("days"), "`days`"):
+            one = self.shape.block(item, "a day", ("on", "given", "stale", "then"), ("on",))
+            day = self.day(one, name.text, "on", rows, given) if one else None
+            if day is not None and found and day.as_of <= found[-1].as_of:
+                self.faults.add(day.mark, "the days of a test come one after the other")
+            found += [day] if day is not None else []
+        return dataclasses.replace(found[-1], days=tuple(found), mark=block.mark) if found else None
+
+    def day(
+        self, block: Block, name: str, key: str, rows: Mapping[str, Any] | None, given: Mapping[str, Any]
+    ) -> PackTest | None:
+        as_of = self.shape.scalar(block.get(key), f"`{key}`")
+        stale = tuple(s.text for s in self.shape.words(block.get("stale"), "`stale`") if self.source(s))
+        then = self.then(block.get("then")) if block.get("then") is not None else {}
+        if as_of is None or then is None or self.value(as_of, "date") is None:
+            return None
+        here = self.given(block.get("given"), with_rows=rows is not None)
+        return PackTest(name, as_of.text, {**given, **here}, rows, stale, then, block.mark)
 
     def source(self, word: Scalar) -> bool:
         if word.text in SOURCES:
@@ -158,6 +185,7 @@ class _Reader:
         types.update((f"due {t.name}", "date") for t in self.pack.tasks)
         types.update((f"priority {t.name}", "text") for t in self.pack.tasks)
         types |= {r.name: r.type for r in self.pack.results}
+        types |= dict.fromkeys(("tier", "tier_by_arr"), "text") if self.pack.tiers else {}
         found: dict[str, Any] = {}
         for key, value in block.entries:
             if key.text in lists:
@@ -203,7 +231,11 @@ def run_tests(rules: RuleSet) -> Iterator[CaseReport]:
     """Run every test of every pack, in order."""
     for pack in rules.packs:
         for test in pack.tests:
-            yield CaseReport(pack.name, test.name, str(test.mark), tuple(_differences(pack, rules, test)))
+            from cssync.rules.daytests import walked
+
+            walks = test.days or (pack.tiers is not None and "tier" in test.then)
+            found = walked(pack, rules, test) if walks else _differences(pack, rules, test)
+            yield CaseReport(pack.name, test.name, str(test.mark), tuple(found))
 
 
 def context_of(test: PackTest) -> Context:
@@ -236,36 +268,38 @@ def _differences(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
     if test.rows is None:
         stale = {SOURCES[s].entity for s in test.stale}
         absent = {n: None for n in (*rules.features, *FACTS) if n not in given and not _formula(rules, n)}
-        kept = {n: v for n, v in given.items() if not (_entities(n, rules) & stale)}
-        known = {**{n: v for n, v in absent.items() if not (_entities(n, rules) & stale)}, **kept}
-        yield from _compare(
-            test, _found(judge(pack, rules.features, context, account, given=known, results=results)), ""
+        kept = {n: v for n, v in given.items() if not (entities_named(n, rules) & stale)}
+        known = {**{n: v for n, v in absent.items() if not (entities_named(n, rules) & stale)}, **kept}
+        yield from compared(
+            test, found_in(judge(pack, rules.features, context, account, given=known, results=results)), ""
         )
         return
     conn = _stored(test, account, results)
     try:
-        context = _as_old_as_its_rows(context, test, conn)
+        context = as_old_as_its_rows(context, test, conn)
         stored = _by_sql(pack, rules, context, test, conn)
     finally:
         conn.close()
-    yield from _compare(test, stored, " (SQL)")
+    yield from compared(test, stored, " (SQL)")
     facts = {n: v for n, v in stored["features"].items() if n in FACTS and is_known(n, context)}
     outcome = judge(pack, rules.features, context, account, rows=test.rows, given={**facts, **given}, results=results)
-    found = _found(outcome)
-    yield from _compare(test, {**found, "features": {**facts, **found["features"]}}, " (interpreter)")
+    found = found_in(outcome)
+    yield from compared(test, {**found, "features": {**facts, **found["features"]}}, " (interpreter)")
 
 
 def _formula(rules: RuleSet, name: str) -> bool:
     return name in rules.features and isinstance(rules.features[name].definition, Expr)
 
 
-def _entities(name: str, rules: RuleSet) -> set[str]:
+def entities_named(name: str, rules: RuleSet) -> set[str]:
+    """Return the entities that a feature or fact rests on, without metrics."""
     from cssync.rules.compiler import entities_of
 
     return {e.partition(".")[0] for e in entities_of([name], rules.features)}
 
 
-def _found(outcome: Any) -> dict[str, Any]:
+def found_in(outcome: Any) -> dict[str, Any]:
+    """Return an outcome by the names of `then`."""
     return {
         **outcome.results,
         **outcome.measures,
@@ -283,7 +317,8 @@ def _found(outcome: Any) -> dict[str, Any]:
     }
 
 
-def _as_old_as_its_rows(context: Context, test: PackTest, conn: sqlite3.Connection) -> Context:
+def as_old_as_its_rows(context: Context, test: PackTest, conn: sqlite3.Connection) -> Context:
+    """Return the context with usage as old as its newest row."""
     if "usage" in test.stale or not (test.rows or {}).get("usage"):
         return context
     found = coverage(read_series(conn.execute, context.today), context.today, context.calendar)
@@ -304,15 +339,12 @@ def _stored(test: PackTest, account: dict[str, Any], results: dict[str, Any]) ->
     for table in SOURCES.values():
         for ddl in entity_ddl(ENTITY[table.entity]):
             conn.execute(ddl)
-    _insert(conn, "account", account)
+    put_row(conn, "account", account)
     for name, value in results.items():
-        _insert(
+        put_row(
             conn, "result", {"account_uid": "A", "name": name, "value": json.dumps(value, default=str), "state": "ok"}
         )
-    for source, found in (test.rows or {}).items():
-        for n, row in enumerate(found):
-            keys = {"connection": "test", "source_id": f"{n:04}", "synced_at": "2026-01-01T00:00:00Z"}
-            _insert(conn, SOURCES[source].entity, {**keys, "account_uid": "A", **row})
+    put_rows(conn, test.rows or {})
     return conn
 
 
@@ -321,16 +353,26 @@ def _by_sql(pack: Pack, rules: RuleSet, context: Context, test: PackTest, conn: 
     from cssync.rules.statement import outcome_of
 
     statement = compile_pack(pack, rules.features, context, also=tuple(n for n in test.then if n in FACTS))
-    return _found(outcome_of(pack, statement, conn.execute(statement.sql).fetchone()))
+    return found_in(outcome_of(pack, statement, conn.execute(statement.sql).fetchone()))
 
 
-def _insert(conn: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
+def put_rows(conn: sqlite3.Connection, rows: Mapping[str, tuple[Mapping[str, Any], ...]]) -> None:
+    """Store the rows of a test, source by source."""
+    for source, found in rows.items():
+        for n, row in enumerate(found):
+            keys = {"connection": "test", "source_id": f"{n:04}", "synced_at": "2026-01-01T00:00:00Z"}
+            put_row(conn, SOURCES[source].entity, {**keys, "account_uid": "A", **row})
+
+
+def put_row(conn: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
+    """Insert one row; days as they are stored."""
     values = [v.isoformat() if isinstance(v, date) else v for v in row.values()]
     columns = ", ".join(f'"{c}"' for c in row)
     conn.execute(f'INSERT INTO "{table}" ({columns}) VALUES ({", ".join("?" * len(row))})', values)
 
 
-def _compare(test: PackTest, found: Mapping[str, Any], by: str) -> Iterator[str]:
+def compared(test: PackTest, found: Mapping[str, Any], by: str) -> Iterator[str]:
+    """Yield what is not as `then` says; `by` tells who found it, or on which day."""
     features = found.get("features", {})
     for name, wanted in test.then.items():
         value = found[name] if name in found else features.get(name)

@@ -317,7 +317,8 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class PackTest:
-    """A case that must hold. given: feature -> value. rows: source -> rows. then: what is expected, by name."""
+    """A case that must hold. given: feature -> value. rows: source -> rows. then: what is expected, by name. days:
+    the days of a case that walks several; as_of and then are those of the last one."""
 
     name: str
     as_of: str
@@ -326,6 +327,7 @@ class PackTest:
     stale: tuple[str, ...]
     then: Mapping[str, Any]
     mark: Mark = field(compare=False, repr=False)
+    days: tuple[PackTest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
