@@ -237,6 +237,19 @@ def test_arr_of_the_key_figures_is_the_fact_of_the_rules(here: Path, store: Stor
     assert report["figures"]["arr"]["value"] == sum(expected.values())
 
 
+def test_key_figures_with_what_was_known_then(here: Path, store: Store) -> None:
+    before = answer("kpi", "--period", "2026", "--cohort", "arr")
+    asked = ("kpi", "--period", "2026", "--as-of", before["as_of"], "--cohort", "arr")
+    account = before["cohort"]["rows"][0]["account"]
+    lines = store.query("SELECT source_id FROM contract_line WHERE account_uid = ?", (account,))
+    with store.transaction() as conn:
+        dearer = [{"source_id": row["source_id"], "amount": 10**12} for row in lines]
+        assert store.upsert(conn, "contract_line", "sales", dearer, "2999-01-01T00:00:00Z").changed
+    assert answer(*asked)["figures"]["arr"]["value"] > before["figures"]["arr"]["value"]
+    assert answer(*asked, "--known-as-of", before["as_of"]) == before
+    assert answer(*asked, "--known-as-of", "2020-01-01")["figures"]["arr"]["n"] == 0
+
+
 def test_check_ends_though_a_vendor_cannot_be_reached(here: Path) -> None:
     path = here / "cssync.yaml"
     lines = path.read_text().splitlines()

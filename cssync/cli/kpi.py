@@ -30,6 +30,7 @@ NAMES = ("nrr", "arr", "renewals", "csat", "nps", "ttfv")
     "[default: this month]",
 )
 @click.option("--as-of", "day", metavar="DAY", help="Judge as of the end of this day (YYYY-MM-DD) instead of now.")
+@click.option("--known-as-of", "known", metavar="DAY", help="With what was known at the end of this day.")
 @click.option("--cohort", type=click.Choice(NAMES), help="Show the accounts behind figures of this family.")
 @click.option(
     "--csv",
@@ -38,11 +39,15 @@ NAMES = ("nrr", "arr", "renewals", "csat", "nps", "ttfv")
     help="Write those accounts to this file (nrr without --cohort).",
 )
 @shared
-def kpi(call: Call, period: str | None, day: str | None, cohort: str | None, file: Path | None) -> int:
+def kpi(
+    call: Call, period: str | None, day: str | None, known: str | None, cohort: str | None, file: Path | None
+) -> int:
     """Show revenue, retention, forecast and satisfaction of a period.
 
     Money is in the reporting currency at the dated rates of `fx:`. Every report states its options and rates; an
     account that cannot be measured is left out and named. Exit code 3 when there is one.
+
+    --as-of says which day is today, --known-as-of how much was known: without it all that the store holds now.
     """
     from cssync.cli.when import as_of
     from cssync.metrics.periods import parse_period
@@ -56,7 +61,13 @@ def kpi(call: Call, period: str | None, day: str | None, cohort: str | None, fil
     found = parse_period(asked, workspace.fiscal_year_start)
     cohort = cohort or ("nrr" if file else None)
     with call.store(workspace) as store:
-        report = measured(store, workspace, found, moment, cohort)
+        if known is None:
+            report = measured(store, workspace, found, moment, cohort)
+        else:
+            from cssync.rules.replay import Moment, then
+
+            with then(store, Moment(moment, as_of(known, workspace)), after=True) as copy:
+                report = measured(copy, workspace, found, moment, cohort)
     if file and cohort:
         call.say(f"wrote {_write(report, cohort, file):,} accounts to {file}")
     call.show(document(report, cohort), _lines(report, cohort))
