@@ -129,6 +129,15 @@ def test_a_contract_that_renews_by_itself_rolls_on_and_says_so() -> None:
     assert arr("2026-11-20", held) == 1200
 
 
+def test_notice_ends_the_term_in_which_it_came() -> None:
+    held = [contract(start="2023-04-01", end="2024-03-31", auto_renew=True, notice_received_on=date(2026, 2, 10))]
+    assert terms(held, TODAY)[key("c")].renews == date(2026, 4, 1)
+    assert [arr(day, held) for day in ("2025-12-31", "2026-03-31", "2026-04-01")] == [1200, 1200, 0]
+    assert terms(held, date(2026, 2, 9))[key("c")].renews == date(2026, 4, 1)
+    late = [contract(start="2023-04-01", end="2024-03-31", auto_renew=True, notice_received_on=date(2026, 11, 1))]
+    assert arr("2026-11-20", late) == 1200
+
+
 def test_a_month_end_anchor_never_slips() -> None:
     held = contract(start="2026-01-31", end="2026-02-27", auto_renew=True, term_months=1)
     term = terms([held], date(2026, 4, 29))[key("c")]

@@ -62,9 +62,10 @@ class Line:
 class Term:
     """A contract with what follows from it as of a day.
 
-    renews: day after the term that runs (rolled forward where it renews by itself), None when open-ended. months:
-    length of a term. covered_to: last day on which its lines count. successor: key of the contract that takes over.
-    assumed: it renewed by itself without a new record. lapsed: past its renewal date, within grace, undecided.
+    renews: day after the term that runs, None when open-ended; where it renews by itself that is today's term, or the
+    one in which notice came. months: length of a term. covered_to: last day on which its lines count. successor: key of
+    the contract that takes over. assumed: it renewed by itself without a new record. lapsed: past its renewal date,
+    within grace, undecided.
     """
 
     contract: Contract
@@ -148,9 +149,10 @@ def _term(contract: Contract, others: Sequence[Contract], today: date) -> Term:
     noticed = contract.status == "notice" or told
     successor_on, successor = min(_successors(contract, others), default=(None, None))
     replaced = _ended(contract) or successor_on is not None
-    rolls = contract.auto_renew and not noticed and contract.status == "active" and not replaced
-    assumed = rolls and renewal is not None and renewal <= today
-    renews = _next(renewal, months, today) if assumed and renewal else renewal
+    reached = contract.notice_received_on if told else today if contract.status == "active" else None
+    rolls = contract.auto_renew and contract.status in ("active", "notice") and not replaced
+    assumed = rolls and renewal is not None and reached is not None and renewal <= reached
+    renews = _next(renewal, months, reached) if assumed and renewal and reached else renewal
     covered_to, lapsed = ALWAYS, False
     if contract.status == "terminated":
         covered_to = _terminated(contract, today)

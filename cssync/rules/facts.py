@@ -69,12 +69,15 @@ def _month(day: str) -> str:
 
 
 def terms(c: Context, d: Dialect) -> dict[str, str]:
-    """Contracts, their successors and roll-overs, and the renewal event of each account."""
+    """Contracts, their successors and roll-overs, and the renewal event of each account.
+
+    A contract that renews by itself rolls on up to the term that is `reached`: today's, or that in which notice came.
+    """
     today, grace = d.day(c.today), d.day(c.today - timedelta(days=GRACE_DAYS))
     months = "nullif(term_months, 0)"
     length = d.days_between("renewal", "start_date")
     guessed = f"CASE WHEN {length} > 0 THEN {d.largest(['1', d.nearest(d.divide(length, d.number(30.4375)))])} END"
-    behind = f"({_month(today)} - {_month('renewal')})"
+    behind = f"({_month('reached')} - {_month('renewal')})"
     turns = d.quotient(behind, "months")
     rolled = d.add_months("renewal", f"({turns} * months)")
     master, same = master_rows("contract", c, d), " AND s.connection = k.connection" if "contract" in c.masters else ""
@@ -91,15 +94,17 @@ def terms(c: Context, d: Dialect) -> dict[str, str]:
              OR (s.start_date > k.start_date AND (s.end_date IS NULL OR s.end_date > k.end_date)
                  AND s.start_date BETWEEN {d.add_days("k.renewal", str(-EARLY_DAYS))}
                  AND {d.add_days("k.renewal", str(GRACE_DAYS))}))) AS successor_on,
-            CASE WHEN k.status = 'notice' OR k.notice_received_on <= {today} THEN 1 ELSE 0 END AS noticed
+            CASE WHEN k.status = 'notice' OR k.notice_received_on <= {today} THEN 1 ELSE 0 END AS noticed,
+            CASE WHEN k.notice_received_on <= {today} THEN k.notice_received_on
+                 WHEN k.status = 'active' THEN {today} END AS reached
             FROM term_row k""",
-        "term_rolled": f"""SELECT n.*,
+        "term_rolled": """SELECT n.*,
             CASE WHEN n.status IN ('renewed', 'terminated') OR n.renewed_by_source_id IS NOT NULL
                  OR n.successor_on IS NOT NULL THEN 1 ELSE 0 END AS replaced,
-            CASE WHEN n.auto_renew = 1 AND n.noticed = 0 AND n.status = 'active' AND n.renewal <= {today}
+            CASE WHEN n.auto_renew = 1 AND n.status IN ('active', 'notice') AND n.renewal <= n.reached
                  THEN 1 ELSE 0 END AS assumed FROM term_next n""",
         "term_end": f"""SELECT r.*, CASE WHEN assumed = 1 AND replaced = 0 THEN
-            CASE WHEN {rolled} > {today} THEN {rolled} ELSE {d.add_months("renewal", f"(({turns} + 1) * months)")} END
+            CASE WHEN {rolled} > reached THEN {rolled} ELSE {d.add_months("renewal", f"(({turns} + 1) * months)")} END
             ELSE renewal END AS renews FROM term_rolled r""",
         "term": f"""SELECT e.*, CASE WHEN notice_months IS NOT NULL
             THEN {d.add_days(d.add_months("renews", "(- notice_months)"), "-1")}
