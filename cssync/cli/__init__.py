@@ -39,7 +39,7 @@ COMMANDS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("evaluate", "cssync.cli.evaluate:evaluate", "Compute scores, bands, signals and tasks."),
         ("accounts", "cssync.cli.accounts:accounts", "List accounts with their health and renewal."),
         ("kpi", "cssync.cli.kpi:kpi", "Show revenue, retention, forecast and satisfaction of a period."),
-        ("report", "cssync.cli.report:report", "Print the reports of the packs, such as the voice of the customer."),
+        ("report", "cssync.cli.report:report", "Print the reports of the packs."),
         ("explain", "cssync.cli.explain:explain", "Say why an account has its score."),
     ),
     "Write back": (
