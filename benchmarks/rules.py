@@ -46,8 +46,16 @@ def fill(store: Store, accounts: int) -> None:
         for a in range(accounts):
             level = rng.randrange(1, 60)
             for d in range(DAYS):
-                day = (TODAY - timedelta(days=d)).isoformat()
-                yield (*key("u", a * DAYS + d), f"a{a:07}", "active_users", "day", day, float(level + d % 5))
+                day = TODAY - timedelta(days=d)
+                if day.weekday() < 4:
+                    yield (
+                        *key("u", a * DAYS + d),
+                        f"a{a:07}",
+                        "active_users",
+                        "day",
+                        day.isoformat(),
+                        float(level + d % 5),
+                    )
 
     def tickets() -> Iterator[tuple[object, ...]]:
         for n in range(accounts * 20):

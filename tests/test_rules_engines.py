@@ -26,92 +26,36 @@ from cssync.rules.packs import read_rules
 from cssync.rules.volume import newest_sql, series_sql
 from cssync.store.schema import entity_ddl, table_ddl
 from engines import Engine
+from random_rows import ENTITIES, KNOWN, TODAY, add, add_account
 
 AS_OF = datetime(2026, 11, 20, 3, tzinfo=UTC)
-TODAY = date(2026, 11, 20)
 RULES = load_folders([("standard", files("cssync_rules"))])
 OK = {table.entity: Freshness("ok", AS_OF) for table in SOURCES.values()}
 GAPS = {
     ("x", "active_users"): (date(2026, 11, 3), date(2026, 9, 14), date(2026, 9, 15)),
     ("o'o", "logins"): (TODAY,),
 }
-WORDS = (None, "", "a", "é", "É", "ß", "o'o", 'q"q', "back\\slash", "\\'", "line\nbreak", "日本", "%", "--", "/*")
-
-
-def some_value(rng: random.Random, kind: str, values: tuple[str, ...]) -> Any:
-    """A value of a column's type, absent now and then; days lie around today, some on the calendar's edges."""
-    if rng.random() < 0.15:
-        return None
-    day = rng.choice((TODAY + timedelta(days=rng.randrange(-450, 450)), date(2027, 1, 31), date(2024, 2, 29)))
-    return {
-        "text": lambda: rng.choice(values or WORDS),
-        "integer": lambda: rng.choice((0, 1, 2, 3, 12, 30, 90, 5_000_000)),
-        "money": lambda: rng.choice((0, 1, 99_999, 12_000_000, -300)),
-        "real": lambda: rng.choice((0.0, 0.1, 0.3, 1.0, 2.5, 9.0, 41.0)),
-        "bool": lambda: rng.randrange(2),
-        "date": lambda: "9999-12-31" if rng.random() < 0.03 else day.isoformat(),
-        "instant": lambda: f"{day}T{rng.choice(('00:00:00', '14:59:59', '15:00:00', '23:30:00'))}Z",
-        "json": lambda: "[]",
-    }[kind]()
 
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[sqlite3.Connection]:
-    """Eighty accounts with random rows of every entity, some of them with a term, seats and three months of usage."""
+    """Eighty accounts with random rows."""
     rng = random.Random(11)
     conn = sqlite3.connect(":memory:")
     conn.row_factory = sqlite3.Row
     for name in ("history", *(t for t in TABLES if t in TABLE)):
         for ddl in table_ddl(TABLE[name]):
             conn.execute(ddl)
-    entities = [ENTITY[name] for name in TABLES if name in ENTITY]
-    for entity in entities:
+    for entity in ENTITIES:
         for ddl in entity_ddl(entity):
             conn.execute(ddl)
-
-    def add(table: str, row: dict[str, Any]) -> None:
-        names = ", ".join(f'"{name}"' for name in row)
-        conn.execute(f'INSERT INTO "{table}" ({names}) VALUES ({", ".join("?" * len(row))})', tuple(row.values()))
-
-    def made(columns: Any, **fixed: Any) -> dict[str, Any]:
-        return {c.name: some_value(rng, c.type, c.values) for c in columns} | fixed
-
     for n in range(80):
-        uid = f"a{n:02}"
-        add("account", made(TABLE["account"].columns, uid=uid, name=f"Nr {n}", deleted_at=None, is_test=0))
+        add_account(conn, rng, n)
         for pack in RULES.packs:
             for name, value in (("score", str(n)), ("coverage", "80"), ("band", rng.choice(('"red"', "null")))):
-                stamp = {
-                    "since": "2026-11-01T00:00:00Z",
-                    "as_of": "2026-11-01T00:00:00Z",
-                    "pack_hash": "",
-                    "run_id": "",
-                }
-                state = rng.choice(("ok", "stale"))
-                add("result", {"account_uid": uid, "name": f"{pack.name}.{name}", "value": value, "state": state,
-                               "because": "", **stamp})  # fmt: skip
-        for entity in entities:
-            for i in range(rng.randrange(4)):
-                keys = {
-                    "connection": rng.choice(("x", "o'o")),
-                    "source_id": f"{n}-{i}",
-                    "synced_at": "2026-11-19T00:00:00Z",
-                }
-                links = {c.name: f"{n}-{rng.randrange(3)}" for c in entity.columns if c.name.endswith("source_id")}
-                add(entity.name, made(entity.columns, **keys, **links, account_uid=uid, deleted_at=None))
-        if n % 2:
-            end = TODAY + timedelta(days=rng.randrange(-40, 200))
-            key = {"connection": "x", "synced_at": "2026-11-19T00:00:00Z", "account_uid": uid}
-            add("contract", {**key, "source_id": f"t{n}", "status": "active", "start_date": "2025-08-31",
-                             "end_date": end.isoformat(), "auto_renew": n % 3 == 0, "notice_days": 30})  # fmt: skip
-            add("contract_line", {**key, "source_id": f"t{n}", "contract_source_id": f"t{n}", "quantity": n,
-                                  "unit": "seat", "unit_price": 120_050, "currency": "JPY",
-                                  "billing_period_months": rng.choice((0, 1, 7, 12))})  # fmt: skip
-            for d in range(100):
-                if rng.random() < 0.9:
-                    day = (TODAY - timedelta(days=d)).isoformat()
-                    add("usage_metric", {**key, "source_id": f"t{n}-{d}", "metric": "active_users", "grain": "day",
-                                         "period_start": day, "value": float(rng.randrange(n + 1))})  # fmt: skip
+                row = {"account_uid": f"a{n:02}", "name": f"{pack.name}.{name}", "value": value, "because": ""}
+                stamp = {"since": "2026-11-01T00:00:00Z", "as_of": KNOWN, "pack_hash": "", "run_id": ""}
+                add(conn, "result", {**row, "state": rng.choice(("ok", "stale")), **stamp})
     yield conn
     conn.close()
 

@@ -130,6 +130,8 @@ def lines(report: EvaluationReport) -> Iterator[str]:
             for p in report.packs
         ),
     )
+    if report.partly:
+        yield "Looked at the accounts of which something changed since the last evaluation of the day."
     yield "health: " + (
         ", ".join(f"{n:,} {band}" for band, n in sorted(report.bands.items())) or "no account is judged"
     )

@@ -73,6 +73,7 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "stale": "entities too old to rest on",
         "missing": "entities that no connection feeds",
         "bands": "accounts in each",
+        "partly": "only accounts of which something changed since the last evaluation of the day were looked at",
     },
     "evaluate --as-of": {
         "as_of": "the moment judged",
@@ -80,6 +81,7 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "stale": "entities too old to rest on",
         "missing": "entities that no connection feeds",
         "bands": "accounts in each",
+        "partly": "always false: all accounts are looked at",
         "replay": "`as_of`, `known_as_of`, `on_record`, and whose `rules`: then or present",
         "results": "all of them, by account",
         "signals": "those that hold",

@@ -16,6 +16,7 @@ class Entity:
     doc: str
     columns: tuple[Column, ...]
     account_bound: bool = True
+    indexes: tuple[tuple[str, ...], ...] = ()
 
     def column(self, name: str) -> Column | None:
         """Return the declared or vendor column of that name, None if there is none."""
@@ -193,6 +194,10 @@ ENTITIES: tuple[Entity, ...] = (
             col("period_start", "date", "first day of the period"),
             col("value", "real", "measured value"),
             col("is_complete", "bool", "0: the source was not complete; NULL counts as complete"),
+        ),
+        # All accounts' volume of a day is read from it alone.
+        indexes=(
+            ("connection", "metric", "period_start", "value", "is_complete", "deleted_at", "grain", "account_uid"),
         ),
     ),
     Entity(

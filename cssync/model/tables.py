@@ -442,6 +442,24 @@ TABLES: tuple[Table, ...] = (
         past=APART,
     ),
     Table(
+        "changed_account",
+        "Accounts of which something changed since the last evaluation, kept by triggers. `*`: something of everybody.",
+        (col("account_uid", "text", "account, or *"),),
+        ("account_uid",),
+        past=APART,
+    ),
+    Table(
+        "portfolio_fact",
+        "Facts that rest on other accounts, too, as the last evaluation saw them: what they moved is looked at again.",
+        (
+            col("account_uid", "text", "account"),
+            col("fact_group", "text", "group of facts"),
+            col("value", "json", "array of its facts; NULL: none any more"),
+        ),
+        ("account_uid", "fact_group"),
+        past=APART,
+    ),
+    Table(
         "state_history",
         "Former rows of the tables that evaluations and links keep: what a row was until then.",
         (

@@ -123,19 +123,19 @@ def results_behind(exprs: Iterable[Expr], features: Mapping[str, Feature]) -> se
 
 def past_rows(past: Past, context: Context, dialect: Dialect) -> str:
     """SELECT of account_uid and value: JSON text of the result at that time, or the day its present value began."""
-    name = dialect.text(past.result)
+    name, here = dialect.text(past.result), context.within("account_uid")
     if past.ago is None:
         spans = offsets(context.zone, context.as_of.year + 1)
         return (
             f"SELECT account_uid, {dialect.local_day('since', spans)} AS value FROM result "
-            f"WHERE name = {name} AND value <> 'null' AND state <> 'stale'"
+            f"WHERE name = {name} AND value <> 'null' AND state <> 'stale'{here}"
         )
     at = context.as_of - timedelta(days=past.ago)
     then = dialect.text(at.strftime("%Y-%m-%dT%H:%M:%SZ"))
     return (
         f"SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = {name} "
-        f"AND since <= {then} UNION ALL SELECT account_uid, value FROM result_history WHERE name = {name} "
-        f"AND since <= {then} AND until > {then}) p WHERE value <> 'null' GROUP BY account_uid"
+        f"AND since <= {then}{here} UNION ALL SELECT account_uid, value FROM result_history WHERE name = {name} "
+        f"AND since <= {then} AND until > {then}{here}) p WHERE value <> 'null' GROUP BY account_uid"
     )
 
 
@@ -309,6 +309,8 @@ class _Compiler:
         where = ["a.deleted_at IS NULL", "coalesce(a.is_test, 0) = 0"]
         if self.c.only is not None:
             where.append(f"a.uid = {self.d.text(self.c.only)}")
+        if self.c.among:
+            where.append("a.uid IN (SELECT uid FROM temp.dirty)")
         if self.pack.accounts is not None:
             of_account = Emitter(self.d, self.c.today, lambda e: f"a.{quote(e.value)}")
             where.append(of_account.sql(self.pack.accounts))

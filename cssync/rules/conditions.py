@@ -59,7 +59,7 @@ def note_conditions(
     listed = ", ".join("(?, ?)" for _ in rules) or "('', '')"
     conn.execute(
         "UPDATE condition SET until = ?, paused = 0 WHERE pack = ? AND (until IS NULL OR paused = 1) "
-        f"AND ((kind, rule) NOT IN (VALUES {listed}) OR account_uid NOT IN (SELECT uid FROM now))",
+        f"AND ((kind, rule) NOT IN (VALUES {listed}) OR {c.left('account_uid')})",
         (as_of, pack.name, *(value for w in rules for value in (w.kind, w.rule.name))),
     )
     for one in rules:

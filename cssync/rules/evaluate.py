@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from cssync.config import Workspace
 from cssync.errors import ConfigError
 from cssync.metrics.fx import Rates, load_rates
+from cssync.rules import changed
 from cssync.rules.calendar import calendar_of, local_date
 from cssync.rules.catalogue import MAX_AGE, score_outputs
 from cssync.rules.compiler import Statement, compile_pack, entities_of, fact_tables, measure_entities, result_column
@@ -66,13 +67,15 @@ class PackReport:
 @dataclass(frozen=True, slots=True)
 class EvaluationReport:
     """One evaluation. stale and missing: entities whose source is too old or not connected, that rules look at.
-    bands: band -> accounts, of the first pack with a score."""
+    bands: band -> accounts, of the first pack with a score. partly: only accounts of which something changed were
+    looked at."""
 
     as_of: str
     packs: tuple[PackReport, ...]
     stale: tuple[str, ...]
     missing: tuple[str, ...]
     bands: Mapping[str, int] = field(default_factory=dict)
+    partly: bool = False
 
     @property
     def changed(self) -> int:
@@ -129,15 +132,21 @@ def evaluate(
     fence: Fence | None = None,
     known_at: datetime | None = None,
     usage: Coverage | None = None,
+    everybody: bool = False,
 ) -> EvaluationReport:
     """Evaluate every pack at `as_of` (aware) and write what changed, in one transaction.
+
+    Only accounts of which something changed since the last evaluation are looked at, as long as nothing else did
+    (`changed`); `everybody` looks at all of them, with the same results.
 
     The same inputs and as_of again change no result. known_at (aware, `as_of` by default) is when this runs: it is kept
     so that a replay knows what was known. usage: `usage_coverage`, if the store does not hold all of it. Raises:
         ConfigError: `as_of` lies before an evaluation that is stored already, or the holiday calendar is unknown.
         LeaseLost: the fence refused.
     """
-    newest = store.query("SELECT max(as_of) AS newest FROM result")[0]["newest"]
+    newest = store.query("SELECT coalesce((SELECT max(as_of) FROM evaluation), (SELECT max(as_of) FROM result)) AS at")[
+        0
+    ][0]
     at = instant(as_of)
     if newest is not None and at < newest:
         raise ConfigError(
@@ -149,12 +158,17 @@ def evaluate(
     contexts = {p.name: context_for(store, workspace, p, as_of, usage=usage) for p in rules.packs}
     with store.transaction(fence) as conn:
         record(conn, rules, at, instant(known_at or as_of), run_id)
+        basis = changed.basis(rules, contexts, workspace)
+        partly = not everybody and changed.gather(conn, rules, contexts, basis)
+        contexts = {name: replace(c, among=partly) for name, c in contexts.items()}
         shared = _share(conn, rules, contexts)
         judging = [p for p in rules.packs if p.judges]
         reports = [PackEvaluation(conn, p, rules, workspace, contexts[p.name], run_id, shared).run() for p in judging]
-        names = [p.name for p in rules.packs]
-        absent = " AND ".join("r.name NOT GLOB ?" for _ in names) or "1 = 1"
-        forget(conn, absent, tuple(f"{n}.*" for n in names), at)
+        if not partly:
+            names = [p.name for p in rules.packs]
+            absent = " AND ".join("r.name NOT GLOB ?" for _ in names) or "1 = 1"
+            forget(conn, absent, tuple(f"{n}.*" for n in names), at)
+        changed.settle(conn, rules, contexts, basis, at)
         scored = next((p.name for p in rules.packs if p.score), None)
         bands = conn.execute(
             "SELECT value, count(*) FROM result WHERE name = ? GROUP BY value", (f"{scored}.band",)
@@ -168,6 +182,7 @@ def evaluate(
         tuple(sorted(e for e, s in states if s == "stale")),
         tuple(sorted(e for e, s in states if s == "missing")),
         {json.loads(value): count for value, count in bands},
+        partly,
     )
 
 
@@ -251,7 +266,7 @@ class PackEvaluation:
             rows = [(uid, n, "ok", "") for uid, n in numbers]
             counts[f"{pack.name}.{EVENT}"] = write_values(conn, f"{pack.name}.{EVENT}", rows, self.stamp)
         if pack.score:
-            write_state(conn, pack, self.c.today, self.stamp.as_of)
+            write_state(conn, pack, self.c, self.stamp.as_of)
             write_day(conn, pack, self.features, self.c.today, self.stamp.as_of)
             if pack.score.trend:
                 write_trends(conn, pack, self.features, self.c)
@@ -338,7 +353,8 @@ class PackEvaluation:
         day = self.data_day()
         prefix = f"{self.pack.name}."
         held = {r[0] for r in self.conn.execute(
-            "SELECT account_uid FROM result WHERE name = ? AND state = 'stale'", (f"{prefix}score",))}  # fmt: skip
+            f"SELECT account_uid FROM result WHERE name = ? AND state = 'stale'{self.c.within('account_uid')}",
+            (f"{prefix}score",))}  # fmt: skip
         before = {r[0]: (r[1], r[2]) for r in self.conn.execute(
             "SELECT r.account_uid, r.value, r.state FROM touched t JOIN result r ON r.account_uid = t.uid "
             "AND r.name = ?",
@@ -366,7 +382,8 @@ class PackEvaluation:
             [(text, uid, *told, text) for uid, _, _, text in texts],
         )
         moved = self.conn.execute(
-            f"SELECT DISTINCT account_uid FROM result WHERE name IN ({marks}, ?) AND since = ? AND state <> 'stale'",
+            f"SELECT DISTINCT account_uid FROM result WHERE name IN ({marks}, ?) AND since = ? AND state <> 'stale'"
+            f"{self.c.within('account_uid')}",
             (*told, f"{prefix}data_status", self.stamp.as_of),
         ).fetchall()
         fresh = sorted({*dated, *(r[0] for r in moved)} - held)
@@ -404,7 +421,8 @@ class PackEvaluation:
         marks = ", ".join("?" * len(names))
         return forget(
             self.conn,
-            f"r.name GLOB ? AND (r.account_uid NOT IN (SELECT uid FROM now) OR r.name NOT IN ({marks}))",
+            f"r.name GLOB ?{self.c.within('r.account_uid')} "
+            f"AND ({self.c.left('r.account_uid')} OR r.name NOT IN ({marks}))",
             (f"{self.pack.name}.*", *names),
             self.stamp.as_of,
         )

@@ -33,7 +33,9 @@ UNKNOWN_DAYS = 3
 def live(alias: str, context: Context, dialect: Dialect) -> str:
     """Condition for rows that count: not deleted, assigned, and of the one account looked at, if any."""
     only = f" AND {alias}.account_uid = {dialect.text(context.only)}" if context.only is not None else ""
-    return f"{alias}.deleted_at IS NULL AND {alias}.account_uid IS NOT NULL{only}"
+    return (
+        f"{alias}.deleted_at IS NULL AND {alias}.account_uid IS NOT NULL{only}{context.within(f'{alias}.account_uid')}"
+    )
 
 
 def complete(alias: str, context: Context, dialect: Dialect, metrics: Iterable[str] | None = None) -> str:
@@ -362,7 +364,7 @@ def peers(c: Context, d: Dialect) -> dict[str, str]:
     """The product that most customers of the same segment own and this one does not. It looks at all accounts, even
     where only one is asked for."""
     today = d.day(c.today)
-    all_of = replace(c, only=None)
+    all_of = replace(c, only=None, among=False)
     until = "CASE WHEN k.auto_renew = 1 THEN '9999-12-31' ELSE coalesce(k.end_date, '9999-12-31') END"
     return {
         "peer_owned": f"""SELECT DISTINCT t.account_uid, t.product_code, a.segment FROM contract_line t
@@ -408,5 +410,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {"lines": ("terms",), "weeks": ("usage",)
 """Groups whose expressions another group builds on."""
 FROM_RESULT = {"weeks", "burn"}
 """Those that build on nothing but the finished facts of that group."""
+TIMED = {"contact": (("interaction", "at"), ("contact", "last_meeting_at"), ("contact", "last_inbound_at"))}
+"""Groups that count rows up to the hour: entity and column of the instant."""
 PRESENT = {"has_contract": "0", "has_open_renewal_opportunity": "0"}
 """Facts that say whether something exists: without any row in a fresh source the answer is no."""

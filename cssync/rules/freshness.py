@@ -37,7 +37,8 @@ class Context:
 
     as_of: aware UTC. fresh: entity -> Freshness; an entity that is not in it is missing. `usage_metric.<metric>` stands
     for one metric, and for all of usage where that metric is not in it. gaps: (connection, metric) -> days of usage
-    that are incomplete for every account. only: one account's uid, to look at that account alone. masters: entity ->
+    that are incomplete for every account. only: one account's uid, to look at that account alone. among: to look at the
+    accounts of the temporary table `dirty` alone. masters: entity ->
     connection whose rows alone count for an account that has any of it.
     """
 
@@ -49,11 +50,20 @@ class Context:
     only: str | None = None
     gaps: Mapping[tuple[str, str], tuple[date, ...]] = field(default_factory=dict)
     masters: Mapping[str, str] = field(default_factory=dict)
+    among: bool = False
 
     @property
     def today(self) -> date:
         """The as-of day in the business time zone."""
         return local_date(self.as_of, self.zone)
+
+    def within(self, account: str) -> str:
+        """SQL, to follow a condition: that an account is one of those looked at."""
+        return f" AND {account} IN (SELECT uid FROM temp.dirty)" if self.among else ""
+
+    def left(self, account: str) -> str:
+        """SQL condition that an account is looked at, but not by this pack any more (temporary table `now`)."""
+        return f"({account} NOT IN (SELECT uid FROM now){self.within(account)})"
 
     def ok(self, entity: str) -> bool:
         """Whether an entity is connected and fresh."""

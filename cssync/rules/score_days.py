@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Mapping
 from datetime import date
 
+from cssync.rules.freshness import Context
 from cssync.rules.memory import Memory
 from cssync.rules.tree import Aggregate, Expr, Feature, Model, Pack, Score, closure, measure_exprs, measure_names
 
@@ -20,7 +21,7 @@ _STATE: Mapping[str, str] = {
 }
 
 
-def write_state(conn: sqlite3.Connection, pack: Pack, today: date, as_of: str) -> None:
+def write_state(conn: sqlite3.Connection, pack: Pack, c: Context, as_of: str) -> None:
     """Bring `score_state` up to date with the temporary table `now`; a second evaluation of a day replaces the first.
 
     An account's row ends where it differs today, or where the pack no longer looks at it.
@@ -35,7 +36,7 @@ def write_state(conn: sqlite3.Connection, pack: Pack, today: date, as_of: str) -
         "override_since": "n.n_override_since" if override else "NULL",
     }
     names, put = ", ".join(columns), ", ".join(f"{name} = excluded.{name}" for name in columns)
-    day = {"pack": pack.name, "day": today.isoformat(), "as_of": as_of}
+    day, here = {"pack": pack.name, "day": c.today.isoformat(), "as_of": as_of}, c.within("account_uid")
     conn.execute("DROP TABLE IF EXISTS temp.state")
     conn.execute(
         "CREATE TEMP TABLE state AS SELECT n.uid AS uid, s.since AS former, "
@@ -49,7 +50,7 @@ def write_state(conn: sqlite3.Connection, pack: Pack, today: date, as_of: str) -
     # what an earlier evaluation of this day wrote and this one does not
     conn.execute(
         "DELETE FROM score_state WHERE pack = :pack AND since = :day "
-        "AND account_uid NOT IN (SELECT uid FROM state WHERE moved)",
+        f"AND account_uid NOT IN (SELECT uid FROM state WHERE moved){here}",
         day,
     )
     conn.execute(
@@ -59,7 +60,7 @@ def write_state(conn: sqlite3.Connection, pack: Pack, today: date, as_of: str) -
     )
     conn.execute(
         "UPDATE score_state SET until = :day WHERE pack = :pack AND until IS NULL AND since < :day "
-        "AND account_uid NOT IN (SELECT uid FROM state WHERE NOT moved)",
+        f"AND account_uid NOT IN (SELECT uid FROM state WHERE NOT moved){here}",
         day,
     )
     conn.execute(

@@ -75,7 +75,7 @@ def _end(
         params = (pack.name, signal.name, days_ago(c, signal.keep_days))
     return conn.execute(
         "UPDATE signal AS s SET until = ?, run_id = ? WHERE s.pack = ? AND s.name = ? AND s.until IS NULL AND "
-        "(s.account_uid NOT IN (SELECT uid FROM now) OR EXISTS (SELECT 1 FROM now n "
+        f"({c.left('s.account_uid')} OR EXISTS (SELECT 1 FROM now n "
         f"WHERE n.uid = s.account_uid AND {over})) RETURNING account_uid",
         (as_of, run_id, pack.name, signal.name, *params),
     ).fetchall()

@@ -92,11 +92,13 @@ class TaskWriter:
             else {}
         )
         self.known: dict[tuple[str, str], list[sqlite3.Row]] = {}
-        for row in conn.execute("SELECT * FROM task WHERE pack = ? ORDER BY created_at, key", (pack.name,)):
-            self.known.setdefault((row["account_uid"], row["rule"]), []).append(row)
+        self.reload()
         self.events = {
             r["account_uid"]: json.loads(r["value"])
-            for r in conn.execute("SELECT account_uid, value FROM result WHERE name = ?", (f"{pack.name}.{EVENT}",))
+            for r in conn.execute(
+                f"SELECT account_uid, value FROM result WHERE name = ?{context.within('account_uid')}",
+                (f"{pack.name}.{EVENT}",),
+            )
         }
 
     def write(self) -> TaskCounts:
@@ -128,7 +130,9 @@ class TaskWriter:
 
     def reload(self) -> None:
         self.known.clear()
-        for row in self.conn.execute("SELECT * FROM task WHERE pack = ? ORDER BY created_at, key", (self.pack.name,)):
+        here = self.c.within("account_uid")
+        sql = f"SELECT * FROM task WHERE pack = ?{here} ORDER BY created_at, key"
+        for row in self.conn.execute(sql, (self.pack.name,)):
             self.known.setdefault((row["account_uid"], row["rule"]), []).append(row)
 
     def subject(self, rule: TaskRule, account_uid: str) -> tuple[str, str]:

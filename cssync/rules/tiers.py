@@ -167,8 +167,8 @@ def write_tiers(conn: sqlite3.Connection, pack: Pack, c: Context, rates: Rates, 
 def _groups(tiers: Tiers, rates: Rates, today: date) -> str:
     """SQL of `grouped` (uid, arr): ARR of the group each account belongs to, NULL where it is unknown. Accounts whose
     parents run in a circle are their own group."""
-    factors = " ".join(f"WHEN '{code}' THEN {factor!r}" for code, factor in _factors(rates, tiers.currency, today))
-    value = f"CASE c_arr {factors} END" if factors else "NULL"
+    cases = " ".join(f"WHEN '{code}' THEN {factor!r}" for code, factor in factors(rates, tiers.currency, today))
+    value = f"CASE c_arr {cases} END" if cases else "NULL"
     nearest = f"CAST(f_arr * {value} + 0.5 AS INTEGER)"
     return f"""
         chain(uid, top) AS (
@@ -180,7 +180,7 @@ def _groups(tiers: Tiers, rates: Rates, today: date) -> str:
         grouped AS (SELECT m.uid, w.arr FROM member m JOIN whole w ON w.top = m.top)"""
 
 
-def _factors(rates: Rates, target: str, today: date) -> Iterator[tuple[str, float]]:
+def factors(rates: Rates, target: str, today: date) -> Iterator[tuple[str, float]]:
     """Minor units of `target` for one minor unit of each currency that has a rate today."""
     codes = {target, rates.reporting, *CURRENCY_DECIMALS, *(code for pair in rates.series for code in pair)}
     for code in sorted(codes):

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from sqlite_utils import Database, Migrations
 
-from cssync.model import ENTITIES, SQL_TYPE, TABLES, VENDOR_COLUMNS, Column, Entity, Table
+from cssync.model import ENTITIES, SQL_TYPE, TABLE, TABLES, VENDOR_COLUMNS, Column, Entity, Table
 from cssync.store.journal import journal_ddl, packed, quote
 
 __all__ = ["ABOUT", "UNVERSIONED", "add_missing", "column_names", "entity_ddl", "migrations", "quote", "table_ddl"]
@@ -21,6 +21,8 @@ ABOUT = ("source_url", "created_at", "updated_at")
 """Columns about the record, not of it: a difference in these alone is no change, but a change brings them along."""
 UNVERSIONED = ("synced_at", "account_uid")
 """Columns whose change is no new version of a vendor row: our own book-keeping."""
+UNJUDGED = ("account_source", "crm_state")
+"""Vendor tables that rules never look at."""
 
 
 def column_names(entity: Entity) -> tuple[str, ...]:
@@ -53,11 +55,35 @@ def entity_ddl(entity: Entity) -> list[str]:
             BEGIN INSERT INTO history (entity, connection, source_id, known_from, known_to, "row")
             VALUES ('{name}', OLD.connection, OLD.source_id, OLD.synced_at, NEW.synced_at, {row}); END""",
     ]
+    for index in entity.indexes:
+        listed = ", ".join(quote(c) for c in index)
+        ddl.append(f"CREATE INDEX IF NOT EXISTS {quote('_'.join((name, *index[:3])))} ON {quote(name)} ({listed})")
     if entity.column("account_uid"):
         ddl.append(f"CREATE INDEX IF NOT EXISTS {quote(name + '_account')} ON {quote(name)} (account_uid)")
     if entity.column("account_source_id"):
         ddl.append(
             f"CREATE INDEX IF NOT EXISTS {quote(name + '_source')} ON {quote(name)} (connection, account_source_id)"
+        )
+    return ddl
+
+
+def changed_ddl(name: str, columns: Iterable[Column], account: str) -> list[str]:
+    """Triggers that note the account of each row that is added, changed or removed in `changed_account`; a table
+    without a column `account` concerns everybody."""
+    known = [c.name for c in columns if c.name != "synced_at"]
+    differs = " OR ".join(f"OLD.{quote(c)} IS NOT NEW.{quote(c)}" for c in known)
+    ddl = [f"DROP TRIGGER IF EXISTS {quote(f'{name}_changed_update')}"]  # columns may have come since
+    for event, rows in (("insert", ("NEW",)), ("update", ("OLD", "NEW")), ("delete", ("OLD",))):
+        found = [f"{row}.{quote(account)}" for row in rows] if account in known else ["'*'"]
+        # OR IGNORE would not do: the conflict clause of the outer statement takes its place.
+        notes = (
+            f"INSERT INTO changed_account SELECT {uid} WHERE {uid} IS NOT NULL "
+            f"AND NOT EXISTS (SELECT 1 FROM changed_account WHERE account_uid = {uid});"
+            for uid in found
+        )
+        ddl.append(
+            f"CREATE TRIGGER IF NOT EXISTS {quote(f'{name}_changed_{event}')} AFTER {event.upper()} ON {quote(name)}"
+            f"{f' WHEN {differs}' if event == 'update' else ''} BEGIN {' '.join(notes)} END"
         )
     return ddl
 
@@ -96,6 +122,10 @@ def add_missing(db: Database) -> None:
             db.execute(statement)
     for table in TABLES:
         for statement in journal_ddl(table):
+            db.execute(statement)
+    judged = [(e.name, (*VENDOR_COLUMNS, *e.columns), "account_uid") for e in ENTITIES if e.name not in UNJUDGED]
+    for name, columns, account in (*judged, ("account", TABLE["account"].columns, "uid")):
+        for statement in changed_ddl(name, columns, account):
             db.execute(statement)
 
 

@@ -1,0 +1,173 @@
+"""Which accounts an evaluation has to look at: between two runs of a business day, those of which something changed.
+
+Triggers of the store note the account of every row that is added, changed, moved or removed in `changed_account`, and
+`*` for a row that concerns all. What depends on other accounts or on the hour is added here. Everything else a result
+depends on (day, packs, state of each source, incomplete days, calendar, language) is in the `basis`: where it differs
+from that of the last evaluation, every account is looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from cssync.config import Workspace
+from cssync.metrics.fx import load_rates
+from cssync.rules.catalogue import FACTS, SOURCES
+from cssync.rules.compiler import compile_pack, fact_tables
+from cssync.rules.dialect import SQLITE
+from cssync.rules.facts import GROUPS, TIMED
+from cssync.rules.freshness import Context, parse_instant
+from cssync.rules.tiers import factors
+from cssync.rules.tree import Aggregate, Past, RuleSet, closure, used_names
+
+EVERYBODY = "*"
+BASIS = "evaluation.basis"
+LAST = "evaluation.as_of"
+PORTFOLIO = ("peers",)
+"""Groups of facts that look at other accounts, too: an account counts as changed when its row of them did."""
+
+
+def basis(rules: RuleSet, contexts: Mapping[str, Context], workspace: Workspace) -> str:
+    """Return a digest of everything results depend on beside the rows and the hour."""
+    parts: list[str] = [str(workspace.locale), repr(sorted(workspace.closures)), str(workspace.holidays)]
+    for pack in rules.packs:
+        c = contexts[pack.name]
+        parts += [str(c.today), c.zone.key, pack.hash, _without_instants(compile_pack(pack, rules.features, c).sql)]
+        parts += map(_without_instants, fact_tables(rules.packs, rules.features, c).values())
+        if pack.tiers is not None:
+            parts.append(repr(list(factors(load_rates(workspace), pack.tiers.currency, c.today))))
+        for entity, fresh in sorted(c.fresh.items()):
+            since = fresh.as_of.isoformat() if fresh.state == "stale" and fresh.as_of else ""
+            parts.append(f"{entity} {fresh.state} {c.held(entity)} {since}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _without_instants(sql: str) -> str:
+    """A statement without the literals that move with the hour; `_passing` finds the rows that they let in."""
+    return re.sub(r"'\d{4}-\d\d-\d\dT[0-9:]{8}Z?'", "?", sql)
+
+
+def gather(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Context], now: str) -> bool:
+    """Fill the temporary table `dirty` with the accounts to look at; False when that is every account, as in a private
+    copy of the past, where nothing is noted.
+
+    now: the `basis` of this evaluation.
+    """
+    conn.execute("DROP TABLE IF EXISTS temp.dirty")
+    known = dict(conn.execute("SELECT name, value FROM setting WHERE name IN (?, ?)", (BASIS, LAST)).fetchall())
+    everybody = conn.execute("SELECT 1 FROM changed_account WHERE account_uid = ?", (EVERYBODY,)).fetchone()
+    noted = conn.execute("SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = 'account_changed_update'")
+    if known.get(BASIS) != now or everybody or noted.fetchone() is None or not _can_tell(rules):
+        return False
+    conn.execute("CREATE TEMP TABLE dirty (uid TEXT PRIMARY KEY) WITHOUT ROWID")
+    conn.execute("INSERT INTO dirty SELECT account_uid FROM changed_account")
+    since = parse_instant(known[LAST])
+    for context in list(contexts.values())[:1]:
+        for sql in _passing(rules, since, context):
+            conn.execute(f"INSERT OR IGNORE INTO dirty {sql}")
+        for group in _portfolio(rules, context):
+            conn.execute(f"INSERT OR IGNORE INTO dirty SELECT account_uid FROM ({_differing(group, context)})")
+    conn.execute(
+        "INSERT OR IGNORE INTO dirty SELECT account_uid FROM task WHERE status = 'open' AND key IN "
+        "(SELECT task_key FROM crm_task WHERE status = 'done' AND deleted_at IS NULL)"
+    )
+    while conn.execute(_RELATED).rowcount > 0:
+        pass
+    return True
+
+
+def settle(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Context], now: str, as_of: str) -> None:
+    """Note that everything is evaluated up to `as_of`."""
+    conn.execute("DROP TABLE IF EXISTS temp.dirty")
+    conn.execute("DELETE FROM changed_account")
+    for context in list(contexts.values())[:1]:
+        for group in _portfolio(rules, context):
+            conn.execute(
+                "INSERT INTO portfolio_fact (account_uid, fact_group, value) SELECT account_uid, ?, value FROM "
+                f"({_differing(group, context)}) WHERE true ON CONFLICT DO UPDATE SET value = excluded.value",
+                (group,),
+            )
+    for past in _pasts(rules):
+        if past.ago is None:  # what this evaluation changed is the past of the next one
+            conn.execute(
+                "INSERT OR IGNORE INTO changed_account SELECT account_uid FROM result WHERE name = ? AND since = ?",
+                (past.result, as_of),
+            )
+    conn.executemany(
+        "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        [(BASIS, now), (LAST, as_of)],
+    )
+
+
+_RELATED = """INSERT OR IGNORE INTO dirty
+    SELECT k.account_uid FROM dirty d JOIN contract_line l ON l.account_uid = d.uid
+        JOIN contract k ON k.connection = l.connection AND k.source_id = l.contract_source_id
+        WHERE k.account_uid <> d.uid
+    UNION SELECT l.account_uid FROM dirty d JOIN contract k ON k.account_uid = d.uid
+        JOIN contract_line l ON l.connection = k.connection AND l.contract_source_id = k.source_id
+        WHERE l.account_uid <> d.uid
+    UNION SELECT a.parent_uid FROM dirty d JOIN account a ON a.uid = d.uid WHERE a.parent_uid IS NOT NULL
+    UNION SELECT a.uid FROM dirty d JOIN account a ON a.parent_uid = d.uid"""
+"""One step from the accounts looked at to those that share a contract or a parent with them."""
+
+
+def _can_tell(rules: RuleSet) -> bool:
+    """Whether every age in hours is counted from a column of the row itself: a borrowed one may move unnoticed."""
+    return not any(
+        isinstance(a := f.definition, Aggregate) and a.older_hours is not None
+        and SOURCES[a.source].at in SOURCES[a.source].borrows for f in rules.features.values()
+    )  # fmt: skip
+
+
+def _passing(rules: RuleSet, since: datetime, c: Context) -> Iterator[str]:
+    """SELECTs of accounts with a row that came of age between two evaluations, or has a past that did."""
+
+    def between(column: str, hours: float) -> str:
+        low, high = (
+            (at - timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%S")
+            for at in (since, c.as_of + timedelta(seconds=1))
+        )
+        return f"{column} >= {SQLITE.text(low)} AND {column} < {SQLITE.text(high)}"
+
+    ages = {(a.source, a.older_hours) for f in rules.features.values()
+            if isinstance(a := f.definition, Aggregate) and a.older_hours is not None}  # fmt: skip
+    for source, hours in sorted(ages):
+        table = SOURCES[source]
+        yield f"SELECT account_uid FROM {table.entity} WHERE {between(table.at, hours)} AND account_uid IS NOT NULL"
+    for entity, column in sorted({timed for group in _groups(rules) for timed in TIMED.get(group, ())}):
+        yield f"SELECT account_uid FROM {entity} WHERE {between(column, 0)} AND account_uid IS NOT NULL"
+    for name, days in sorted({(p.result, p.ago) for p in _pasts(rules) if p.ago is not None}):
+        for kept, column in (("result", "since"), ("result_history", "since"), ("result_history", "until")):
+            yield f"SELECT account_uid FROM {kept} WHERE name = {SQLITE.text(name)} AND {between(column, 24 * days)}"
+
+
+def _pasts(rules: RuleSet) -> list[Past]:
+    return [f.definition for f in rules.features.values() if isinstance(f.definition, Past)]
+
+
+def _groups(rules: RuleSet) -> set[str]:
+    used = {n for p in rules.packs for n in closure(used_names(p), rules.features)}
+    return {FACTS[n].group for n in used if n in FACTS}
+
+
+def _portfolio(rules: RuleSet, c: Context) -> list[str]:
+    return [group for group in PORTFOLIO if group in _groups(rules)]
+
+
+def _differing(group: str, c: Context) -> str:
+    """SELECT of account_uid and value of the rows of a group that are not those of the last evaluation."""
+    ctes = GROUPS[group](replace(c, among=False), SQLITE)
+    chain = ", ".join(f"{name} AS ({sql})" for name, sql in ctes.items())
+    names = sorted(n for n in FACTS if FACTS[n].group == group)
+    value = f"json_array({', '.join(f'f.{n}' for n in names)})"
+    return (
+        f"WITH {chain}, present AS (SELECT f.account_uid AS account_uid, {value} AS value FROM fact_{group} f) "
+        "SELECT coalesce(p.account_uid, b.account_uid) AS account_uid, p.value AS value FROM present p "
+        f"FULL JOIN (SELECT * FROM portfolio_fact WHERE fact_group = {SQLITE.text(group)}) b "
+        "ON b.account_uid = p.account_uid WHERE p.value IS NOT b.value"
+    )

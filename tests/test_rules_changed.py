@@ -1,0 +1,251 @@
+"""Looking only at the accounts that changed gives what looking at all of them gives, byte for byte."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from cssync.config import Workspace
+from cssync.model import TABLES
+from cssync.rules import RuleSet, evaluate
+from cssync.rules.faults import Source
+from cssync.rules.packs import read_rules
+from cssync.store.sqlite import Store
+from random_rows import ENTITIES, add_account, add_row
+
+START = datetime(2026, 11, 20, 3, tzinfo=UTC)
+COUNT = 24
+NOT_RESULTS = ("evaluation", "pack_version", "setting", "changed_account", "portfolio_fact", "lease", "run")
+MORE = """
+pack: more
+features:
+  old_urgent: {count: tickets, where: priority = 'urgent', older_than: 6h}
+  heard: days_since(last_contact_on)
+  band_began: {since: risky.band}
+  former: {past: risky.score, ago: 1d}
+signals:
+  S: {when: old_urgent > 0, for: 2d, because: "{old_urgent} old"}
+  P: {when: peer_share > 20%, because: "{peer_product}"}
+  H: {when: heard > 3 or former < 50 or days_since(band_began) < 2, because: "x {heard}"}
+tasks:
+  T: {when: old_urgent = 0, once_per: episode, title: "{old_urgent}", due: in 2 business days}
+"""
+RISKY = """
+pack: risky
+features:
+  many: {count: tickets, within: 90d}
+  began: {since: risky.band}
+signals:
+  N: {when: days_since(began) = 0, because: "new"}
+score:
+  coverage: 0%
+  bands: {red: 0, yellow: 30, green: 50}
+  measures:
+    load: {weight: 1, curve: {of: many, at: {0: 100, 3: 0}}}
+"""
+
+
+def rules() -> RuleSet:
+    standard = [Source(f.name, f.read_text()) for f in files("cssync_rules").iterdir() if f.name.endswith(".yaml")]
+    return read_rules([*standard, Source("more.yaml", MORE), Source("risky.yaml", RISKY)])
+
+
+RULES = rules()
+
+
+def workspace(path: Path) -> Workspace:
+    return Workspace("w", path, ZoneInfo("Asia/Tokyo"), "JPY", path, {}, holidays="JP")
+
+
+def state(store: Store) -> dict[str, list[tuple[Any, ...]]]:
+    """Everything that evaluations keep, in an order of its own."""
+    found = {}
+    for table in TABLES:
+        if table.name not in NOT_RESULTS:
+            names = ", ".join(f'"{c.name}"' for c in table.columns if c.name != "id")
+            found[table.name] = sorted(map(repr, map(tuple, store.query(f'SELECT {names} FROM "{table.name}"'))))
+    return found
+
+
+@contextmanager
+def twins(folder: Path, seed: int) -> Iterator[tuple[Store, Store]]:
+    """Two equal stores, evaluated yesterday and today."""
+    path, other = folder / "a.db", folder / "b.db"
+    with Store.open(path) as store:
+        rng = random.Random(seed)
+        with store.transaction() as conn:
+            for n in range(COUNT):
+                add_account(conn, rng, n)
+            conn.executemany(
+                "INSERT INTO source_feed (connection, stream, entity) VALUES (?, 's', ?)",
+                [(c, e.name) for e in ENTITIES for c in ("x", "o'o")],
+            )
+            conn.executemany(
+                "INSERT INTO source_state (connection, stream, last_success_at, outcome) VALUES (?, 's', ?, 'ok')",
+                [(c, "2026-11-20T02:00:00Z") for c in ("x", "o'o")],
+            )
+        evaluate(store, RULES, workspace(path), START - timedelta(hours=22), run_id="r")
+        change(store, rng)
+        evaluate(store, RULES, workspace(path), START, run_id="r")
+        store.db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copy(path, other)
+    with ExitStack() as stack:
+        yield stack.enter_context(Store.open(path)), stack.enter_context(Store.open(other))
+
+
+def change(store: Store, rng: random.Random) -> None:
+    """A few changes of every kind: new, changed, moved and deleted rows, accounts, links, tasks closed by people."""
+    with store.transaction() as conn:
+        for _ in range(rng.randrange(1, 4)):
+            n, entity = rng.randrange(COUNT), rng.choice(ENTITIES).name
+            kind = rng.randrange(6)
+            if kind <= 2:
+                add_row(conn, rng, entity, n, rng.randrange(5), "2026-11-20T04:00:00Z")
+            elif kind == 3:
+                conn.execute(
+                    f"UPDATE {entity} SET account_uid = ? WHERE source_id = ?",
+                    (f"a{rng.randrange(COUNT):02}", f"{n}-1"),
+                )
+            elif kind == 4:
+                at = rng.choice((None, "2026-11-20T04:00:00Z"))
+                conn.execute(f"UPDATE {entity} SET deleted_at = ? WHERE account_uid = ?", (at, f"a{n:02}"))
+            else:
+                status = rng.choice(("active", "churned", "free"))
+                conn.execute("UPDATE account SET status = ? WHERE uid = ?", (status, f"a{n:02}"))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_some_give_what_all_give(tmp_path: Path, seed: int) -> None:
+    looked_at: list[int] = []
+    with twins(tmp_path, seed) as (some, every):
+        assert state(some) == state(every)
+        rng = random.Random(seed)
+        at = START
+        for _ in range(6):
+            at += timedelta(minutes=rng.choice((1, 45, 150)))
+            once = rng.randrange(10**9)
+            for store in (some, every):
+                change(store, random.Random(once))
+            report = evaluate(some, RULES, workspace(some.path), at, run_id="r")
+            evaluate(every, RULES, workspace(every.path), at, run_id="r", everybody=True)
+            looked_at.append(report.accounts if report.partly else COUNT)
+            before, after = state(some), state(every)
+            for name in after:
+                assert before[name] == after[name], name
+    assert min(looked_at) < COUNT // 2, looked_at
+
+
+_KEYS = "connection, source_id, synced_at, account_uid"
+LINE = f"INSERT INTO contract_line ({_KEYS}, contract_source_id, product_code, quantity)"
+TICKET = f"INSERT INTO ticket ({_KEYS}, opened_at)"
+FEATURES = "SELECT account_uid, features FROM feature_row WHERE pack = '{}' AND as_of = '2026-11-20T03:02:00Z'"
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "moved", "by"),
+    [
+        pytest.param(
+            ["UPDATE account SET segment = 'smb'", "UPDATE contract_line SET product_code = 'common'",
+             f"{LINE} VALUES ('x', 'p', 'T', 'a05', NULL, 'rare', 1)",
+             "UPDATE contract_line SET product_code = 'rare' WHERE account_uid = 'a05'"],
+            "UPDATE contract_line SET product_code = 'rare' WHERE account_uid = 'a03'",
+            "a05", "more", id="what peers own"),
+        pytest.param(
+            [f"{LINE} VALUES ('x', 'p', 'T', 'a04', 't3', NULL, 77)",
+             "UPDATE contract SET end_date = '2027-06-30' WHERE source_id = 't3'"],
+            "UPDATE contract SET status = 'terminated' WHERE source_id = 't3'",
+            "a04", "health", id="a contract of another account"),
+        pytest.param(
+            ["UPDATE account SET parent_uid = 'a02' WHERE uid = 'a03'"],
+            "UPDATE account SET status = 'churned' WHERE uid = 'a02'",
+            "", "", id="a parent"),
+    ],
+)  # fmt: skip
+def test_what_another_account_moves_is_looked_at(
+    tmp_path: Path, before: list[str], change: str, moved: str, by: str
+) -> None:
+    with twins(tmp_path, 3) as (some, every):
+        for minutes, statements in ((1, before), (2, [change])):
+            for store in (some, every):
+                with store.transaction() as conn:
+                    for statement in statements:
+                        conn.execute(statement)
+            both(some, every, minutes)
+        if by:
+            assert moved in {r["account_uid"] for r in every.query(FEATURES.format(by))}
+
+
+def test_what_an_evaluation_changed_is_the_past_of_the_next_one(tmp_path: Path) -> None:
+    with twins(tmp_path, 3) as (some, every):
+        band = "SELECT value FROM result WHERE account_uid = 'a06' AND name = 'risky.band'"
+        for store in (some, every):
+            assert store.query(band)[0][0] == '"green"'
+            with store.transaction() as conn:
+                for n in range(5):
+                    conn.execute(f"{TICKET} VALUES ('x', 'new{n}', 'T', 'a06', '2026-11-19T08:00:00Z')")
+        both(some, every, 1)
+        assert some.query(band)[0][0] == '"red"'
+        both(some, every, 2)
+        assert some.query("SELECT 1 FROM signal WHERE account_uid = 'a06' AND name = 'N' AND until IS NULL")
+
+
+def both(some: Store, every: Store, minutes: int) -> None:
+    """Evaluate the one in part and the other as a whole: nothing differs."""
+    at = START + timedelta(minutes=minutes)
+    evaluate(some, RULES, workspace(some.path), at, run_id="r")
+    evaluate(every, RULES, workspace(every.path), at, run_id="r", everybody=True)
+    before, after = state(some), state(every)
+    for name in after:
+        assert before[name] == after[name], name
+
+
+def test_nothing_changed_looks_at_nobody_but_those_whose_hour_came(tmp_path: Path) -> None:
+    with twins(tmp_path, 1) as (store, _):
+        evaluate(store, RULES, workspace(store.path), START, run_id="r")
+        report = evaluate(store, RULES, workspace(store.path), START + timedelta(seconds=1), run_id="r")
+        assert (report.partly, report.accounts, report.changed) == (True, 0, 0)
+
+
+def _day(store: Store, at: datetime, w: Workspace) -> Any:
+    return evaluate(store, RULES, w, at + timedelta(days=1), run_id="r")
+
+
+def _config(store: Store, at: datetime, w: Workspace) -> Any:
+    return evaluate(store, RULES, replace(w, closures=("11-23",)), at, run_id="r")
+
+
+def _rule(store: Store, at: datetime, w: Workspace) -> Any:
+    packs = tuple(replace(p, hash="other") for p in RULES.packs)
+    return evaluate(store, replace(RULES, packs=packs), w, at, run_id="r")
+
+
+def _stale(store: Store, at: datetime, w: Workspace) -> Any:
+    with store.transaction() as conn:
+        conn.execute("UPDATE source_state SET last_success_at = '2026-11-01T00:00:00Z' WHERE connection = 'x'")
+    return evaluate(store, RULES, w, at, run_id="r")
+
+
+def _user(store: Store, at: datetime, w: Workspace) -> Any:
+    with store.transaction() as conn:
+        conn.execute(
+            "INSERT INTO user (connection, source_id, synced_at, name) VALUES ('x', 'u', '2026-11-20T04:00:00Z', 'N')"
+        )
+    return evaluate(store, RULES, w, at, run_id="r")
+
+
+@pytest.mark.parametrize("what", [_day, _config, _rule, _stale, _user])
+def test_what_concerns_all_is_looked_at_for_all(
+    tmp_path: Path, what: Callable[[Store, datetime, Workspace], Any]
+) -> None:
+    with twins(tmp_path, 2) as (store, _):
+        assert not what(store, START + timedelta(minutes=1), workspace(store.path)).partly
