@@ -42,7 +42,10 @@ UPDATES = {
     "salesforce": r"PATCH .*/composite/sobjects(\?|$)",
     "zendesk": r"PUT .*/organizations/update_many",
 }
-CREATES = {"hubspot": r"POST .*/tasks/batch/create", "salesforce": r"(POST|PATCH) .*/composite/sobjects/Task/"}
+CREATES = {
+    "hubspot": r"POST .*/tasks/batch/create", "salesforce": r"(POST|PATCH) .*/composite/sobjects/Task/",
+    "zendesk": r"POST .*/tickets",
+}  # fmt: skip
 LOOKS = {
     "hubspot": r"POST .*/companies/batch/read",
     "salesforce": r"(GET|POST) .*/(query|composite/sobjects/Account)",
@@ -99,7 +102,9 @@ class Office:
 def created(server: SandboxServer) -> int:
     """Tasks of ours that exist at the vendor, doubles included."""
     app: Any = server.app
-    if hasattr(app, "portal"):
+    if hasattr(app, "desk"):
+        subjects = [row["subject"] for row in app.tickets.records.values()]
+    elif hasattr(app, "portal"):
         subjects = [thing.properties.get("hs_task_subject") for thing in app.portal.things["tasks"].values()]
     else:
         subjects = [row.get("Subject") for row in getattr(app, "tables", {}).get("Task", {}).values()]
@@ -117,7 +122,10 @@ def served(folder: Path, vendor: str, app: Any) -> Iterator[Office]:
         server = stack.enter_context(serve(app))
         server.clock = clock.time
         path = write_workspace(folder, {name: connector}, {name: server.url})
-        path.write_text(re.sub("^masters:.*$", "", path.read_text(), flags=re.MULTILINE))
+        text = re.sub("^masters:.*$", "", path.read_text(), flags=re.MULTILINE)
+        if connector.tasks_setting:
+            text = text.replace(f"connector: {vendor}\n", f"connector: {vendor}\n    {connector.tasks_setting}: true\n")
+        path.write_text(text)
         space = load_workspace(path)
         back = space.writeback[name]
         fields = {field: result for field, result in back.fields.items() if result in RESULTS}

@@ -57,7 +57,7 @@ def test_the_hooks_of_installed_plugins_need_no_network(monkeypatch: pytest.Monk
 
 # --- a connector that does not ----------------------------------------------------------------------------------------
 
-GOOD = plugins().connectors["zendesk"]
+GOOD = replace(plugins().connectors["zendesk"], tasks=False, find_tasks=None, tasks_setting="")
 TASKED = plugins().connectors["hubspot"]
 FIRST, *OTHERS = GOOD.streams
 WORLD = make(8, now=datetime.now(UTC))

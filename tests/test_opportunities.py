@@ -15,7 +15,7 @@ import pytest
 from cssync.config import Writeback
 from cssync.plugins import plugins
 from cssync.runs.sessions import open_sessions
-from cssync.sandbox.server import Fault
+from cssync.sandbox.server import Fault, SandboxAnswer
 from cssync.store import Store
 from cssync.writeback import send_tasks
 from cssync.writeback.plan import make_undo
@@ -24,6 +24,7 @@ from fake_crm import KNOWN_AT, task
 from office import RULES, WORLD, Office, furnish, served
 
 VENDORS = ("hubspot", "salesforce")
+BUSY = SandboxAnswer(503, b"")
 CREATE = {"hubspot": "POST .*/deals/batch/create", "salesforce": "(POST|PATCH) .*/composite/sobjects(/Opportunity)?"}
 
 
@@ -162,7 +163,11 @@ def test_one_that_a_person_closed_is_not_made_again(tmp_path: Path, vendor: str)
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-@pytest.mark.parametrize("trouble", [{"drop": True}, {"drop": True, "after": True}, {"cut": True}], ids=str)
+@pytest.mark.parametrize(
+    "trouble",
+    [{"drop": True, "answer": BUSY}, {"drop": True, "after": True}, {"cut": True}],
+    ids=["before", "after", "cut"],
+)
 @pytest.mark.parametrize("keyed", [True, False])
 def test_a_lost_answer_never_makes_a_second(tmp_path: Path, vendor: str, trouble: dict[str, Any], keyed: bool) -> None:
     with office(tmp_path, vendor, keyed=keyed) as found:

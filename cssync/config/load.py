@@ -145,6 +145,10 @@ def _check_target(document: Document, place: Place, raw: RawWriteback, connectio
     if raw.tasks and not connector.tasks:
         text = f"{dotted(place)}.tasks: {connector.name} takes no tasks; leave it out"
         document.fault((*place, "tasks"), text)
+    elif raw.tasks and connector.tasks_setting and not getattr(connection.settings, connector.tasks_setting, False):
+        setting = f"connections.{connection.name}.{connector.tasks_setting}"
+        text = f"{dotted(place)}.tasks: {connector.name} takes tasks only with `{setting}: true`; read its page first"
+        document.fault((*place, "tasks"), text)
     if raw.opportunities and not connector.opportunities:
         text = f"{dotted(place)}.opportunities: {connector.name} takes no opportunities; leave it out"
         document.fault((*place, "opportunities"), text)

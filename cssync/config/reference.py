@@ -136,7 +136,9 @@ def _connector(connector: Connector) -> Iterator[str]:
         return
     streams = ", ".join(f"`{s.name}`" for s in connector.streams)
     writable = ", ".join(f"`{s.name}`" for s in connector.streams if s.writable)
-    yield f"\nStreams: {streams}. Can be written: {writable or 'none'}{', and tasks' if connector.tasks else ''}."
+    only = f", with `{connector.tasks_setting}`" if connector.tasks_setting else ""
+    tasks = f", and tasks{only}" if connector.tasks else ""
+    yield f"\nStreams: {streams}. Can be written: {writable or 'none'}{tasks}."
 
 
 def _table(model: type[BaseModel], fields: dict[str, FieldInfo] | None = None) -> Iterator[str]:

@@ -390,7 +390,8 @@ class Change:
     For `update`: `source_id` is the record and `values` maps vendor field to canonical value (str, int, float, bool,
     list of str for a multi-value, None to clear). For tasks: `task` is the content and, for all but create,
     `source_id` is the CRM task's id. `reopen_task` takes back a closing of ours. `read_at`: the vendor's time (UTC) at
-    which the live state was read that this change rests on, for vendors that can guard a write by it.
+    which the live state was read that this change rests on, for vendors that can guard a write by it; `stamp`: the mark
+    that a task carried then (`RemoteTask.stamp`).
     """
 
     key: str
@@ -400,6 +401,7 @@ class Change:
     values: Mapping[str, Any] = field(default_factory=dict)
     task: TaskContent | None = None
     read_at: datetime | None = None
+    stamp: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,6 +432,8 @@ class RemoteTask:
     subject: str = ""
     due_on: str | None = None
     amount: str | None = None
+    stamp: str = ""
+    """The vendor's own mark of its last change, for vendors that guard a write by it; comes back as `Change.stamp`."""
 
 
 # --- The connector ----------------------------------------------------------------------------------------------------
@@ -460,6 +464,8 @@ class Connector:
         for a stream; called before what became of unproved writes is looked up. It raises where that cannot be done:
         then they stay unknown.
     find_tasks: looks for tasks by their keys, given the account each belongs to.
+    tasks_setting: setting of a connection that must be on before it takes tasks, where a vendor has no tasks of its own
+        and what stands in for them has side effects.
     task_fields: fields of the vendor's tasks by which the connector tells its own; `provision` gets them with the
         stream of tasks.
     opportunities: `push` and `find_tasks` take TaskContent of the kinds `renewal` and `upsell`. A RemoteTask of one is
@@ -489,6 +495,7 @@ class Connector:
     drain: Callable[[Session, str], None] | None = None
     find_tasks: Callable[[Session, Sequence[TaskContent]], dict[str, RemoteTask]] | None = None
     tasks: bool = False
+    tasks_setting: str = ""
     task_fields: tuple[OwnField, ...] = ()
     opportunities: bool = False
     opportunity_fields: tuple[OwnField, ...] = ()

@@ -63,6 +63,8 @@ class _Bench:
     @contextmanager
     def session(self, **given: Any) -> Iterator[Session]:
         """A session with waits on a clock of its own."""
+        if self.connector.tasks_setting:
+            given = {self.connector.tasks_setting: True, **given}
         settings = sandbox_config(self.connector, base_url=self.server.url, allow_hosts=("127.0.0.1",), **given)
         clock = ManualClock(datetime.now(UTC).timestamp())
         with open_session(

@@ -145,7 +145,15 @@ def _arrived(entry: Entry, task: RemoteTask) -> bool:
 def _change(entry: Entry, task: RemoteTask | None, read_at: datetime) -> Change:
     remote_id = None if entry.action == "create_task" else (task.remote_id if task else entry.task_id)
     action: Any = entry.action
-    return Change(entry.key, action, entry.stream, remote_id, task=entry.content, read_at=read_at)
+    return Change(
+        entry.key,
+        action,
+        entry.stream,
+        remote_id,
+        task=entry.content,
+        read_at=read_at,
+        stamp=task.stamp if task else "",
+    )
 
 
 def _prove(conn: sqlite3.Connection, entry: Entry, task: RemoteTask, now: str) -> None:

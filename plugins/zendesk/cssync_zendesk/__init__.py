@@ -13,7 +13,8 @@ from cssync_zendesk.client import vendor
 from cssync_zendesk.provision import provision
 from cssync_zendesk.settings import ZendeskSettings
 from cssync_zendesk.streams import STREAMS
-from cssync_zendesk.writeback import push, read
+from cssync_zendesk.task_tickets import find_tickets
+from cssync_zendesk.writeback import drain, push, read
 
 SANDBOX = {
     "subdomain": "sandbox",
@@ -43,8 +44,12 @@ ZENDESK = Connector(
     provision=provision,
     read=read,
     push=push,
+    drain=drain,
     revoke="in Zendesk, Admin Center > Apps and integrations > APIs: delete the API token or OAuth client that cssync "
     "used",
+    find_tasks=find_tickets,
+    tasks=True,
+    tasks_setting="task_tickets",
     sandbox=_sandbox,
     sandbox_settings=SANDBOX,
 )

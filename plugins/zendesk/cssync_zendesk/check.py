@@ -94,7 +94,7 @@ def _scopes(session: Session) -> Finding:
     except ConnectionFault as fault:
         return Finding("scopes", "error", fault.message, fault.fix or SCOPES)
     granted = (answer.json() or {}).get("scope")
-    if missing := missing_scopes(granted):
+    if missing := missing_scopes(granted, session.settings.scope):
         return Finding("scopes", "error", f"not granted: {', '.join(missing)}", SCOPES)
     return Finding("scopes", "ok", f"granted: {granted or 'not stated'}")
 

@@ -131,7 +131,7 @@ def grant(settings: ZendeskSettings, seconds: int) -> dict[str, Any]:
         "grant_type": "client_credentials",
         "client_id": settings.client_id,
         "client_secret": secret,
-        "scope": SCOPE,
+        "scope": settings.scope,
         "expires_in": seconds,
     }
 

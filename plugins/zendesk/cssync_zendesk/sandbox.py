@@ -18,14 +18,17 @@ from typing import Any
 
 from cssync.sandbox.server import SandboxAnswer, SandboxRequest
 from cssync.sandbox.world import World, record_id
+from cssync_zendesk.sandbox_answers import Refused, invalid, no, page, per_page, stored
 from cssync_zendesk.sandbox_data import SERVICE_USER, Kind, absolute, populate, stamp, ticket_fields
+from cssync_zendesk.sandbox_tickets import TicketDesk
 
 CLIENT = ("cssync-sandbox", "sandbox-zendesk-secret")
 API_TOKEN = (SERVICE_USER.email, "sandbox-zendesk-token")
 REFRESH_TOKEN = "sandbox-refresh-0"  # noqa: S105 - opens nothing but a server on localhost
 HIDDEN_SECONDS = 60
 MANY = 100
-KNOWN_SCOPES = ("read", "write", "organizations:read", "organizations:write", "tickets:read", "users:read")
+KNOWN_SCOPES = ("read", "write", "organizations:read", "organizations:write", "tickets:read", "tickets:write",
+                "users:read")  # fmt: skip
 FIELD_TYPES = ("text", "textarea", "checkbox", "date", "integer", "decimal", "regexp", "dropdown", "multiselect")
 
 
@@ -37,18 +40,6 @@ class Job:
     due: float
     polls: int = 0
     results: list[dict[str, Any]] | None = None
-
-
-class Refused(Exception):  # noqa: N818 - becomes an answer, is no fault of this program
-    """An error answer."""
-
-    def __init__(self, status: int, body: Any, **headers: str) -> None:
-        super().__init__(status)
-        self.answer = SandboxAnswer(status, body, headers)
-
-
-def _no(status: int, error: str, description: str, **more: Any) -> Refused:
-    return Refused(status, {"error": error, "description": description, **more})
 
 
 @dataclass(slots=True)
@@ -81,6 +72,7 @@ class ZendeskSandbox:
         self.limits = {"account": Window(2_500), "incremental-exports": Window(30),
                        "incremental-exports-cursor": Window(60)}  # fmt: skip
         self._serial = count(1)
+        self.desk = TicketDesk(self)
         self._deleted: set[int] = set()
 
     # --- one request --------------------------------------------------------------------------------------------------
@@ -104,7 +96,7 @@ class ZendeskSandbox:
                     self._allowed(scopes, scope, path)
                     answer = act(request, *found.groups())
                     return SandboxAnswer(answer.status, answer.body, {**headers, **answer.headers})
-            raise _no(404, "InvalidEndpoint", "Not found")
+            raise no(404, "InvalidEndpoint", "Not found")
         except Refused as refused:
             return SandboxAnswer(refused.answer.status, refused.answer.body, {**headers, **refused.answer.headers})
 
@@ -118,16 +110,20 @@ class ZendeskSandbox:
             ("PUT", r"organizations/(\d+)", "organizations:write", self._update_one),
             ("DELETE", r"organizations/(\d+)", "organizations:write", self._delete_organization),
             ("GET", r"job_statuses/([\w-]+)", "read", self._job),
+            ("GET", "job_statuses", "read", self._jobs),
+            ("GET", "tickets", "read", self.desk.listed),
+            ("POST", "tickets", "tickets:write", self.desk.create),
+            ("PUT", r"tickets/(\d+)", "tickets:write", self.desk.update),
             (
                 "GET",
                 "organization_fields",
                 "read",
-                lambda request: _page("organization_fields", [*self.fields.values()]),
+                lambda request: page("organization_fields", [*self.fields.values()]),
             ),
             ("POST", "organization_fields", "organizations:write", self._create_field),
             ("PUT", r"organization_fields/(\d+)", "organizations:write", self._update_field),
-            ("GET", "ticket_fields", "read", lambda request: _page("ticket_fields", ticket_fields())),
-            ("GET", "user_fields", "read", lambda request: _page("user_fields", [])),
+            ("GET", "ticket_fields", "read", lambda request: page("ticket_fields", ticket_fields())),
+            ("GET", "user_fields", "read", lambda request: page("user_fields", [])),
             ("GET", "users/me", "", self._me),
             ("GET", "account/settings", "read", self._settings),
         )
@@ -176,7 +172,7 @@ class ZendeskSandbox:
     def _allowed(self, scopes: str, wanted: str, path: str) -> None:
         held = set(scopes.split())
         if wanted and not {wanted, wanted.rpartition(":")[2]} & held:
-            raise _no(403, "Forbidden", "You do not have access to this page. Please contact the account owner.")
+            raise no(403, "Forbidden", "You do not have access to this page. Please contact the account owner.")
         if self.role != "admin" and ("/incremental/" in path or wanted.endswith(":write")):
             raise Refused(403, {"error": {"title": "Forbidden", "message": "You do not have access to this page."}})
 
@@ -219,9 +215,9 @@ class ZendeskSandbox:
         try:
             start = int(request.query["start_time"])
         except (KeyError, ValueError):
-            raise _no(400, "InvalidValue", "start_time is missing or no number") from None
+            raise no(400, "InvalidValue", "start_time is missing or no number") from None
         if start > self.now() - HIDDEN_SECONDS:
-            raise _no(422, "StartTimeTooRecent", "Too recent start_time. Use a start_time older than 60 seconds")
+            raise no(422, "StartTimeTooRecent", "Too recent start_time. Use a start_time older than 60 seconds")
         return start
 
     def _cursor_export(self, request: SandboxRequest, name: str) -> SandboxAnswer:
@@ -231,12 +227,12 @@ class ZendeskSandbox:
             try:
                 at, key = (int(part) for part in urlsafe_b64decode(cursor).split(b"|"))
             except ValueError:
-                raise _no(400, "InvalidCursor", "The cursor is not valid") from None
+                raise no(400, "InvalidCursor", "The cursor is not valid") from None
             rows = [row for row in rows if row > (at, key)]
         else:
             start = self._start(request)
             rows = [row for row in rows if row[0] >= start]
-        size = _per_page(request)
+        size = per_page(request)
         page, more = rows[:size], len(rows) > size
         after = urlsafe_b64encode(b"%d|%d" % page[-1]).decode() if page else None
         sideloads = request.query.get("include", "").split(",")
@@ -250,7 +246,7 @@ class ZendeskSandbox:
         })  # fmt: skip
 
     def _time_export(self, request: SandboxRequest) -> SandboxAnswer:
-        start, size = self._start(request), _per_page(request)
+        start, size = self._start(request), per_page(request)
         rows = [row for row in self._rows(self.organizations) if row[0] >= start]
         cut = min(size, len(rows))
         while 0 < cut < len(rows) and rows[cut][0] == rows[cut - 1][0]:
@@ -279,7 +275,7 @@ class ZendeskSandbox:
     def _live(self, key: int) -> dict[str, Any]:
         record = self.organizations.records.get(key)
         if record is None or key in self._deleted:
-            raise _no(404, "RecordNotFound", "Not found")
+            raise no(404, "RecordNotFound", "Not found")
         return record
 
     def _count(self, request: SandboxRequest) -> SandboxAnswer:
@@ -289,7 +285,7 @@ class ZendeskSandbox:
     def _show_many(self, request: SandboxRequest) -> SandboxAnswer:
         asked = [int(i) for i in request.query.get("ids", "").split(",") if i.isdigit()]
         if len(asked) > MANY:
-            raise _no(400, "TooManyValues", "Too many values", max_count=MANY)
+            raise no(400, "TooManyValues", "Too many values", max_count=MANY)
         found = [
             absolute(self.organizations.records[key], request.origin)
             for key in asked
@@ -303,7 +299,7 @@ class ZendeskSandbox:
         self._live(int(key))
         error = self.write(int(key), request.json().get("organization") or {})
         if error:
-            raise _invalid("base", error)
+            raise invalid("base", error)
         return SandboxAnswer(body={"organization": absolute(self._live(int(key)), request.origin)})
 
     def _delete_organization(self, request: SandboxRequest, key: str) -> SandboxAnswer:
@@ -314,12 +310,12 @@ class ZendeskSandbox:
     def _update_many(self, request: SandboxRequest) -> SandboxAnswer:
         rows = request.json().get("organizations")
         if not isinstance(rows, list):
-            raise _no(400, "InvalidValue", "organizations is missing")
+            raise no(400, "InvalidValue", "organizations is missing")
         if len(rows) > MANY:
-            raise _no(400, "TooManyValues", "Too many values", max_count=MANY)
+            raise no(400, "TooManyValues", "Too many values", max_count=MANY)
         running = [name for name, job in self.jobs.items() if job.results is None]
         if len(running) >= 30:
-            raise _no(429, "TooManyJobs", "Too many jobs are queued or running", current_job_ids=running)
+            raise no(429, "TooManyJobs", "Too many jobs are queued or running", current_job_ids=running)
         name = f"V3-{next(self._serial):032x}"
         self.jobs[name] = Job(rows, self.now() + 0.5)
         left = {"zendesk-ratelimit-inflight-jobs": f"total=30; remaining={29 - len(running)}; resets=60"}
@@ -327,10 +323,14 @@ class ZendeskSandbox:
 
     def _job(self, request: SandboxRequest, name: str) -> SandboxAnswer:
         if name not in self.jobs:
-            raise _no(404, "RecordNotFound", "Not found")
+            raise no(404, "RecordNotFound", "Not found")
         self.jobs[name].polls += 1
         self._work()
         return SandboxAnswer(body={"job_status": self._status(name, request.origin)})
+
+    def _jobs(self, request: SandboxRequest) -> SandboxAnswer:
+        self._work()
+        return page("job_statuses", [self._status(name, request.origin) for name in list(self.jobs)[-100:]])
 
     def _status(self, name: str, origin: str) -> dict[str, Any]:
         job = self.jobs[name]
@@ -371,7 +371,7 @@ class ZendeskSandbox:
         values: dict[str, Any] = {}
         for name, value in (given.get("organization_fields") or {}).items():
             if name in self.fields:
-                error, values[name] = _stored(self.fields[name], value)
+                error, values[name] = stored(self.fields[name], value)
                 if error:
                     return error
         rest = {
@@ -397,11 +397,11 @@ class ZendeskSandbox:
         given = request.json().get("organization_field") or {}
         key, kind = str(given.get("key") or ""), given.get("type") or "text"
         if not re.fullmatch(r"(?!\d+$)\w+", key, re.ASCII):
-            raise _invalid("key", "Key: may only contain letters, numbers and underscores")
+            raise invalid("key", "Key: may only contain letters, numbers and underscores")
         if key in self.fields:
-            raise _invalid("key", f"Key: {key} has already been taken", "DuplicateValue")
+            raise invalid("key", f"Key: {key} has already been taken", "DuplicateValue")
         if kind not in FIELD_TYPES or not given.get("title"):
-            raise _invalid("type" if given.get("title") else "title", "is not valid")
+            raise invalid("type" if given.get("title") else "title", "is not valid")
         field_id = int(record_id("zendesk", "organization_field", key))
         made = {"id": field_id, "url": f"/api/v2/organization_fields/{field_id}.json", "key": key, "type": kind,
                 "title": given["title"], "raw_title": given["title"], "description": given.get("description") or "",
@@ -415,7 +415,7 @@ class ZendeskSandbox:
     def _update_field(self, request: SandboxRequest, field_id: str) -> SandboxAnswer:
         held = next((f for f in self.fields.values() if f["id"] == int(field_id)), None)
         if held is None:
-            raise _no(404, "RecordNotFound", "Not found")
+            raise no(404, "RecordNotFound", "Not found")
         given = request.json().get("organization_field") or {}
         if "custom_field_options" in given:
             held["custom_field_options"] = self._options(held["key"], given["custom_field_options"])
@@ -426,9 +426,9 @@ class ZendeskSandbox:
         taken = {o["value"] for k, f in self.fields.items() if k != key for o in f.get("custom_field_options", ())}
         tags = [str(o.get("value")) for o in given]
         if not given:
-            raise _invalid("custom_field_options", "Custom field options: cannot be blank")
+            raise invalid("custom_field_options", "Custom field options: cannot be blank")
         if len(set(tags)) < len(tags) or taken & set(tags) or any(t != t.lower() or " " in t for t in tags):
-            raise _invalid("custom_field_options", "Tag is already used by another field or holds invalid characters")
+            raise invalid("custom_field_options", "Tag is already used by another field or holds invalid characters")
         return [
             {"id": n, "name": o["name"], "raw_name": o["name"], "value": o["value"]} for n, o in enumerate(given, 1)
         ]
@@ -444,6 +444,14 @@ class ZendeskSandbox:
     def _settings(self, request: SandboxRequest) -> SandboxAnswer:
         features = {"user_org_fields": True, "customer_satisfaction": True, "sandbox": False}
         return SandboxAnswer(body={"settings": {"active_features": features, "tickets": {"tagging": True}}})
+
+    def next_id(self) -> int:
+        """A number that no record has yet."""
+        return 46_000_000_000_000 + next(self._serial)
+
+    def stamped(self) -> str:
+        """Now, as records carry it."""
+        return self._stamp()
 
     def _stamp(self) -> str:
         return stamp(datetime.fromtimestamp(self.now(), UTC))
@@ -469,43 +477,3 @@ class ZendeskSandbox:
         updated_at = self.tickets.records[key]["updated_at"]
         self.touch_ticket(key, **text, status="deleted", tags=[], organization_id=None)
         self.tickets.records[key]["updated_at"] = updated_at
-
-
-def _per_page(request: SandboxRequest) -> int:
-    given = request.query.get("per_page", "")
-    return max(1, min(1_000, int(given))) if given.isdigit() else 1_000
-
-
-def _page(name: str, rows: list[dict[str, Any]]) -> SandboxAnswer:
-    return SandboxAnswer(body={name: rows, "meta": {"has_more": False, "after_cursor": None, "before_cursor": None},
-                               "links": {"prev": None, "next": None}})  # fmt: skip
-
-
-def _invalid(name: str, text: str, error: str = "InvalidValue") -> Refused:
-    return _no(
-        422, "RecordInvalid", "Record validation errors", details={name: [{"description": text, "error": error}]}
-    )
-
-
-def _stored(definition: Mapping[str, Any], value: Any) -> tuple[str, Any]:
-    """Return (why not, value as it is kept) of a custom field."""
-    kind, name = definition["type"], definition["title"]
-    tags = {o["value"] for o in definition.get("custom_field_options", ())}
-    wrong = f"{name}: is not valid"
-    if kind == "checkbox":
-        return "", bool(value)
-    if value is None or value == "":
-        return "", None
-    match kind:
-        case "dropdown":
-            return ("" if value in tags else wrong), value
-        case "multiselect":
-            fits = isinstance(value, list) and set(value) <= tags
-            return ("" if fits else wrong), value
-        case "integer" | "decimal":
-            fits = re.fullmatch(r"-?\d+(\.\d+)?" if kind == "decimal" else r"-?\d+", str(value)) is not None
-            return ("" if fits else wrong), value
-        case "date":
-            fits = re.fullmatch(r"\d{4}-\d\d-\d\d", str(value)) is not None
-            return ("" if fits else wrong), f"{value}T00:00:00+00:00"
-    return ("" if isinstance(value, str) else wrong), value

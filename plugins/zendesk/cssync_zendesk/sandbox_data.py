@@ -58,6 +58,9 @@ def populate(world: World, organizations: Kind, users: Kind, tickets: Kind) -> N
         for request in company.requests:
             record, touched = _ticket(request, organization_id, world)
             tickets.put(record, touched)
+    if organizations.records:
+        hello = _hello(next(iter(organizations.records)), world.now - timedelta(days=30))
+        tickets.put(hello, world.now - timedelta(days=30))
 
 
 def _organization(company: Company, organization_id: int, made: datetime) -> dict[str, Any]:
@@ -156,6 +159,21 @@ def _ticket(request: Request, organization_id: int, world: World) -> tuple[dict[
         "metric_set": _metrics(request, ticket_id, touched),
     }
     return record, touched
+
+
+def _hello(organization_id: int, at: datetime) -> dict[str, Any]:
+    """An internal ticket of cssync from the days of the trial, done long ago."""
+    ticket_id, me = int(record_id("zendesk", "ticket", "hello")), int(record_id("zendesk", "user", SERVICE_USER.key))
+    return {
+        "url": f"/api/v2/tickets/{ticket_id}.json", "id": ticket_id, "external_id": "hello", "via": {"channel": "api"},
+        "created_at": stamp(at), "updated_at": stamp(at), "generated_timestamp": int(at.timestamp()), "type": "task",
+        "subject": "cssync: say hello", "raw_subject": "cssync: say hello", "description": "The connection works.",
+        "priority": "normal", "status": "solved", "requester_id": me, "submitter_id": me, "assignee_id": me,
+        "organization_id": organization_id, "group_id": None, "is_public": False,
+        "due_at": f"{stamp(at)[:10]}T12:00:00Z",
+        "tags": ["cssync"], "custom_fields": [], "fields": [], "satisfaction_rating": {"score": "unoffered"},
+        "support_type": "agent", "metric_set": None,
+    }  # fmt: skip
 
 
 def _rating(request: Request) -> dict[str, Any]:

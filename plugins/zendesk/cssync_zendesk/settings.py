@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 from cssync.connectors import ConnectionSettings, Secret
 
 SCOPE = "read organizations:write"
-"""What cssync asks for: all reads, and writing organizations. Tickets and users are never written."""
+"""What cssync asks for: all reads, and writing organizations. Users are never written, tickets only where allowed."""
+TICKET_SCOPE = "tickets:write"
 
 
 class ZendeskSettings(ConnectionSettings):
@@ -42,6 +43,14 @@ class ZendeskSettings(ConnectionSettings):
         bool, Field(description="The account has the High Volume API add-on: higher limits on exports and requests.")
     ] = False
 
+    task_tickets: Annotated[
+        bool,
+        Field(
+            description="Allow tasks as internal tickets (with `tasks: true` under `writeback`): private "
+            "comments only, tagged `cssync`. Asks for the scope `tickets:write` too."
+        ),
+    ] = False
+
     @model_validator(mode="after")
     def _one_credential(self) -> Self:
         oauth = (self.client_id, self.client_secret)
@@ -62,6 +71,11 @@ class ZendeskSettings(ConnectionSettings):
                 "integrations > APIs > OAuth clients), or email and token of an API token made before 27 October 2026"
             )
         return self
+
+    @property
+    def scope(self) -> str:
+        """The scopes that an access token is asked with."""
+        return f"{SCOPE} {TICKET_SCOPE}" if self.task_tickets else SCOPE
 
     @property
     def origin(self) -> str:

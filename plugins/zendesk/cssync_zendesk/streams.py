@@ -15,6 +15,7 @@ from typing import Any
 from cssync.connectors import Feed, Field, Page, PullRequest, Record, Session, Stream, Tombstone
 from cssync.errors import ConnectionFault, TransientFault
 from cssync_zendesk.fields import Definition, definitions, needs_definition, plain, records
+from cssync_zendesk.task_tickets import SHUT, TAG, is_ours
 
 log = logging.getLogger("cssync.zendesk")
 
@@ -24,8 +25,6 @@ SMALLER = (250, 100)
 """Where Zendesk takes too long over a page of an export, it is asked for a smaller one."""
 LAG = timedelta(minutes=2)
 """Zendesk withholds the last minute and refuses a start time in it; the second one is for clocks that differ."""
-OUR_TAG = "cssync"
-"""Marks tickets that cssync made: work for a colleague, not a request of the customer."""
 STAFF = ("agent", "admin")
 IN_API = re.compile(r"/api/v2/(organizations|users|tickets)/(\d+)(?:\.json)?$")
 
@@ -183,13 +182,13 @@ def tickets(session: Session, request: PullRequest) -> Iterator[Page]:
     for rows, body, cursor, end in _by_cursor(session, request, path, "tickets", **params):
         aside = {str(m.get("ticket_id")): m for m in body.get("metric_sets") or () if isinstance(m, Mapping)}
         live, gone = _parted(rows, _is_gone)
-        theirs = [_ticket(row, aside) for row in live if not _is_ours(row)]
+        theirs = [_ticket(row, aside) for row in live if is_ours(row) or not _is_tagged(row)]
         yield Page(theirs, cursor={"after": cursor} if cursor else None, deleted=gone, last=end)
 
 
-def _is_ours(row: Mapping[str, Any]) -> bool:
+def _is_tagged(row: Mapping[str, Any]) -> bool:
     tags = row.get("tags")
-    return isinstance(tags, list) and OUR_TAG in tags
+    return isinstance(tags, list) and TAG in tags
 
 
 def _is_gone(row: Mapping[str, Any]) -> bool:
@@ -339,6 +338,21 @@ TICKETS = Stream(
                 "solved_at": Field(("status", "metric_set.solved_at"), read=_solved_at),
                 "reopened_count": "metric_set.reopens",
             },
+            when=lambda record: not is_ours(record),
+        ),
+        Feed(
+            "crm_task",
+            {
+                **LINK,
+                **STAMPS,
+                "account_source_id": "organization_id",
+                "task_key": "external_id",
+                "subject": "subject",
+                "status": Field("status", read=lambda value: "done" if value in SHUT else "open"),
+                "due_on": Field("due_at", read=lambda value: str(value)[:10] if value else None),
+                "owner_source_id": "assignee_id",
+            },
+            when=is_ours,
         ),
         Feed(
             "ticket_metric",
@@ -356,7 +370,7 @@ TICKETS = Stream(
                 "agent_touches": Field("metric_set.replies", unit="replies"),
                 "reopens": Field("metric_set.reopens", unit="times"),
             },
-            when=lambda record: bool(record.get("metric_set")),
+            when=lambda record: bool(record.get("metric_set")) and not is_ours(record),
         ),
         Feed(
             "survey_response",

@@ -14,6 +14,7 @@ from cssync.connectors import Change, Outcome, Session
 from cssync.errors import ConnectionFault, TransientFault
 from cssync_zendesk.client import words
 from cssync_zendesk.fields import Definition, definitions, plain, records
+from cssync_zendesk.task_tickets import push_tickets
 
 BATCH = 100
 """Most organizations one update_many or show_many takes."""
@@ -33,6 +34,10 @@ def push(session: Session, changes: Sequence[Change]) -> Iterator[Outcome]:
     Raises:
         ConnectionFault: credentials, scope or role do not allow to write at all.
     """
+    tickets = [change for change in changes if change.task is not None and session.settings.task_tickets]
+    if tickets:
+        yield from push_tickets(session, tickets)
+        changes = [change for change in changes if change.task is None]
     known = definitions(session, "organization_fields") if changes else {}
     rows: list[tuple[Change, dict[str, Any]]] = []
     for change in changes:
@@ -51,7 +56,9 @@ def _row(change: Change, known: Mapping[str, Definition]) -> dict[str, Any]:
         ValueError: not an update of an organization, an unknown field, or a value that does not fit it.
     """
     if change.action != "update" or change.stream != "organizations":
-        raise ValueError("Zendesk takes fields of organizations only; tasks belong into the CRM")
+        raise ValueError(
+            "Zendesk takes fields of organizations only; tasks belong into the CRM, or need `task_tickets: true`"
+        )
     if not change.source_id or not change.source_id.isdecimal():
         raise ValueError("the organization has no usable id")
     values = {}
@@ -90,6 +97,22 @@ def _write(session: Session, rows: Sequence[tuple[Change, dict[str, Any]]]) -> I
     except ConnectionFault as fault:
         error = f"job {job.get('id')} was queued; what became of it is not known: {fault.message}"
         yield from (Outcome(c.key, "unknown", c.source_id, error, str(job.get("id") or "")) for c in changes)
+
+
+def drain(session: Session, _: str) -> None:
+    """Wait for update jobs that are still under way: an interrupted run may have left one. Jobs do not name who queued
+    them, so those of other integrations are waited for as well, 30 at most.
+
+    Raises:
+        ConnectionFault: they have not ended in time.
+    """
+    answer = session.get("/api/v2/job_statuses", accept=(403, 404))
+    if answer.status >= 400:
+        return
+    listed = answer.json().get("job_statuses")
+    for job in listed if isinstance(listed, list) else ():
+        if isinstance(job, Mapping) and job.get("status") in ("queued", "working"):
+            _followed(session, job)
 
 
 def _followed(session: Session, job: Mapping[str, Any]) -> Mapping[str, Any]:
