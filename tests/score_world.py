@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from cssync.config import Workspace
 from cssync.rules import RuleSet, evaluate
+from cssync.rules.evaluate import EvaluationReport
 from cssync.rules.explain import PackExplanation, explain
 from cssync.rules.faults import Source
 from cssync.rules.packs import read_rules
@@ -76,9 +77,12 @@ class World:
 
     def run(self, day: int, hours: float = 0, *, fresh: Iterable[str] = STREAMS) -> dict[str, Any]:
         """Evaluate a day; returns the outputs of `a`."""
-        self.fresh(day, fresh, hours)
-        evaluate(self.store, self.rules, self.space, at(day, hours), run_id=f"d{day}")
+        self.judge(day, hours, fresh=fresh)
         return self.results()
+
+    def judge(self, day: int, hours: float = 0, *, fresh: Iterable[str] = STREAMS) -> EvaluationReport:
+        self.fresh(day, fresh, hours)
+        return evaluate(self.store, self.rules, self.space, at(day, hours), run_id=f"d{day}")
 
     def walk(self, values: Iterable[float | None], first: int = 0) -> list[dict[str, Any]]:
         """Evaluate one answer of `a` per day."""

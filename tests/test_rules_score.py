@@ -140,3 +140,148 @@ def test_texts_and_other_packs_change_no_version_of_a_score(store: Store) -> Non
     world.edit(TREND.replace("weight: 1,", "weight: 1, label: answers,").replace("yellow: 50", "yellow: 55"))
     assert world.walk([60], 36)[-1]["trend"] == "stable"
     assert world.rows("SELECT * FROM score_restated") == []
+
+
+# --- models (5.7) -----------------------------------------------------------------------------------------------------
+
+MODELS = """
+pack: health
+features: {x: {last: surveys.score}, open: {count: tickets, where: status = 'open'}}
+score:
+  bands: {red: 0, yellow: 50, green: 75}
+  measures:
+    x: {weight: 10, curve: {of: x, at: {0: 0, 100: 100}}}
+    load: {weight: 10, curve: {of: open, at: {0: 100, 10: 0}}}
+    extra: {weight: 0, curve: {of: open, at: {0: 20, 1: 20}}}
+  models:
+    onboarding:
+      when: days_since(first_contract_date) < 90
+      weights: {load: 0, extra: 30}
+      bands: {red: 0, yellow: 30, green: 40}
+    strict: {when: segment = 'enterprise', coverage: 100%}
+"""
+
+
+def test_the_first_model_that_is_true_judges(store: Store) -> None:
+    world = World(store, MODELS, accounts=("a", "b", "c", "d"))
+    world.account("a", first_contract_date="2026-09-01")
+    world.account("b", first_contract_date="2026-07-03", segment="enterprise")
+    world.account("d", segment="enterprise", first_contract_date="2026-07-04")
+    for uid in "abcd":
+        world.answer(80, uid)
+    world.run(0)
+    found = {uid: (r["model"], r["score"], r["band"]) for uid in "abcd" if (r := world.results(uid))}
+    # 10 x 80 + 30 x 20 over 40 is 35; 10 x 80 + 10 x 100 over 20 is 90; 1 July + 90 days is 1 October
+    assert found == {
+        "a": ("onboarding", 35, "yellow"),
+        "b": ("strict", 90, "green"),
+        "c": ("standard", 90, "green"),
+        "d": ("onboarding", 35, "yellow"),
+    }
+    world.answer(None, "b")
+    world.answer(None, "c")
+    world.run(1)
+    assert (world.results("b")["score"], world.results("c")["score"]) == (None, 100)
+
+
+def test_a_change_of_model_is_no_trend(store: Store) -> None:
+    world = World(store, MODELS + "  trend: {window: 7d, before: 30d, improving: 5, declining: -5}\n")
+    world.account("a", segment="smb", first_contract_date="2026-08-07")  # 90 days on 5 November, day 35
+    found = world.walk([80] * 37)
+    assert [found[day]["model"] for day in (34, 35)] == ["onboarding", "standard"]
+    assert [found[day]["score"] for day in (34, 35)] == [35, 90]
+    assert (found[36]["trend"], found[36]["trend_points"]) == ("stable", 0)
+
+
+def test_a_measure_without_weight_is_shown_and_not_counted(store: Store) -> None:
+    world = World(store, MODELS)
+    world.walk([80])
+    lines = {m.name: m for m in world.explained(0).measures}
+    assert (lines["extra"].value, lines["extra"].weight, lines["extra"].lost) == (20, 0, None)
+    assert world.results()["coverage"] == 100
+
+
+# --- holding (5.2) ----------------------------------------------------------------------------------------------------
+
+HOLD = MODELS.replace("x: {weight: 10,", "x: {weight: 10, missing: hold 7d,").replace("coverage: 100%", "coverage: 60%")
+
+
+def test_a_stale_measure_keeps_its_value_for_its_days(store: Store) -> None:
+    world = World(store, HOLD)
+    world.account("a", segment="enterprise")  # half of the weight is not enough there
+    world.walk([60])
+    seen = []
+    for day in range(1, 13):
+        world.answer(60 if day < 3 else 10)  # what a stale source says is not looked at
+        found = world.run(day, fresh=LATE)
+        seen.append((found["score"], found["data_status"]))
+    # answers may be 2 days old: stale from the third on, held for 7 days; then the CRM keeps the score
+    assert seen == [(80, "ok")] * 2 + [(80, "partial")] * 7 + [(80, "stale")] * 3
+
+
+def test_what_is_held_is_named(store: Store) -> None:
+    world = World(store, HOLD)
+    world.walk([60])
+    found = world.run(4, fresh=LATE)
+    line = next(m for m in world.explained(4).measures if m.name == "x")
+    assert (line.value, line.state) == (60, "held")
+    assert "Last known values, source is stale: x." in found["reasons"]
+    states = world.rows("SELECT states FROM feature_row ORDER BY as_of DESC LIMIT 1")[0][0]
+    assert '"measure.x":"held: survey_response was last complete on 2026-10-01"' in states
+
+
+def test_a_measure_that_never_had_a_value_is_not_held(store: Store) -> None:
+    world = World(store, HOLD)
+    world.walk([None])
+    found = world.run(4, fresh=LATE)
+    assert (found["score"], found["data_status"]) == (100, "partial")
+    assert next(m for m in world.explained(4).measures if m.name == "x").state == "stale"
+
+
+def test_the_score_of_a_stale_source_turns_unknown_after_thirty_days(store: Store) -> None:
+    world = World(store)
+    world.walk([60])
+    for day, band, state in ((3, "yellow", "stale"), (30, "yellow", "stale"), (31, "unknown", "unknown")):
+        found = world.run(day, fresh=LATE)
+        assert (found["band"], world.states()["score"], found["data_status"]) == (band, state, "stale")
+
+
+# --- override (5.5) ---------------------------------------------------------------------------------------------------
+
+BY_HAND = SCORE + "  override: {band: override_band, reason: override_reason, until: override_until}\n"
+
+
+def test_a_band_set_by_hand_holds_until_its_end(store: Store) -> None:
+    world = World(store, BY_HAND)
+    world.walk([20])
+    world.account("a", override_band="green", override_reason="new sponsor.", override_until="2026-10-04")
+    found = world.run(1)
+    assert (found["band"], found["computed_band"], found["score"]) == ("green", "red", 20)
+    told = "Band set to green by hand until 2026-10-04: new sponsor (computed red)."
+    assert found["reasons"].startswith(told + " 20 (red).")
+    assert world.explained(1).override == told
+    assert [world.run(day)["band"] for day in (2, 3, 4)] == ["green", "green", "red"]
+
+
+@pytest.mark.parametrize("until", ["2027-06-01", None])
+def test_an_override_ends_after_thirty_days_at_the_latest(store: Store, until: str | None) -> None:
+    world = World(store, BY_HAND)
+    world.walk([20])
+    world.account("a", override_band="green", override_until=until)
+    assert [world.run(day)["band"] for day in (1, 15, 31, 32)] == ["green", "green", "green", "red"]
+    world.account("a", override_until="2026-11-20")  # set anew
+    assert world.run(33)["band"] == "green"
+
+
+def test_an_override_speaks_the_language_of_the_workspace(store: Store) -> None:
+    world = World(store, BY_HAND, locale="ja")
+    world.account("a", override_band="green", override_reason="新任", override_until="2026-10-20")
+    found = world.walk([20])[0]
+    assert found["reasons"].startswith("2026-10-20まで手動で「緑」に設定: 新任(算出値は赤)。20点(赤)。")
+
+
+def test_an_override_stands_in_for_a_score_that_is_not_known(store: Store) -> None:
+    world = World(store, BY_HAND)
+    world.account("a", override_band="yellow")
+    found = world.walk([None])[0]
+    assert (found["score"], found["band"], found["computed_band"]) == (None, "yellow", "unknown")

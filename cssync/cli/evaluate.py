@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cssync.cli.context import Call, columns, example, shared
+from cssync.views.terminal import line
 
 if TYPE_CHECKING:
     from cssync.rules import EvaluationReport
@@ -135,6 +136,8 @@ def lines(report: EvaluationReport) -> Iterator[str]:
     yield "health: " + (
         ", ".join(f"{n:,} {band}" for band, n in sorted(report.bands.items())) or "no account is judged"
     )
+    for path in dict.fromkeys(path for p in report.packs for path in p.circles):
+        yield f"parents in a circle, so they have no roll-up: {line(path)}"
     for label, entities in (("too old", report.stale), ("not connected", report.missing)):
         if entities:
             yield f"{label}, so what rests on it is unknown: {', '.join(entities)}"

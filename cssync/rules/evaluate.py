@@ -29,6 +29,7 @@ from cssync.rules.results import (
     write_outputs,
     write_values,
 )
+from cssync.rules.rollup import write_rollups
 from cssync.rules.score_days import write_day, write_state
 from cssync.rules.signals import Reading, write_signals
 from cssync.rules.statement import outcome_of, typed_value
@@ -36,7 +37,7 @@ from cssync.rules.tasks import TaskCounts, TaskWriter
 from cssync.rules.texts import WORDS, language, reasons, render, same_but_date, with_date
 from cssync.rules.tiers import OUTPUTS as TIER_OUTPUTS
 from cssync.rules.tiers import write_tiers
-from cssync.rules.tree import Feature, Pack, Place, RuleSet, Signal, Texts
+from cssync.rules.tree import Feature, Pack, Place, RuleSet, Score, Signal, Texts
 from cssync.rules.trends import read_trends, write_trends
 from cssync.rules.versions import record
 from cssync.rules.volume import ENTITY as USAGE
@@ -52,7 +53,8 @@ EXPLAINED = (*SCORED, "model", "trend", "trend_points")
 
 @dataclass(frozen=True, slots=True)
 class PackReport:
-    """What one pack did. results: name -> values that changed or are new."""
+    """What one pack did. results: name -> values that changed or are new. circles: accounts that are each other's
+    parents, as paths of names: they have no roll-up."""
 
     pack: str
     accounts: int
@@ -62,6 +64,7 @@ class PackReport:
     signals_ended: int
     tasks: TaskCounts
     forgotten: int = 0
+    circles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +250,9 @@ class PackEvaluation:
         self.features = rules.features
         self.c = c
         self.run_id = run_id
-        self.rates = load_rates(workspace) if pack.tiers is not None else Rates(workspace.currency)
+        rated = pack.tiers is not None or (pack.score is not None and pack.score.roll_up is not None)
+        self.rates = load_rates(workspace) if rated else Rates(workspace.currency)
+        self.circles: tuple[str, ...] = ()
         self.lang = language(workspace.locale)
         self.stamp = Stamp(instant(c.as_of), pack.hash, run_id)
         self.statement = compile_pack(pack, rules.features, c, shared=shared, stated=stated)
@@ -278,12 +283,13 @@ class PackEvaluation:
         counts |= write_outputs(conn, pack, outputs(pack, self.features, self.c, SQLITE), self.stamp)
         if pack.score:
             counts |= self.score_texts()
+            counts |= self.roll_up(pack.score)
         if pack.signals:
             self.signal_reasons()
         tasks = TaskWriter(
             conn, pack, self.features, self.c, self.stamp.as_of, self.run_id, self.read, self.say, WORDS[self.lang]
         ).write()
-        return PackReport(pack.name, accounts, changed, counts, started, ended, tasks, self.leave())
+        return PackReport(pack.name, accounts, changed, counts, started, ended, tasks, self.leave(), self.circles)
 
     def read(self, row: sqlite3.Row) -> Reading:
         return reading_of(self.pack, self.statement, row, self.c)
@@ -338,6 +344,15 @@ class PackEvaluation:
         measures = self.pack.score.measures if self.pack.score else ()
         entities = sorted(e for m in measures if m.name == measure for e in measure_entities(m, self.features))
         return "; ".join(why_stale(e, self.c) for e in entities if self.c.state(e) == "stale")
+
+    def roll_up(self, score: Score) -> dict[str, int]:
+        if score.roll_up is None:
+            return {}
+        held = any(self.c.held(e) for e in score_entities(score, self.features))
+        counts, self.circles = write_rollups(
+            self.conn, self.pack, self.c, self.rates, self.stamp, WORDS[self.lang], held=held
+        )
+        return counts
 
     # --- texts ---
 

@@ -435,6 +435,8 @@ def used_names(pack: Pack) -> set[str]:
     found = {name for e in pack.exprs for name in e.names("feature")} | set(pack.features)
     for measure in pack.score.measures if pack.score else ():
         found |= measure_names(measure)
+    if pack.score and pack.score.roll_up == "arr_weighted":
+        found.add("arr")
     places = (p for t in pack.texts for p in t.parts if isinstance(p, Place))
     return found | {p.name for p in places if p.kind == "feature"}
 
