@@ -18,7 +18,16 @@ from cssync.config import Workspace
 from cssync.model import ENTITIES, TABLE, TABLES
 from cssync.rules.catalogue import SOURCES
 from cssync.rules.evaluate import PackEvaluation
-from cssync.rules.packtests import as_old_as_its_rows, compared, context_of, entities_named, found_in, put_row, put_rows
+from cssync.rules.packtests import (
+    WRITTEN,
+    as_old_as_its_rows,
+    compared,
+    context_of,
+    entities_named,
+    found_in,
+    put_row,
+    put_rows,
+)
 from cssync.rules.statement import outcome_of
 from cssync.rules.tiers import OUTPUTS as TIER_OUTPUTS
 from cssync.rules.tree import Pack, PackTest, RuleSet
@@ -60,7 +69,7 @@ def _day(conn: sqlite3.Connection, pack: Pack, rules: RuleSet, day: PackTest) ->
         name: json.loads(value)
         for name, value in conn.execute("SELECT substr(name, ?), value FROM result WHERE name GLOB ?",
                                         (len(pack.name) + 2, f"{pack.name}.*"))
-        if name in TIER_OUTPUTS
+        if name in (*TIER_OUTPUTS, *WRITTEN)
     }  # fmt: skip
     tasks = conn.execute("SELECT rule, due_on, priority FROM task WHERE status = 'open' ORDER BY rule").fetchall()
     found |= {f"due {t['rule']}": date.fromisoformat(t["due_on"]) for t in tasks}

@@ -2,9 +2,9 @@
 
 `given:` states features, facts, account columns and other packs' results; what is not given is missing. `rows:` states
 small tables per source instead of features and facts; they are stored, and both the compiled SQL and the interpreter
-must give what `then:` expects. A source named in `stale:` is stale; with `rows:`, one without a table is not connected,
-and usage is as old as its newest row. With `days:` the test walks from day to day, each with a `given` and `then` of
-its own, and what rules remember goes along (`cssync.rules.daytests`).
+must give what `then:` expects. A source named in `stale:` is stale since a day ago; with `rows:`, one
+without a table is not connected, and usage is as old as its newest row. With `days:` the test walks from day to day,
+each with a `given` and `then` of its own, and what rules remember goes along (`cssync.rules.daytests`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from cssync.model import ENTITY, TABLE, Column
-from cssync.rules.catalogue import ALIASES, FACTS, OUTPUTS, SOURCES
+from cssync.rules.catalogue import ALIASES, FACTS, OUTPUTS, SOURCES, score_outputs
 from cssync.rules.faults import Mark, did_you_mean
 from cssync.rules.freshness import Context, Freshness, with_usage
 from cssync.rules.grammar import parse
@@ -27,6 +27,8 @@ from cssync.rules.shape import Shape
 from cssync.rules.tree import Expr, Pack, PackTest, RuleSet, Type
 from cssync.rules.volume import coverage, read_series
 
+WRITTEN = ("data_status", "trend", "trend_points")
+"""Outputs of a score that only an evaluation knows: a test that expects one is walked."""
 Find = Callable[[str, Mark], Expr | None]
 
 
@@ -178,9 +180,9 @@ class _Reader:
             for n in ("signals", "tasks")
         }
         if self.pack.score:
-            types |= {n: OUTPUTS[n][0] for n in ("score", "band", "coverage", "model", "computed_band")} | {
-                "raw_score": "integer"
-            }
+            types |= {n: OUTPUTS[n][0] for n in ("score", "band", "coverage", "model", "computed_band")}
+            types |= {n: OUTPUTS[n][0] for n in WRITTEN if n in score_outputs(self.pack.score.keys)}
+            types["raw_score"] = "integer"
             types |= {m.name: "integer" for m in self.pack.score.measures}
         types.update((f"due {t.name}", "date") for t in self.pack.tasks)
         types.update((f"priority {t.name}", "text") for t in self.pack.tasks)
@@ -233,7 +235,7 @@ def run_tests(rules: RuleSet) -> Iterator[CaseReport]:
         for test in pack.tests:
             from cssync.rules.daytests import walked
 
-            walks = test.days or (pack.tiers is not None and "tier" in test.then)
+            walks = test.days or (pack.tiers is not None and "tier" in test.then) or {*WRITTEN} & {*test.then}
             found = walked(pack, rules, test) if walks else _differences(pack, rules, test)
             yield CaseReport(pack.name, test.name, str(test.mark), tuple(found))
 
@@ -242,13 +244,8 @@ def context_of(test: PackTest) -> Context:
     """Noon UTC of the test's day; every source is fresh but the stale ones, with rows only those that have a table."""
     as_of = datetime.combine(date.fromisoformat(test.as_of), datetime.min.time(), UTC) + timedelta(hours=12)
     named = SOURCES if test.rows is None else {s: SOURCES[s] for s in (*test.rows, *test.stale)}
-    old = as_of - timedelta(days=10)
-    return Context(
-        as_of,
-        fresh={
-            t.entity: Freshness("stale", old) if s in test.stale else Freshness("ok", as_of) for s, t in named.items()
-        },
-    )
+    ok, stale = Freshness("ok", as_of), Freshness("stale", as_of - timedelta(days=10), as_of - timedelta(days=1))
+    return Context(as_of, fresh={t.entity: stale if s in test.stale else ok for s, t in named.items()})
 
 
 def _differences(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:

@@ -30,7 +30,7 @@ class PartReader:
     def find(self, name: str, mark: Mark) -> Expr | None:
         if self.scoring and name.partition(".")[0] == self.name and "." in name:
             raise self.faults.stop(mark, f"{name} is computed from this score, which cannot rest on itself")
-        if name == f"{self.name}.trend":
+        if name == f"{self.name}.trend" and "trend" in self.features.readable(self.name):
             raise self.faults.stop(mark, f"{name} is known only after this pack has run: read it in another pack")
         return self.features.lookup(name, mark)
 
