@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
@@ -15,7 +16,11 @@ from cssync import hookspecs
 from cssync.connectors import Connector
 from cssync.errors import ConfigError
 
+T = TypeVar("T")
+
 GROUP = "cssync"
+SECONDS = 10.0
+"""Longest that one plugin may take to be imported and to answer its hooks; then it is named and left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,10 @@ class Plugins:
         )
 
 
+class Broken(Exception):  # noqa: N818 - its text is what `cssync plugins` prints
+    """A plugin is left out, and why."""
+
+
 def _offers(module: Any) -> tuple[list[Connector], list[tuple[str, Traversable]]]:
     """Call one plugin's hooks through a manager of its own, so that one that raises loses only its own results."""
     manager = pluggy.PluginManager(GROUP)
@@ -71,6 +80,35 @@ def _offers(module: Any) -> tuple[list[Connector], list[tuple[str, Traversable]]
     return connectors, packs
 
 
+def _offered(point: EntryPoint) -> tuple[list[Connector], list[tuple[str, Traversable]]]:
+    return _offers(point.load())
+
+
+def _in_time(work: Callable[[], T]) -> T:
+    """Return the result of `work`, done in a thread of its own: one that hangs is left behind till the process ends.
+
+    Raises:
+        Broken: it raised anything, an exit included, or took longer than SECONDS.
+    """
+    done: list[T] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="plugin", daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    if done:
+        return done[0]
+    if raised:
+        raise Broken(f"{type(raised[0]).__name__}: {raised[0]}") from raised[0]
+    raise Broken(f"TimeoutError: it did not answer within {SECONDS:g} s")
+
+
 def load(points: Iterable[EntryPoint]) -> Plugins:
     """Load the given entry points. Never raises: a plugin that fails is listed with its error and left out.
 
@@ -83,12 +121,12 @@ def load(points: Iterable[EntryPoint]) -> Plugins:
         dist = point.dist
         about = (point.name, point.value, dist.name if dist else "?", dist.version if dist else "?")
         try:
-            offered, sets = _offers(point.load())
+            offered, sets = _in_time(functools.partial(_offered, point))
             taken = [n for n in (c.name for c in offered) if n in connectors] + [n for n, _ in sets if n in packs]
             if taken:
-                raise ValueError(f"offers {', '.join(taken)}, which another plugin already offers")
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises must stop only that plugin
-            installed.append(Plugin(*about, error=f"{type(error).__name__}: {error}"))
+                raise Broken(f"ValueError: offers {', '.join(taken)}, which another plugin already offers")
+        except Broken as error:
+            installed.append(Plugin(*about, error=str(error)))
             continue
         connectors.update((c.name, c) for c in offered)
         packs.update(sets)

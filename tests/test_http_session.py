@@ -408,3 +408,20 @@ def test_the_share_of_people_in_the_vendors_day_is_left_to_them(api: respx.MockR
     with pytest.raises(TransientFault, match=r"left 499 of the day's 1,000 calls, and 50% of them are for people"):
         opened.get("/a")
     assert route.call_count == 3
+
+
+def test_a_wait_is_visible_while_it_lasts(api: respx.MockRouter, session: Open, clock: ManualClock) -> None:
+    seen = []
+    opened = session()
+    sleep = clock.sleep
+
+    def watched(seconds: float) -> None:
+        seen.append(opened.waiting_until)
+        sleep(seconds)
+
+    clock.sleep = watched  # type: ignore[method-assign]
+    busy = httpx.Response(429, headers={"Retry-After": "40"})
+    api.get("/records").mock(side_effect=[busy, httpx.Response(200, json=[])])
+    opened.get("/records")
+    assert [until for until in seen if until]
+    assert opened.waiting_until == ""

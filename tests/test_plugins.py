@@ -47,6 +47,13 @@ BAD = {
         GOOD + "\n@hookimpl\ndef cssync_rule_packs():\n    return ['standard']\n",
         "TypeError: cssync_rule_packs must return (name, folder) pairs",
     ),
+    "exits": ("import sys; sys.exit(3)", "SystemExit: 3"),
+    "pretends that somebody pressed Ctrl-C": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "hangs while it loads": ("import threading; threading.Event().wait()", "TimeoutError: it did not answer within"),
+    "hangs in its hook": (
+        GOOD.replace("return (connector", "import threading; threading.Event().wait()\n    return (connector"),
+        "TimeoutError: it did not answer within",
+    ),
     "misspells a hook": (GOOD.replace("def cssync_connectors", "def cssync_conectors"), "cssync_conectors"),
     "takes too many arguments": (
         GOOD.replace("def cssync_connectors()", "def cssync_connectors(session)"), "PluginValidationError",
@@ -67,7 +74,11 @@ def point(folder: Path, name: str, source: str, offers: str | None = None) -> En
 
 
 @pytest.mark.parametrize(("source", "words"), BAD.values(), ids=BAD.keys())
-def test_a_broken_plugin_stops_only_itself(folder: Path, source: str, words: str) -> None:
+def test_a_broken_plugin_stops_only_itself(
+    folder: Path, source: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "hangs" in words or "TimeoutError" in words:
+        monkeypatch.setattr("cssync.plugins.SECONDS", 0.2)
     found = load([point(folder, "alpha", GOOD), point(folder, "broken", source), point(folder, "omega", GOOD)])
     assert sorted(found.connectors) == ["alpha", "omega"]
     (broken,) = [plugin for plugin in found.installed if plugin.error]

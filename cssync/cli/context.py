@@ -63,21 +63,23 @@ class Call(NamedTuple):
         click.echo(plain(text), err=True)
 
     @contextmanager
-    def progress(self) -> Iterator[Callable[[str], None]]:
-        """Yield a function that takes the present state of the work in one line, as often as it likes to tell.
+    def progress(self) -> Iterator[Callable[[str | Callable[[], str]], None]]:
+        """Yield a function that takes the present state of the work in some lines, as often as it likes to tell; or a
+        function that makes them, where that costs something.
 
-        A terminal shows the last one in place; otherwise a line is written at most each LINE_EVERY seconds.
+        A terminal shows the last one in place; otherwise it is written at most each LINE_EVERY seconds.
         """
         if self.json or not sys.stderr.isatty():
             from time import monotonic
 
             due = monotonic() + LINE_EVERY
 
-            def write(text: str) -> None:
+            def write(text: str | Callable[[], str]) -> None:
                 nonlocal due
                 if monotonic() >= due:
                     due = monotonic() + LINE_EVERY
-                    self.say(text)
+                    for line in _made(text).splitlines():
+                        self.say(line)
 
             yield write
             return
@@ -85,7 +87,11 @@ class Call(NamedTuple):
         from rich.markup import escape
 
         with Console(stderr=True).status("") as status:
-            yield lambda text: status.update(escape(plain(text)))
+            yield lambda text: status.update(escape("\n".join(plain(line) for line in _made(text).splitlines())))
+
+
+def _made(text: str | Callable[[], str]) -> str:
+    return text if isinstance(text, str) else text()
 
 
 def shared(function: Function) -> Function:

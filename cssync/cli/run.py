@@ -22,11 +22,12 @@ def run(call: Call) -> int:
     changes more than `limits:` allow. Exit codes: 0 all done, 3 something is incomplete, 4 a plan waits for approval,
     5 another run is at work, 1 failed, 2 bad configuration.
     """
+    from cssync.cli.progress import watched
     from cssync.runs.run import run as whole_job
 
     workspace = call.workspace()
-    with call.progress() as tell:
-        report = whole_job(workspace, progress=tell)
+    with watched(call) as watch:
+        report = whole_job(workspace, watch=watch)
     call.show(report.as_dict(), lines(report))
     for name, fault in report.faults.items():
         call.say(f"{name}: {fault.message}")

@@ -56,6 +56,13 @@ def look(store: Store, workspace: Workspace, runs: int) -> dict[str, Any]:
             {**dict(r), "summary": json.loads(r["summary"]) if r["summary"] else None}
             for r in store.query("SELECT * FROM run ORDER BY started_at DESC, id DESC LIMIT ?", (runs,))
         ],
+        "at_work": [
+            {name: row[name] for name in row.keys() if name not in ("run_id", "outcome", "error")}  # noqa: SIM118
+            for row in store.query(
+                """SELECT s.* FROM run_stream s JOIN run r ON r.id = s.run_id WHERE r.ended_at IS NULL
+                   AND s.run_id = (SELECT max(id) FROM run) ORDER BY s.connection, s.stream"""
+            )
+        ],
         "streams": streams,
         "accounts": _counts(store, "SELECT 'all', count(*) FROM account WHERE deleted_at IS NULL").get("all", 0),
         "bands": _counts(
@@ -92,6 +99,12 @@ def lines(found: dict[str, Any], moment: datetime) -> Iterator[str]:
 
     yield f"workspace {found['workspace']}, store {found['store']}"
     yield f"at work now: {found['lease'] or 'nobody'}"
+    for s in found["at_work"]:
+        rate = s["read"] / s["seconds"] if s["seconds"] else 0
+        yield (
+            f"  {s['connection']}.{s['stream']}: {s['read']:,} read, {s['new']:,} new, {s['changed']:,} changed, "
+            f"{s['quarantined'] + s['incomplete']:,} failed, {rate:,.0f} a second"
+        )
     yield ""
     yield from columns(
         ("STREAM", "OUTCOME", "COMPLETE", "TRIED", "ROWS", "QUARANTINE", "ERROR"),

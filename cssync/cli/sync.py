@@ -30,6 +30,7 @@ def sync(call: Call, connection: str | None, stream: str | None, full: bool) -> 
     A stream that fails leaves the others alone and its own checkpoint where it was. Exit code 3 when some failed.
     """
     from cssync.cli.choose import chosen, chosen_stream
+    from cssync.cli.progress import watched
     from cssync.cli.when import now
     from cssync.cli.work import working
     from cssync.errors import ConfigError
@@ -44,7 +45,7 @@ def sync(call: Call, connection: str | None, stream: str | None, full: bool) -> 
             found = chosen(work.workspace, connection)
             stream = chosen_stream(found, stream) if stream else None
         opened = open_sessions(work.workspace, work.store, only=connection, fence=work.lease)
-        with opened as sessions, call.progress() as progress:
+        with opened as sessions, watched(call) as progress:
             reports = pull(
                 work.store,
                 work.workspace,
@@ -54,9 +55,7 @@ def sync(call: Call, connection: str | None, stream: str | None, full: bool) -> 
                 full=full,
                 run_id=work.run_id,
                 fence=work.lease,
-                progress=lambda r: progress(
-                    f"{r.connection}.{r.stream}: {r.read:,} read, {r.new + r.changed:,} changed"
-                ),
+                progress=progress,
             )
         linked = link(work.store, work.workspace, now(), fence=work.lease)
         work.record.exit_code = exit_code(reports)
@@ -81,7 +80,7 @@ def document(reports: list[StreamReport], linked: LinkReport) -> dict[str, Any]:
     """Return the result as data."""
     streams = [
         {
-            **asdict(replace(r, error=None, drift=())),
+            **{k: v for k, v in asdict(replace(r, error=None, drift=())).items() if k != "waiting_until"},
             "error": r.error.message if r.error else None,
             "resumes_at": getattr(r.error, "resumes_at", None),
             "drift": [d.as_dict() for d in r.drift],

@@ -26,6 +26,7 @@ def verify(call: Call, connection: str | None, stream: str | None, repair: bool)
     left, 3 when a stream could not be read to its end.
     """
     from cssync.cli.choose import chosen, chosen_stream
+    from cssync.cli.progress import watched
     from cssync.cli.sync import complain, exit_code
     from cssync.cli.when import now
     from cssync.cli.work import working
@@ -41,7 +42,7 @@ def verify(call: Call, connection: str | None, stream: str | None, repair: bool)
             found = chosen(work.workspace, connection)
             stream = chosen_stream(found, stream) if stream else None
         opened = open_sessions(work.workspace, work.store, only=connection, fence=work.lease)
-        with opened as sessions, call.progress() as progress:
+        with opened as sessions, watched(call) as progress:
             reports = sync(
                 work.store,
                 work.workspace,
@@ -52,7 +53,7 @@ def verify(call: Call, connection: str | None, stream: str | None, repair: bool)
                 keep=repair,
                 run_id=work.run_id,
                 fence=work.lease,
-                progress=lambda r: progress(f"{r.connection}.{r.stream}: {r.read:,} compared"),
+                progress=progress,
             )
         if repair:
             link(work.store, work.workspace, now(), fence=work.lease)

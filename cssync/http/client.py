@@ -80,6 +80,8 @@ class HttpSession:
         self._requests = 0
         self._here = threading.local()
         self._stopped = ""
+        self._waits: dict[int, str] = {}
+        self.calls_left: int | None = None
         self._date: tuple[datetime, float] | None = None
 
     # --- what a connector calls ---------------------------------------------------------------------------------------
@@ -137,6 +139,11 @@ class HttpSession:
     def requests(self) -> int:
         """Requests sent so far: repetitions and logins included."""
         return self._requests
+
+    @property
+    def waiting_until(self) -> str:
+        """Until when (ISO instant, UTC) requests wait for a limit or a busy vendor just now; "" when none does."""
+        return max(list(self._waits.values()), default="")
 
     def close(self) -> None:
         """Close the connections."""
@@ -282,6 +289,7 @@ class HttpSession:
     def _leave_some(self, answer: Received) -> None:
         """End this session's work when what is left of the vendor's day is the share of people and other tools."""
         left = self._asked(self._vendor.daily, answer)
+        self.calls_left = left[0] if left else self.calls_left
         if left and left[0] < (1 - self._share) * left[1]:
             self._stopped = (
                 f"left {left[0]:,} of the day's {left[1]:,} calls, and {1 - self._share:.0%} of them are for people "
@@ -399,11 +407,16 @@ class HttpSession:
         return (self.now() + timedelta(seconds=seconds)).isoformat(timespec="seconds").replace("+00:00", "Z")
 
     def _sleep(self, wanted: Call, seconds: float) -> None:
-        if seconds >= 1:
-            log.info(
-                "%s: waiting %.0f s before %s, until %s", self._connection, seconds, wanted.name, self._in(seconds)
-            )
-        self._clock.sleep(seconds)
+        if seconds < 1:
+            self._clock.sleep(seconds)
+            return
+        until, here = self._in(seconds), threading.get_ident()
+        log.info("%s: waiting %.0f s before %s, until %s", self._connection, seconds, wanted.name, until)
+        self._waits[here] = until
+        try:
+            self._clock.sleep(seconds)
+        finally:
+            del self._waits[here]
 
 
 @contextlib.contextmanager

@@ -81,6 +81,7 @@ def run(
     as_of: datetime | None = None,
     approved: bool = False,
     progress: Progress | None = None,
+    watch: Callable[[StreamReport], None] | None = None,
     clock: Clock = SYSTEM,
 ) -> RunReport:
     """Do the whole job under one lease and keep its record; leaves nothing half-known behind, wherever it stops.
@@ -108,7 +109,9 @@ def run(
     ):
         report.faults = {name: found for name, found in sessions.items() if isinstance(found, CssyncError)}
         try:
-            _stages(store, workspace, rules, sessions, lease, report, approved=approved, tell=tell, clock=clock)
+            _stages(
+                store, workspace, rules, sessions, lease, report, approved=approved, tell=tell, watch=watch, clock=clock
+            )
         finally:
             record.summary = report.as_dict()
         record.exit_code = report.exit_code
@@ -125,6 +128,7 @@ def _stages(
     *,
     approved: bool,
     tell: Progress,
+    watch: Callable[[StreamReport], None] | None,
     clock: Clock,
 ) -> None:
     from cssync import rules as language
@@ -132,7 +136,7 @@ def _stages(
     run_id, as_of = report.run_id, report.as_of
     report.streams = sync(
         store, workspace, sessions, run_id=run_id, fence=lease,
-        progress=lambda s: tell(f"{s.connection}.{s.stream}: {s.read} read, {s.new} new, {s.changed} changed"),
+        progress=watch or (lambda s: tell(f"{s.connection}.{s.stream}: {s.read} read, {s.new + s.changed} changed")),
     )  # fmt: skip
     if report.exit_code in (1, 2):
         return  # nothing was pulled: there is nothing new to judge, and nowhere to write

@@ -17,7 +17,7 @@ from cssync.sync import cast
 from cssync.sync.columnar import Sheet, without
 
 if TYPE_CHECKING:
-    from cssync.sync.engine import Batch, Job
+    from cssync.sync.engine import Batch, Job, StreamReport
 
 OWN_ROWS = """NOT EXISTS (SELECT 1 FROM source_feed f WHERE f.connection = r.connection
     AND substr(r.source_id, 1, length(f.stream) + 1) = f.stream || '/')"""
@@ -26,6 +26,11 @@ WIDE_ROWS = "substr(r.source_id, -length(r.metric) - 1) = '/' || r.metric"
 """Rows `<id>/<metric>` of a usage record with several metrics."""
 MASS_DELETION = (50, 0.05)
 """More accounts than this, or than this share, vanishing in one full pass is taken for a fault, not for the truth."""
+
+
+COUNTS = ("read", "new", "changed", "same", "echo", "tombstoned", "incomplete", "quarantined")
+_NOTE = f"""INSERT OR REPLACE INTO run_stream (run_id, connection, stream, outcome, {", ".join(COUNTS)},
+            requests, seconds, error) VALUES ({", ".join("?" * (len(COUNTS) + 7))})"""
 
 
 class _OnlyLooking(Exception):  # noqa: N818 - rolls a page back whose outcomes were all that was wanted
@@ -59,10 +64,11 @@ def commit_page(store: Store, job: Job, batch: Batch, *, run_id: str, fence: Fen
                    ON CONFLICT (connection, stream) DO UPDATE SET cursor = excluded.cursor""",
                 (name, job.stream.name, msgspec.json.encode(page.cursor).decode(), known_at),
             )
+        _count(job, batch, new, changed, echoes, gone)
+        report.requests = batch.requests
         if not job.keep:
             raise _OnlyLooking
-    _count(job, batch, new, changed, echoes, gone)
-    report.requests = batch.requests
+        note_run(conn, run_id, report, "at work")
 
 
 def _upsert(store: Store, conn: sqlite3.Connection, job: Job, batch: Batch, known_at: str) -> tuple[set[str], set[str]]:
@@ -238,6 +244,15 @@ def _count(job: Job, batch: Batch, new: set[str], changed: set[str], echoes: set
     report.same = report.read - (
         report.new + report.changed + report.echo + report.tombstoned + report.incomplete + report.quarantined
     )
+
+
+def note_run(conn: sqlite3.Connection, run_id: str, report: StreamReport, outcome: str) -> None:
+    """Write what the run has done with a stream so far."""
+    values = (
+        *(run_id, report.connection, report.stream, outcome, *(getattr(report, name) for name in COUNTS)),
+        *(report.requests, report.seconds, report.error.message if report.error else None),
+    )
+    conn.execute(_NOTE, values)
 
 
 def remember_stream(store: Store, job: Job, *, complete: bool, fence: Fence | None) -> None:

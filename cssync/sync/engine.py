@@ -13,7 +13,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -26,17 +25,24 @@ from cssync.errors import ConnectionFault, CssyncError, LeaseHeld, RecordError, 
 from cssync.store import Fence, Store
 from cssync.sync import cast, drift
 from cssync.sync.columnar import Unusual
-from cssync.sync.commit import commit_page, remember_stream
+from cssync.sync.commit import commit_page, note_run, remember_stream
 from cssync.sync.drift import Drift
 from cssync.sync.normalise import Normalised, Normaliser, Rows, gathered
 
+STREAMS_AT_ONCE = 4
+"""Streams of one connection that are read side by side."""
+TICK = 1.0
+"""Seconds after which progress is told although nothing came in."""
+HANGS = 900.0
+"""Seconds without a sign of life, beside twice the connection's patience, after which a stream is given up: the longest
+exchange with a vendor takes 600 s."""
+LAST_WAIT = 5.0
+"""Seconds that readers get to end by themselves when a run breaks off."""
 PAGES_IN_FLIGHT = 4
 """Pages that wait for the writer, over all streams: what bounds memory."""
 
 VERSION_FIELDS = ("updatedAt", "updated_at", "SystemModstamp")
 """Where the vendors we know keep a record's modification time: a page with the same ids and times is the same page."""
-
-COUNTS = ("read", "new", "changed", "same", "echo", "tombstoned", "incomplete", "quarantined")
 
 
 @dataclass(slots=True)
@@ -59,6 +65,18 @@ class StreamReport:
     seconds: float = 0.0
     error: CssyncError | None = None
     drift: tuple[Drift, ...] = ()
+    waiting_until: str = ""
+    calls_left: int | None = None
+
+    @property
+    def failed(self) -> int:
+        """Records that were read and could not be stored as they are."""
+        return self.quarantined + self.incomplete
+
+    @property
+    def rate(self) -> float:
+        """Records read in a second so far."""
+        return self.read / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +116,10 @@ class Job:
     writes_back: bool
     started_at: str = ""
     began: float = field(default_factory=time.monotonic)
+    alive: float = field(default_factory=time.monotonic)
+    asked: int = 0
+    at_work: bool = False
+    hung: bool = False
     closed: bool = False
     last_page: list[list[object]] = field(default_factory=list)
     requests_before: int = 0
@@ -146,34 +168,81 @@ def sync(
     inbox: queue.Queue[_Message] = queue.Queue(maxsize=PAGES_IN_FLIGHT)
     stop = threading.Event()
     open_jobs = len(jobs)
-    with ThreadPoolExecutor(max_workers=max(1, len(jobs)), thread_name_prefix="pull") as readers:
-        gates = {name: threading.Semaphore(4) for name in workspace.connections}
-        for job in jobs:
-            readers.submit(_read, store, job, inbox, stop, gates[job.connection.name])
-        try:
-            while open_jobs:
-                message = inbox.get()
-                job = message.job
-                if message.fields:
-                    _note_fields(store, job, message.fields, fence)
-                elif message.batch is None:
-                    open_jobs -= 1
-                    job.report.requests = message.requests
-                    _close(store, job, message.error, fence)
-                elif job.report.error is None:
-                    try:
-                        commit_page(store, job, message.batch, run_id=run_id, fence=fence)
-                    except LeaseHeld:
-                        raise
-                    except CssyncError as error:
-                        job.report.error = error
-                if progress:
-                    progress(job.report)
-        finally:
-            stop.set()
+    gates = {name: threading.Semaphore(STREAMS_AT_ONCE) for name in workspace.connections}
+    readers = [
+        threading.Thread(
+            target=_read, args=(store, job, inbox, stop, gates[job.connection.name]), name=job.stream.name, daemon=True
+        )  # a daemon: a connector that hangs must not keep the process
+        for job in jobs
+    ]
+    for reader in readers:
+        reader.start()
+    try:
+        while open_jobs:
+            try:
+                message = inbox.get(timeout=TICK)
+            except queue.Empty:
+                for job in jobs:
+                    if _hangs(job):
+                        open_jobs -= 1
+                        gates[job.connection.name].release()
+                        _close(store, job, _hanging(job), fence)
+                    if progress and not job.closed:
+                        progress(_live(job))
+                continue
+            job = message.job
+            if job.closed:
+                continue  # a stream that was given up came back to life
+            job.alive = time.monotonic()
+            if message.fields:
+                _note_fields(store, job, message.fields, fence)
+            elif message.batch is None:
+                open_jobs -= 1
+                job.report.requests = message.requests
+                _close(store, job, message.error, fence)
+            elif job.report.error is None:
+                try:
+                    commit_page(store, job, message.batch, run_id=run_id, fence=fence)
+                except LeaseHeld:
+                    raise
+                except CssyncError as error:
+                    job.report.error = error
+            if progress:
+                progress(_live(job))
+    finally:
+        stop.set()
+        for job, reader in zip(jobs, readers, strict=True):
+            reader.join(0.0 if job.hung else LAST_WAIT)
     if keep:
         remember_reports(store, reports, run_id, fence)
     return reports
+
+
+def _live(job: Job) -> StreamReport:
+    """Return the report as it stands: time gone by, a wait that is on, what the vendor says is left of the day."""
+    if not job.closed:
+        job.report.seconds = round(time.monotonic() - job.began, 3)
+        job.report.waiting_until = getattr(job.session, "waiting_until", "")
+    job.report.calls_left = getattr(job.session, "calls_left", None)
+    return job.report
+
+
+def _hangs(job: Job) -> bool:
+    """Whether a stream at work has given no sign of life, neither page nor request, for longer than it may."""
+    if job.closed or not job.at_work:
+        return False
+    if job.session.requests != job.asked:
+        job.asked, job.alive = job.session.requests, time.monotonic()
+    return time.monotonic() - job.alive > HANGS + 2 * getattr(job.session.settings, "patience", 0.0)
+
+
+def _hanging(job: Job) -> ConnectionFault:
+    job.hung = True
+    return ConnectionFault(
+        f"{job.connection.name}.{job.stream.name}: the connector hangs: no page and no request for a long time",
+        kept="pages read so far are stored; other streams are not affected",
+        fix="run again; if it stays, report it to the connector's author",
+    )
 
 
 def _jobs(
@@ -261,7 +330,7 @@ def _read(
     job.requests_before = job.session.requests_here  # a pool's thread may have served another stream
     try:
         with gate:
-            ended = False
+            ended, job.at_work, job.alive = False, True, time.monotonic()
             _look_for_drift(store, job, inbox, stop)
             for page in job.stream.pages(job.session, job.request):
                 _must_move(job, page, where)
@@ -363,6 +432,8 @@ def _normalise(job: Job, page: Page) -> Batch:
 
 def _close(store: Store, job: Job, error: CssyncError | None, fence: Fence | None) -> None:
     report = job.report
+    job.closed = True
+    report.waiting_until = ""
     report.error = report.error or error
     report.seconds = round(time.monotonic() - job.began, 3)
     failed = report.error is not None
@@ -392,18 +463,5 @@ def remember_feeds(store: Store, workspace: Workspace, fence: Fence | None) -> N
 def remember_reports(store: Store, reports: Sequence[StreamReport], run_id: str, fence: Fence | None) -> None:
     """Write one `run_stream` row for each report."""
     with store.transaction(fence) as conn:
-        for r in reports:
-            values = {
-                "run_id": run_id,
-                "connection": r.connection,
-                "stream": r.stream,
-                "outcome": r.outcome,
-                **{name: getattr(r, name) for name in COUNTS},
-                "requests": r.requests,
-                "seconds": r.seconds,
-                "error": r.error.message if r.error else None,
-            }
-            conn.execute(
-                f"INSERT OR REPLACE INTO run_stream ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})",
-                tuple(values.values()),
-            )
+        for report in reports:
+            note_run(conn, run_id, report, report.outcome)
