@@ -137,6 +137,7 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "run": "its id",
         "as_of": "the moment judged",
         "exit_code": "as the process's",
+        "at_work": "what the run at work has done with each stream so far",
         "streams": "table run_stream",
         "accounts": "count",
         "links": "records by method",
