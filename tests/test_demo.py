@@ -119,7 +119,7 @@ def test_the_screen_agrees_with_the_store(played: Played) -> None:
     assert {json.loads(band) or "unknown": n for band, n in bands.items()} == report.bands
     assert sum(t.count for t in report.tasks) == open_tasks > 0
     assert sum(s.count for s in report.signals) == signals > 0
-    assert states == {"verified": report.planned.fields + report.planned.tasks}
+    assert states == {"verified": report.planned.fields + report.planned.tasks + report.planned.lists}
 
 
 def test_every_open_task_is_in_the_crm_or_waits_or_its_account_is_not_there(played: Played) -> None:

@@ -160,8 +160,9 @@ def planned(plan: Plan) -> Planned:
         if place not in picked and change.account_uid not in {c.account_uid for c in picked.values()}:
             picked[place] = change
     later = sum(note.kind == "later" for note in plan.notes)
-    single = [c for c in tasks if not c.result_name.startswith(f"{DIGEST}.")]
-    return Planned(len(fields), len(single), later, plan.held_by, tuple(_shown(c) for c in picked.values()))
+    lists = sum(c.result_name.startswith(f"{DIGEST}.") for c in tasks)
+    examples = tuple(_shown(c) for c in picked.values())
+    return Planned(len(fields), len(tasks) - lists, later, lists, plan.held_by, examples)
 
 
 def _shown(change: PlannedChange) -> tuple[str, str, str, str]:

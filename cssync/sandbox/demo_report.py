@@ -61,12 +61,13 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The plan, shown before anything is sent. `later`: tasks that wait because their owners got enough today.
-    `held_by`: why a person had to approve it. `examples`: (account, field, old -> new, because)."""
+    """The plan, shown before anything is sent. `later`: tasks beyond what their owners get in a day; they come in
+    `lists`, one for each owner. `held_by`: why a person had to approve it. `examples`: (account, field, old -> new, because)."""
 
     fields: int
     tasks: int
     later: int
+    lists: int
     held_by: tuple[str, ...]
     examples: tuple[tuple[str, str, str, str], ...] = ()
 

@@ -164,7 +164,7 @@ def _planned(planned: Planned, raised: int, room: int) -> Iterator[RenderableTyp
     homeless = raised - planned.tasks - planned.later
     if planned.later:
         share = f"nobody gets more than {Limits().new_tasks} new ones a day"
-        yield Text(f"{planned.later:,} more tasks come as one list for each owner: {share}", "dim")
+        yield Text(f"{planned.later:,} more tasks come as a list for each of {planned.lists} owners: {share}", "dim")
     if homeless > 0:
         yield Text(
             f"{homeless:,} more are only in the store: the CRM that takes tasks does not know the account", "dim"
