@@ -112,8 +112,9 @@ class TaskWriter:
         with_task = sorted({uid for (uid, _), found in self.known.items() if any(t["status"] == "open" for t in found)})
         self.conn.executemany("INSERT INTO with_task VALUES (?)", [(uid,) for uid in with_task])
         for row in self.conn.execute(f"SELECT * FROM now WHERE {firing} ORDER BY uid").fetchall():
+            passed_over = self.passed_over(row)
             for n, rule in enumerate(self.pack.tasks):
-                if row[f"t_{n}_done"] != 1:
+                if row[f"t_{n}_done"] != 1 and rule.name not in passed_over:
                     made, changed = self.raise_or_update(row, n, rule)
                     created, updated = created + made, updated + changed
         return TaskCounts(created, updated, closed)
@@ -150,6 +151,21 @@ class TaskWriter:
             "year": str(today.year),
         }[rule.once_per]
         return account_uid, occurrence
+
+    def passed_over(self, row: sqlite3.Row) -> set[str]:
+        """Rules of a renewal that were not raised in time while a later one's turn has come: of milestones that are
+        found late only the latest is raised, not all at once (domain.md section 6)."""
+        uid, days, raised = row["uid"], {}, set()
+        for n, rule in enumerate(self.pack.tasks):
+            if rule.once_per != EVENT or row[f"t_{n}_due"] is None:
+                continue
+            key = task_key(self.pack.name, rule.name, uid, *self.subject(rule, uid))
+            known = any(t["key"] == key for t in self.known.get((uid, rule.name), ()))
+            if known or (row[f"t_{n}"] == 1 and row[f"t_{n}_done"] != 1):
+                days[rule.name] = row[f"t_{n}_due"]
+                raised |= {rule.name} if known else set()
+        early = min(max(days.values(), default=""), self.c.today.isoformat())
+        return {name for name, day in days.items() if day < early} - raised
 
     def raise_or_update(self, row: sqlite3.Row, n: int, rule: TaskRule) -> tuple[int, int]:
         uid = row["uid"]
