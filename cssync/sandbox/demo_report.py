@@ -62,7 +62,8 @@ class Raised:
 @dataclass(frozen=True, slots=True)
 class Planned:
     """The plan, shown before anything is sent. `later`: tasks beyond what their owners get in a day; they come in
-    `lists`, one for each owner. `held_by`: why a person had to approve it. `examples`: (account, field, old -> new, because)."""
+    `lists`, one for each owner. `held_by`: why a person had to approve it. `examples`: (account, field, old -> new,
+    because)."""
 
     fields: int
     tasks: int
