@@ -127,6 +127,14 @@ def test_every_link_between_documents_leads_somewhere(path: Path) -> None:
         assert target.startswith("https://") or (path.parent / target).exists(), f"{path.name} -> {target}"
 
 
+def test_every_promise_names_a_test_that_is_there() -> None:
+    text = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| (R\d+) \| .+? \| \[`(\w+)`\]\(\.\./([\w/.]+)\) \|$", text, re.MULTILINE)
+    assert [number for number, _, _ in named] == [f"R{n}" for n in range(1, 44)]
+    absent = [name for _, name, file in named if f"def {name}(" not in (ROOT / file).read_text(encoding="utf-8")]
+    assert absent == []
+
+
 def test_the_store_page_is_generated_from_the_model() -> None:
     assert (ROOT / "docs" / "store.md").read_text(encoding="utf-8") == "\n".join(page()).rstrip() + "\n"
 
