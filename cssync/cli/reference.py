@@ -39,7 +39,10 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
     "verify": {"repaired": "with --repair", "streams": "`compared`, `missing`, `stale`, `gone` for each stream"},
     "link list": {"links": "table account_link with names"},
     "quarantine list": {"quarantine": "table quarantine"},
-    "rules check": {"packs": "what each pack holds, and its hash"},
+    "rules check": {
+        "packs": "what each pack holds, and its hash",
+        "removed": "what the rules that ran last had, and these have not",
+    },
     "rules test": {"passed": "count", "failed": "count", "tests": "each with `differences`"},
     "rules sql": {"pack": "name", "dialect": "name", "sql": "the one statement of the pack"},
     "rules preview": {

@@ -14,6 +14,7 @@ from cssync.cli.context import Call, Group, columns, did_you_mean, example, shar
 if TYPE_CHECKING:
     from cssync.rules import RuleSet
     from cssync.rules.packtests import CaseReport
+    from cssync.rules.removal import Removed
     from cssync.rules.tree import Pack
 
 FOLDER = click.argument(
@@ -45,8 +46,14 @@ def rules() -> None:
 @FOLDER
 @shared
 def check(call: Call, folder: Path | None) -> int:
-    """Read every pack and report all faults at once, each with its place."""
-    found = _read(call, folder)
+    """Read every pack and report all faults at once, each with its place.
+
+    Without FOLDER the rules are also compared with those that ran last: a feature or result that was removed or
+    renamed, and that other rules or `writeback:` still need, is a fault that names all of them.
+    """
+    from dataclasses import asdict
+
+    found, gone = _checked(call, folder)
     packs = [
         {
             "pack": p.name,
@@ -62,8 +69,27 @@ def check(call: Call, folder: Path | None) -> int:
         for p in found.packs
     ]
     headers = ("PACK", "VERSION", "HASH", "FILE", "FEATURES", "MEASURES", "SIGNALS", "TASKS", "TESTS")
-    call.show({"packs": packs}, columns(headers, [tuple(p.values()) for p in packs]))
+    lines = [*columns(headers, [tuple(p.values()) for p in packs]), *(str(line) for line in _removed(gone, found))]
+    call.show({"packs": packs, "removed": [asdict(r) for r in gone]}, lines)
     return 0
+
+
+def _checked(call: Call, folder: Path | None) -> tuple[RuleSet, list[Removed]]:
+    from cssync.rules.removal import check_rules
+
+    if folder is not None:
+        return _read(call, folder), []
+    workspace = call.workspace(secrets=False)
+    if not workspace.store.exists():
+        return check_rules(workspace, None)
+    with call.store(workspace) as store:
+        return check_rules(workspace, store)
+
+
+def _removed(gone: list[Removed], rules: RuleSet) -> Iterator[str]:
+    from cssync.rules.removal import told
+
+    yield from told(gone, rules)
 
 
 @rules.command(epilog=example("cssync rules test", "cssync rules test ./rules"))

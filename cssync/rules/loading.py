@@ -20,7 +20,16 @@ def load(workspace: Workspace) -> RuleSet:
     Raises:
         ConfigError: an unknown set or folder, or all faults of all files at once.
     """
-    return load_folders(_folders(workspace.rules))
+    return read_rules(sources_of(workspace))
+
+
+def sources_of(workspace: Workspace) -> list[Source]:
+    """Return the rule files that the workspace names, not yet read for meaning.
+
+    Raises:
+        ConfigError: an unknown set or folder, one without rule files, or a file that cannot be read.
+    """
+    return [source for name, folder in _folders(workspace.rules) for source in _sources(name, folder)]
 
 
 def _folders(names: Iterable[str | Path]) -> Iterator[tuple[str, Traversable]]:
