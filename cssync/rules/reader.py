@@ -17,7 +17,11 @@ from ruamel.yaml.events import AliasEvent, MappingStartEvent, ScalarEvent, Seque
 from cssync.rules.faults import Faults, Mark, Source, Stop
 
 MAX_BYTES = 200_000
-MAX_NODES = 12_000
+MAX_NODES = 5_000
+"""Values in a file: five times the largest standard pack. What begins a value is counted before the file is scanned."""
+MAX_LINES = 5_000
+SIGNS = (":", ",", "- ", "-\n", "? ", "[", "{")
+"""What every value of a YAML file but the first needs one of."""
 MAX_DEPTH = 10
 MAX_LINE = 2_000
 """Characters in a line: keeps the YAML scanner's search for keys short."""
@@ -121,7 +125,14 @@ def read(source: Source, faults: Faults) -> Mapping | None:
     if len(source.text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         faults.add(start, f"the file is larger than {MAX_BYTES:,} bytes")
         return None
-    for number, line in enumerate(source.text.split("\n"), 1):
+    lines = source.text.split("\n")
+    if len(lines) > MAX_LINES:
+        faults.add(start, f"the file has more than {MAX_LINES:,} lines; make it several packs")
+        return None
+    if sum(map(source.text.count, SIGNS)) > MAX_NODES:
+        faults.add(start, f"the file has more than {MAX_NODES:,} values; make it several packs")
+        return None
+    for number, line in enumerate(lines, 1):
         if len(line) > MAX_LINE:
             faults.add(Mark(source, number, 1), f"the line is longer than {MAX_LINE:,} characters")
             return None
