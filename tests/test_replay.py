@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cssync.link import link
 from cssync.model import TABLES
 from cssync.rules import RuleSet, evaluate, load_folders
 from cssync.rules.faults import Source
@@ -119,7 +120,7 @@ def test_every_table_says_how_it_goes_back() -> None:
     apart = {t.name for t in TABLES if t.past.clock == "apart"}
     assert apart == {
         "quarantine", "run", "run_stream", "lease", "rate_limit", "binding", "setting", "plan", "plan_change", "outbox",
-        "written", "pack_version", "state_history", "score_restated",
+        "written", "pack_version", "state_history", "changed_account", "portfolio_fact", "score_restated",
     }  # fmt: skip
     for table in TABLES:
         names = {c.name for c in table.columns}
@@ -136,6 +137,26 @@ def test_the_copy_is_private_and_goes_again(lived: tuple[PastWorld, Any]) -> Non
         assert path.parent.stat().st_mode & 0o077 == 0
     assert not Path(path).exists()
     assert not path.parent.exists()
+
+
+def test_a_second_run_of_a_day_which_looks_at_changes_alone_gives_the_same_again(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "store.db") as store:
+        world = PastWorld(store, RULES, seed=5)
+        seen = []
+        for n in range(5):
+            world.day()
+            noon = BEGIN + timedelta(days=n, hours=6)
+            world.desk(noon)
+            world.sales(noon)
+            link(store, world.space, noon)
+            report = evaluate(store, RULES, world.space, noon, run_id="noon", known_at=noon)
+            seen.append((noon, {t.name: dump(store, t.name) for t in STATE}))
+            assert report.partly
+        for noon, state in seen:
+            at = moment_of(store, world.space, noon + timedelta(hours=1), None, day=True)
+            assert at.as_of == noon
+            with replay(store, RULES, world.space, at) as (_, copy):
+                assert {t.name: dump(copy, t.name) for t in STATE} == state
 
 
 @pytest.mark.parametrize("n", [3, 6, 11])
