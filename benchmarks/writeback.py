@@ -134,7 +134,7 @@ def planning(accounts: int, folder: Path) -> None:
     fields = {
         "cs_health_score": "health.score", "cs_health_band": "health.band", "cs_health_reasons": "health.reasons",
         "cs_health_coverage": "health.coverage", "cs_health_as_of": "health.as_of", "cs_renewal_date": "renewal.date",
-        "cs_upsell_signal": "upsell.signals", "cs_risk_flags": "risk.flags",
+        "cs_upsell_signal": "upsell.signal", "cs_risk_flags": "risk.flags",
     }  # fmt: skip
     space = Workspace(
         "bench", folder, ZoneInfo("Asia/Tokyo"), "JPY", folder / "bench.db",

@@ -33,7 +33,7 @@ AS_OF = datetime(2026, 11, 20, 20, 30, tzinfo=UTC)
 KNOWN_AT = "2026-11-20T20:00:00Z"
 FIELDS = {"cs_health_score": "health.score", "cs_health_band": "health.band"}
 TYPES = {
-    "health.score": "integer", "health.band": "enum", "health.as_of": "date", "upsell.signals": "multi",
+    "health.score": "integer", "health.band": "enum", "health.as_of": "date", "upsell.signal": "multi",
     "health.reasons": "text",
     "renewal.arr": "money",
 }  # fmt: skip

@@ -254,9 +254,9 @@ def test_a_date_that_only_moves_with_time_is_written_together_with_news(tmp_path
 def test_lists_are_sets_and_money_is_in_major_units(tmp_path: Path, store: Store, arr: float) -> None:
     crm = Crm({"1": {"cs_signals": "U03;U01"}})
     account(store, "a-1")
-    fields = {"cs_arr": "renewal.arr", "cs_signals": "upsell.signals"}
+    fields = {"cs_arr": "renewal.arr", "cs_signals": "upsell.signal"}
     result(store, "a-1", "renewal.arr", arr)
-    result(store, "a-1", "upsell.signals", ["U01", "U03"])
+    result(store, "a-1", "upsell.signal", ["U01", "U03"])
     pulled(store, crm)
     found = make(store, workspace(tmp_path, {"crm": crm}, fields=fields))
     assert [(c.field, c.new) for c in found.changes] == [("cs_arr", arr)]

@@ -272,3 +272,10 @@ def test_an_own_file_replaces_the_members_of_a_packs_list_and_of_no_other() -> N
         read_rules([Source("own.yaml", "lists: {wrds: [c]}\n"), Source("p.yaml", pack)])
     with pytest.raises(ConfigError, match="replaced twice"):
         read_rules([own, Source("p.yaml", pack), Source("other.yaml", "lists: {words: [c]}\n")])
+
+
+def test_a_test_that_names_a_faulty_feature_adds_no_fault_of_its_own() -> None:
+    text = (
+        "pack: p\nfeatures: {n: {count: tikets}}\ntests: [{name: x, as_of: 2026-11-20, given: {n: 3}, then: {n: 3}}]\n"
+    )
+    assert "1 fault" in faults(text)

@@ -324,7 +324,7 @@ def stored_value(kind: str, raw: Any, context: Context) -> Any:
     if kind == "instant":
         return _local_day(str(raw), context)
     if kind == "date":
-        return date.fromisoformat(raw)
+        return date.fromisoformat(str(raw))
     return bool(raw) if kind == "bool" else raw
 
 

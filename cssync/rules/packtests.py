@@ -18,7 +18,7 @@ from typing import Any
 
 from cssync.model import ENTITY, TABLE, Column
 from cssync.rules.catalogue import ALIASES, FACTS, OUTPUTS, SOURCES, score_outputs
-from cssync.rules.faults import Mark, did_you_mean
+from cssync.rules.faults import Mark, Stop, did_you_mean
 from cssync.rules.freshness import Context, Freshness, with_usage
 from cssync.rules.grammar import parse
 from cssync.rules.reader import Mapping as Block
@@ -53,7 +53,7 @@ class CaseReport:
 def read_tests(top: Block, pack: Pack, shape: Shape, find: Find) -> tuple[PackTest, ...]:
     """Read a pack's tests; faults are noted and the test is left out."""
     reader = _Reader(top, pack, shape, find)
-    return tuple(t for n in shape.items(top.get("tests"), "`tests`") if (t := reader.test(n)))
+    return tuple(t for n in shape.items(top.get("tests"), "`tests`") if (t := reader.whole_test(n)))
 
 
 class _Reader:
@@ -63,6 +63,13 @@ class _Reader:
         self.shape = shape
         self.faults = shape.faults
         self.find = find
+
+    def whole_test(self, node: Node) -> PackTest | None:
+        """Read a test; None also where it names a feature whose own fault was noted."""
+        try:
+            return self.test(node)
+        except Stop:
+            return None
 
     def test(self, node: Node) -> PackTest | None:
         known = ("name", "as_of", "given", "rows", "stale", "then", "days")

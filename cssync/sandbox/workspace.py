@@ -61,7 +61,7 @@ _RESULTS = (
     ("health_coverage", "health.coverage"),
     ("health_as_of", "health.as_of"),
     ("renewal_date", "renewal.date"),
-    ("upsell_signal", "upsell.signals"),
+    ("upsell_signal", "upsell.signal"),
     ("risk_flags", "risk.flags"),
 )
 _TARGETS = {"crm": ("companies", "cs_{}", True), "sales": ("accounts", "CS_{}__c", False),
