@@ -21,18 +21,20 @@ FEW, SEEN_SHARE = 20, 0.8
 
 
 def identity(session: Session) -> Identity:
-    """Return the org behind the connection, once it offers our API version. Three requests.
+    """Return the org behind the connection: one request, and two more where the user may not see the organization.
 
     Raises:
         ConfigError: the org does not offer the pinned version.
         ConnectionFault: the org does not say which one it is.
     """
     settings: SalesforceSettings = session.settings
-    _version(session)
-    answer = session.get("/services/oauth2/userinfo", accept=(403, 404))
-    user = answer.json() if answer.status == 200 else {}
     org = _organization(session)
-    org_id = soql.id18(user.get("organization_id") or org.get("Id"))
+    user: Mapping[str, Any] = {}
+    if not org.get("Id"):
+        _version(session)
+        answer = session.get("/services/oauth2/userinfo", accept=(403, 404))
+        user = answer.json() if answer.status == 200 else {}
+    org_id = soql.id18(org.get("Id") or user.get("organization_id"))
     if not org_id:
         raise ConnectionFault(
             "Salesforce does not say which org this is",
@@ -82,6 +84,7 @@ def check(session: Session, mapped: Mapping[str, Sequence[str]]) -> Iterator[Fin
     """Yield what was found, the exact remedy beside each fault. One request for each stream, six, and a
     count for each object of some size."""
     settings: SalesforceSettings = session.settings
+    _version(session)
     org = identity(session)
     yield Finding("org", "ok", f"{org.name} ({org.org_id}), {org.kind}")
     yield Finding("api", "ok", f"{settings.api_version} is offered")
