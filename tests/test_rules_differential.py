@@ -400,7 +400,7 @@ def test_only_one_account_gives_the_same_row_as_all() -> None:
         assert [tuple(r) for r in conn.execute(one.sql)] == every[1:]
 
 
-@pytest.mark.parametrize("name", ["health", "renewal", "risk", "upsell"])
+@pytest.mark.parametrize("name", ["health", "renewal", "risk", "touch", "upsell"])
 @pytest.mark.parametrize("connected", [True, False])
 def test_every_statement_of_the_standard_packs_is_sql(name: str, connected: bool) -> None:
     from importlib.resources import files

@@ -38,7 +38,7 @@ class Days:
     def fresh(self, at: datetime, streams: tuple[str, ...] = STREAMS) -> None:
         with self.store.transaction() as conn:
             conn.executemany(
-                "UPDATE source_state SET last_success_at = ? WHERE stream = ?",
+                "UPDATE source_state SET last_success_at = ?1, last_attempt_at = ?1 WHERE stream = ?2",
                 [(at.strftime("%Y-%m-%dT%H:%M:%SZ"), s) for s in streams],
             )
 
@@ -81,13 +81,17 @@ def store(tmp_path: Path) -> Iterator[Store]:
     with Store.open(tmp_path / "x.db") as opened:
         with opened.transaction() as conn:
             conn.execute(
-                "INSERT INTO account (uid, name, status, csm_uid, owner_uid) "
-                "VALUES ('a', 'Acme', 'active', 'crm:1', 'crm:2')"
+                "INSERT INTO account (uid, name, status, csm_uid, owner_uid, created_at, updated_at) "
+                "VALUES ('a', 'Acme', 'active', 'crm:1', 'crm:2', '2026-01-01T00:00:00Z', '2026-01-01T00:00:00Z')"
+            )
+            conn.execute(
+                "INSERT INTO account_link (connection, source_id, account_uid, status, valid_from) "
+                "VALUES ('crm', 'c', 'a', 'active', '2026-01-01T00:00:00Z')"
             )
             conn.executemany("INSERT INTO source_feed VALUES ('crm', ?, ?)", [(e, e) for e in STREAMS])
             conn.executemany(
-                "INSERT INTO source_state (connection, stream, last_success_at, outcome) VALUES ('crm', ?, '', 'ok')",
-                [(e,) for e in STREAMS],
+                "INSERT INTO source_state (connection, stream, last_attempt_at, outcome) VALUES ('crm', ?, ?, 'ok')",
+                [(e, "2026-01-01T00:00:00Z") for e in STREAMS],
             )
         yield opened
 
@@ -259,6 +263,17 @@ def test_the_manager_is_copied_where_a_line_says_so(store: Store, score: float, 
     assert tasks(days)[0][1:4] == ("crm:1", priority, body)
 
 
+def test_a_task_out_of_its_window_goes_to_the_new_csm(store: Store) -> None:
+    days = Days(store, pack(task="once_per: month, done_when: csat > 4"))
+    days.rate(1)
+    days.run(0)
+    with store.transaction() as conn:
+        conn.execute("UPDATE account SET csm_uid = 'crm:7'")
+    days.rate(4)
+    days.run(1)
+    assert tasks(days)[0][:2] == ("open", "crm:7")
+
+
 def test_a_closing_note_says_why(store: Store) -> None:
     days = Days(store, pack(task="once_per: month, done_when: csat >= 3, closing: {en: 'csat is {csat} again'}"))
     for day, score in enumerate([1, 4]):
@@ -377,3 +392,31 @@ def test_a_result_that_cannot_be_read_is_refused(texts: tuple[str, ...], words: 
     with pytest.raises(ConfigError) as error:
         rules(*texts)
     assert words in error.value.message
+
+
+# --- a day of the past again ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("day", [2, 4, 5, 7, 9])
+def test_a_past_day_is_done_again_with_what_was_remembered_then(store: Store, day: int) -> None:
+    from cssync.rules.replay import differences, moment_of, replay
+
+    days = Days(store, pack(ALL, "once_per: episode, for: 1d, cooldown: 1d"))
+    for n, score in enumerate([1, 1, 5, X, 1, 1, X, 5, 5, 5, 1, 1]):
+        at = MONDAY + timedelta(days=n)
+        with store.transaction() as conn:
+            row = {"source_id": "s", "account_source_id": "c", "kind": "csat", "score": score}
+            store.upsert(
+                conn,
+                "survey_response",
+                "crm",
+                [{**row, "responded_at": "2026-11-01T00:00:00Z"}],
+                at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            )
+            conn.execute("UPDATE survey_response SET account_uid = 'a'")
+        days.run(n)
+    workspace = Workspace("t", store.path, TOKYO, "JPY", store.path, {})
+    moment = moment_of(store, workspace, MONDAY + timedelta(days=day), None, day=False)
+    assert moment.on_record
+    with replay(store, days.rules, workspace, moment) as (_, copy):
+        assert list(differences(store, copy, moment)) == []

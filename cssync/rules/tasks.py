@@ -176,12 +176,13 @@ class TaskWriter:
             return 0, 0
         if old is None and (row[f"t_{n}"] != 1 or not self.may_raise(uid, rule)):
             return 0, 0
-        raised_on = local_date(parse_instant(old["created_at"]), self.c.zone) if old else self.c.today
-        content = self.content(row, n, rule, raised_on, old)
+        due, owner = self.due_on(row, n, rule, old), self.owner(row, rule)
+        if old is not None and row[f"t_{n}"] != 1 and (due, owner) == (old["due_on"], old["owner_uid"]):
+            return 0, 0  # once its window is over, a task is only touched when its day or its owner changes
+        content = self.content(row, n, rule, due, owner, old)
         if old is not None:
-            same_text = row[f"t_{n}"] != 1 and old["due_on"] == content["due_on"]
-            if same_text or all(old[k] == v for k, v in content.items()):
-                return 0, 0  # once its window is over, a task is only touched when its day moves
+            if all(old[k] == v for k, v in content.items()):
+                return 0, 0
             names = ", ".join(f"{k} = ?" for k in content)
             self.conn.execute(
                 f"UPDATE task SET {names}, run_id = ? WHERE key = ?", (*content.values(), self.run_id, key)
@@ -203,29 +204,41 @@ class TaskWriter:
         past = self.known.get((uid, rule.name), ())
         return bound is None or all(t["closed_at"] is None or t["closed_at"] < bound for t in past)
 
+    def due_on(self, row: sqlite3.Row, n: int, rule: TaskRule, old: sqlite3.Row | None) -> str:
+        """The day a task is due now; an open one keeps its day while nobody knows the wanted one."""
+        found = row[f"t_{n}_due"]
+        if old is not None and found is None and rule.due.op != "business_days":
+            return str(old["due_on"])
+        raised_on = local_date(parse_instant(old["created_at"]), self.c.zone) if old else self.c.today
+        wanted = date.fromisoformat(found) if found is not None else None
+        return due_date(rule.due, wanted, raised_on, self.c.calendar).isoformat()
+
+    def owner(self, row: sqlite3.Row, rule: TaskRule) -> str | None:
+        """Whose task it is: the person the rule names, else the other one."""
+        person = self.person(row, rule)
+        return (self.manager_of(person) or person) if rule.owner == "manager" else person
+
+    def person(self, row: sqlite3.Row, rule: TaskRule) -> str | None:
+        owners = (row["a_csm_uid"], row["a_owner_uid"])
+        return next((o for o in (owners if rule.owner != "owner" else owners[::-1]) if o), None)
+
     def content(
-        self, row: sqlite3.Row, n: int, rule: TaskRule, raised_on: date, old: sqlite3.Row | None
+        self, row: sqlite3.Row, n: int, rule: TaskRule, due: str, owner: str | None, old: sqlite3.Row | None
     ) -> dict[str, str | None]:
         """What the task says now; a task whose day moved says from when to when."""
         reading = self.read(row)
-        owners = (row["a_csm_uid"], row["a_owner_uid"])
-        owner = next((o for o in (owners if rule.owner != "owner" else owners[::-1]) if o), None)
-        manager = self.manager_of(owner)
-        wanted = reading[0].due[rule.name]
-        due = due_date(rule.due, wanted, raised_on, self.c.calendar).isoformat()
-        if old is not None and wanted is None and rule.due.op != "business_days":
-            due = old["due_on"]
         note = old["note"] if old else None
         if old is not None and old["due_on"] != due:
             note = self.words["moved"].format(before=old["due_on"], after=due)
         copied = rule.copy is not None and row[f"t_{n}_copy"] == "manager"
-        named = self.people[manager]["name"] if copied and manager else None
+        manager = self.manager_of(self.person(row, rule)) if copied else None
+        named = self.people[manager]["name"] if manager else None
         parts = (self.say(rule.body, reading), note, self.words["copied"].format(name=named) if named else None)
         return {
             "title": self.say(rule.title, reading),
             "body": "\n".join(part for part in parts if part),
             "due_on": due,
-            "owner_uid": manager or owner if rule.owner == "manager" else owner,
+            "owner_uid": owner,
             "priority": "high" if copied else row[f"t_{n}_priority"] or "normal",
             "note": note,
         }
