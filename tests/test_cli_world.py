@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -473,3 +474,28 @@ def test_an_account_that_nobody_knows_suggests_who_may_be_meant(there: Path) -> 
     assert result.exit_code == 2
     assert "did you mean one of" in result.stderr
     assert name in result.stderr
+
+
+def test_report_prints_a_table_a_document_and_a_file(here: Path) -> None:
+    (here / "own").mkdir()
+    (here / "own" / "desk.yaml").write_text(
+        "pack: desk\nreports:\n  BY_STATUS: {title: Tickets, of: tickets, by: [status], "
+        "columns: {n: {count: rows}, accounts: {distinct: account}}, order: [n desc]}\n",
+        encoding="utf-8",
+    )
+    config = here / "cssync.yaml"
+    config.write_text(re.sub(r"^rules: .*$", "rules: [standard, ./own]", config.read_text(), flags=re.MULTILINE))
+    (report,) = answer("report", "BY_STATUS")["reports"]
+    assert sum(row["n"] for row in report["rows"]) > 10
+    text = invoke("report", "desk").stdout.splitlines()
+    assert text[0].startswith("BY_STATUS  Tickets  (as of ")
+    assert text[1].split() == ["STATUS", "N", "ACCOUNTS"]
+    assert text[2].split()[1] == str(report["rows"][0]["n"])
+    written = invoke("report", "desk", "--out", "desk.md")
+    assert "wrote 1 report to desk.md" in written.stderr
+    assert "| status | n | accounts |" in (here / "desk.md").read_text(encoding="utf-8")
+    assert "did you" not in invoke("report").stderr
+    unknown = invoke("report", "nothing")
+    assert (unknown.exit_code, unknown.stdout) == (2, "")
+    assert "there is no report 'nothing'" in unknown.stderr
+    assert invoke("report", "desk", "--out", "no/such/folder.md").exit_code == 2
