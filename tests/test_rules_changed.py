@@ -51,7 +51,12 @@ score:
   coverage: 0%
   bands: {red: 0, yellow: 30, green: 50}
   measures:
-    load: {weight: 1, curve: {of: many, at: {0: 100, 3: 0}}}
+    load: {weight: 1, missing: hold 7d, curve: {of: many, at: {0: 100, 3: 0}}}
+  models: {small: {when: employee_count < 50, bands: {red: 0, yellow: 40, green: 60}}}
+  hysteresis: {margin: 3, confirm: 2d}
+  override: {band: override_band, reason: override_reason, until: override_until}
+  trend: {window: 3d, before: 3d, improving: 1, declining: -1}
+  roll_up: arr_weighted
 """
 
 
@@ -169,6 +174,10 @@ FEATURES = "SELECT account_uid, features FROM feature_row WHERE pack = '{}' AND 
             ["UPDATE account SET parent_uid = 'a02' WHERE uid = 'a03'"],
             "UPDATE account SET status = 'churned' WHERE uid = 'a02'",
             "", "", id="a parent"),
+        pytest.param(
+            ["UPDATE account SET parent_uid = 'a02' WHERE uid IN ('a03', 'a04')"],
+            "UPDATE account SET parent_uid = NULL WHERE uid = 'a03'",
+            "", "", id="a parent left behind"),
     ],
 )  # fmt: skip
 def test_what_another_account_moves_is_looked_at(

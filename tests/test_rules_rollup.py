@@ -111,3 +111,16 @@ def test_a_currency_without_a_rate_fails_its_group_only(store: Store) -> None:
     world.run(0)
     assert rolled(world, "p")[0] is None
     assert rolled(world, "c")[0] == 40
+
+
+def test_a_family_is_looked_at_when_one_of_it_changes_within_a_day(store: Store) -> None:
+    world = group(store)
+    world.run(0)
+    world.answer(100, "d")
+    assert world.judge(0, 1).partly
+    assert rolled(world, "p") == [76.6, 100, "red"]
+    world.account("d", parent_uid=None)
+    assert world.judge(0, 2).partly
+    assert rolled(world, "p") == [75.37, 100, "red"]
+    assert "rollup_score" not in world.results("c")
+    assert rolled(world, "x") == [None] * 3

@@ -41,6 +41,8 @@ def basis(rules: RuleSet, contexts: Mapping[str, Context], workspace: Workspace)
         parts += map(_without_instants, fact_tables(rules.packs, rules.features, c).values())
         if pack.tiers is not None:
             parts.append(repr(list(factors(load_rates(workspace), pack.tiers.currency, c.today))))
+        if pack.score is not None and pack.score.roll_up is not None:
+            parts.append(repr(list(factors(load_rates(workspace), workspace.currency, c.today))))
         for entity, fresh in sorted(c.fresh.items()):
             since = fresh.as_of.isoformat() if fresh.state == "stale" and fresh.as_of else ""
             parts.append(f"{entity} {fresh.state} {c.held(entity)} {since}")

@@ -125,7 +125,8 @@ def write_rollups(
     counts = {}
     for output in OUTPUTS:
         name = f"{pack.name}.{output}"
-        before = {r[0]: r[1] for r in conn.execute("SELECT account_uid, value FROM result WHERE name = ?", (name,))}
+        stored = f"SELECT account_uid, value FROM result WHERE name = ?{c.within('account_uid')}"
+        before = {r[0]: r[1] for r in conn.execute(stored, (name,))}
         values = (
             _row(uid, _json(output, one), before.get(uid), _because(one, count, how, words, names), held=held)
             for uid, (one, count) in sorted(found.items())

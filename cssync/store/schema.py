@@ -75,6 +75,8 @@ def changed_ddl(name: str, columns: Iterable[Column], account: str) -> list[str]
     ddl = [f"DROP TRIGGER IF EXISTS {quote(f'{name}_changed_update')}"]  # columns may have come since
     for event, rows in (("insert", ("NEW",)), ("update", ("OLD", "NEW")), ("delete", ("OLD",))):
         found = [f"{row}.{quote(account)}" for row in rows] if account in known else ["'*'"]
+        if "parent_uid" in known and "OLD" in rows:
+            found.append('OLD."parent_uid"')  # the family that an account leaves
         # OR IGNORE would not do: the conflict clause of the outer statement takes its place.
         notes = (
             f"INSERT INTO changed_account SELECT {uid} WHERE {uid} IS NOT NULL "
