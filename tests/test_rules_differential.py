@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from cssync.rules.compiler import compile_pack
 from cssync.rules.faults import Source
 from cssync.rules.freshness import Context, Freshness
 from cssync.rules.interpreter import judge
+from cssync.rules.memory import REMEMBERED, Memory
 from cssync.rules.packs import read_rules
 from cssync.rules.statement import outcome_of
 from cssync.rules.tree import Feature, Pack
@@ -178,7 +180,7 @@ def packs(draw: st.DrawFn) -> str:
     ys = [draw(st.integers(0, 100)) for _ in points]
     curve = ", ".join(f'"{x}": {y}' for x, y in zip(points, ys, strict=True))
     lines = [f"{draw(st.integers(0, 100))} if {draw(conditions(1))}" for _ in range(2)]
-    missing = draw(st.sampled_from(["unknown", "ignore"]))
+    missing = draw(st.sampled_from(["unknown", "ignore", "hold 9d"]))
     return "\n".join(
         (
             "pack: made",
@@ -191,6 +193,10 @@ def packs(draw: st.DrawFn) -> str:
             "score:",
             f"  coverage: {draw(st.sampled_from([0, 34, 50, 100]))}%",
             "  bands: {red: 0, yellow: 40, green: 70}",
+            f'  models: {{m: {{when: "{_escaped(draw(conditions(0)))}", coverage: {draw(st.sampled_from([0, 50]))}%, '
+            f"weights: {{a: {draw(st.integers(0, 9))}, b: 3}}, bands: {{red: 0, yellow: 30, green: 33}}}}}}",
+            f"  hysteresis: {{margin: {draw(st.integers(0, 5))}, confirm: {draw(st.integers(1, 4))}d}}",
+            "  override: {band: override_band, reason: override_reason, until: override_until}",
             "  measures:",
             f"    a: {{weight: {draw(st.integers(1, 20))}, curve: {{of: f_two, at: {{{curve}}}}}}}",
             "    b:",
@@ -281,8 +287,21 @@ accounts = st.fixed_dictionaries(
         "segment": words,
         "employee_count": counts,
         "is_test": st.sampled_from([None, 0]),
+        "override_band": st.sampled_from([None, "green", "red"]),
+        "override_until": st.sampled_from([None, "2026-11-19", "2026-11-20", "2026-11-21", "2027-01-01"]),
     }
 )
+memories = st.builds(
+    Memory,
+    st.sampled_from([None, "red", "yellow", "green"]),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.sampled_from([None, "green"]),
+    st.sampled_from([None, date(2026, 11, 20), date(2027, 1, 1)]),
+    st.sampled_from([date(2026, 10, n) for n in (19, 20, 21, 22)] + [date(2026, 11, 1)]),
+    st.fixed_dictionaries({}, optional={"a": st.integers(0, 100), "b": st.integers(0, 100)}),
+)
+"""Where scores stood the day before."""
 customers = st.tuples(accounts, st.fixed_dictionaries({s: st.lists(r, max_size=4) for s, r in ROWS.items()}))
 
 
@@ -306,6 +325,15 @@ def stored(found: list[tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]]) 
         yield conn
     finally:
         conn.close()
+
+
+def remember(conn: sqlite3.Connection, uid: str, memory: Memory) -> None:
+    own = {n: v.isoformat() if isinstance(v, date) else v for n in REMEMBERED for v in (getattr(memory, n),)}
+    insert(conn, "score_state", {"account_uid": uid, "pack": "made", "since": "2026-11-01", **own})
+    features = json.dumps({"n_tickets": 1.5, **{f"measure.{n}": v for n, v in memory.measures.items()}})
+    for day, text in (("2026-11-02", "{}"), ("2026-11-18", features), ("2026-12-01", "{}")):
+        insert(conn, "feature_row", {"account_uid": uid, "pack": "made", "as_of": f"{day}T00:00:00Z", "features": text,
+                                     "pack_hash": "", "states": "{}"})  # fmt: skip
 
 
 def insert(conn: sqlite3.Connection, table: str, row: dict[str, Any]) -> None:
@@ -338,6 +366,7 @@ def same_everywhere(
         st.lists(st.integers(0, 9).map(lambda n: date(2026, 11, 20) - timedelta(days=n)), min_size=1).map(tuple),
     ),
     absent=st.sets(st.sampled_from(USED), max_size=1),
+    before=st.lists(memories, min_size=3, max_size=3),
 )
 def test_sql_equals_the_interpreter(
     pack: str,
@@ -346,6 +375,7 @@ def test_sql_equals_the_interpreter(
     late: set[str],
     gaps: dict[tuple[str, str], tuple[date, ...]],
     absent: set[str],
+    before: list[Memory],
     engines: tuple[Engine, ...],
 ) -> None:
     rules = read_rules([Source("made.yaml", pack)])
@@ -356,6 +386,8 @@ def test_sql_equals_the_interpreter(
     statement = compile_pack(made, rules.features, context)
     assert len(sqlglot.parse(statement.sql, dialect="sqlite")) == 1
     with stored(found) as conn:
+        for n in range(len(found)):
+            remember(conn, f"a{n}", before[n])
         rows = conn.execute(statement.sql).fetchall()
         same_everywhere(conn, engines, made, rules.features, context)
     assert len(rows) == len(found)
@@ -363,7 +395,7 @@ def test_sql_equals_the_interpreter(
         keyed = {
             s: [{"connection": "x", "source_id": f"{n}-{i}", **r} for i, r in enumerate(rs)] for s, rs in lines.items()
         }
-        wanted = judge(made, rules.features, context, account, rows=keyed)
+        wanted = judge(made, rules.features, context, account, rows=keyed, memory=before[n])
         assert outcome_of(made, statement, row) == wanted
 
 
