@@ -19,6 +19,8 @@ TOKYO = ZoneInfo("Asia/Tokyo")
 FIRST = datetime(2026, 10, 1, 0, tzinfo=UTC)
 """09:00 in Tokyo; day 0."""
 STREAMS = ("survey_response", "ticket", "contract", "contract_line")
+LATE = tuple(s for s in STREAMS if s != "survey_response")
+"""Everything but the answers is read on."""
 SCORE = """
 pack: health
 features: {x: {last: surveys.score}, open: {count: tickets, where: status = 'open'}}

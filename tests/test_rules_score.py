@@ -9,10 +9,7 @@ from typing import Any
 import pytest
 
 from cssync.store.sqlite import Store
-from score_world import SCORE, STREAMS, World
-
-LATE = tuple(s for s in STREAMS if s != "survey_response")
-"""Everything but the answers is read on."""
+from score_world import LATE, SCORE, World
 
 
 @pytest.fixture

@@ -7,10 +7,14 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from datetime import date
+from typing import TYPE_CHECKING
 
 from cssync.rules.freshness import Context
-from cssync.rules.memory import Memory
+from cssync.rules.memory import FIRST_DAY, Memory
 from cssync.rules.tree import Aggregate, Expr, Feature, Model, Pack, Score, closure, measure_exprs, measure_names
+
+if TYPE_CHECKING:
+    from cssync.store.sqlite import Store
 
 _STATE: Mapping[str, str] = {
     "model": "n.model",
@@ -76,14 +80,15 @@ def _differs(alias: str, columns: Mapping[str, str]) -> str:
     return " OR ".join(f"{alias}.{name} IS NOT {value}" for name, value in columns.items())
 
 
-def read_memory(conn: sqlite3.Connection, pack: str, account_uid: str, today: date) -> Memory:
+def read_memory(store: Store, pack: str, account_uid: str, today: date) -> Memory:
     """Return where an account stood before a day; held measures are not in it."""
-    row = conn.execute(
+    rows = store.query(
         "SELECT * FROM score_state WHERE account_uid = ? AND pack = ? AND since < ? AND (until IS NULL OR until >= ?)",
         (account_uid, pack, today.isoformat(), today.isoformat()),
-    ).fetchone()
-    if row is None:
-        return Memory()
+    )
+    if not rows:
+        return FIRST_DAY
+    row = rows[0]
 
     def day(text: str | None) -> date | None:
         return date.fromisoformat(text) if text else None
