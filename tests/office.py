@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -101,7 +101,7 @@ class Office:
 
 def created(server: SandboxServer) -> int:
     """Tasks of ours that exist at the vendor, doubles included."""
-    app: Any = server.app
+    app: Any = getattr(server.app, "behind", server.app)
     if hasattr(app, "desk"):
         subjects = [row["subject"] for row in app.tickets.records.values()]
     elif hasattr(app, "portal"):
@@ -112,26 +112,43 @@ def created(server: SandboxServer) -> int:
 
 
 @contextmanager
-def served(folder: Path, vendor: str, app: Any) -> Iterator[Office]:
-    """Serve a sandbox, and open the workspace in `folder` that leads to it."""
-    name = next(n for n, v in CONNECTIONS.items() if v == vendor)
-    connector = plugins().connector(vendor)
+def served(
+    folder: Path, vendor: str, app: Any, *, settings: str = "", front: Callable[[Any], Any] = lambda app: app
+) -> Iterator[Office]:
+    """Serve a sandbox, and open the workspace in `folder` that leads to it. `settings`: more lines of the connection.
+    `front` stands between the server and the app."""
     clock = ManualClock(WORLD.now.timestamp())
     app.clock = (lambda: datetime.fromtimestamp(clock.time(), UTC)) if vendor == "salesforce" else clock.time
     with ExitStack() as stack:
-        server = stack.enter_context(serve(app))
+        server = stack.enter_context(serve(front(app)))
         server.clock = clock.time
-        path = write_workspace(folder, {name: connector}, {name: server.url})
-        text = re.sub("^masters:.*$", "", path.read_text(), flags=re.MULTILINE)
-        if connector.tasks_setting:
-            text = text.replace(f"connector: {vendor}\n", f"connector: {vendor}\n    {connector.tasks_setting}: true\n")
-        path.write_text(text)
-        space = load_workspace(path)
-        back = space.writeback[name]
-        fields = {field: result for field, result in back.fields.items() if result in RESULTS}
-        space = replace(space, writeback={name: Writeback(name, back.to, fields, connector.tasks, "ours")})
+        write(folder, vendor, server.url, settings)
+        space = space_of(folder, vendor)
         store = stack.enter_context(Store.open(space.store, workspace=space.name))
         yield Office(space, store, server, clock)
+
+
+def write(folder: Path, vendor: str, url: str, settings: str = "") -> None:
+    """Write the workspace of one vendor."""
+    name, connector = name_of(vendor), plugins().connector(vendor)
+    path = write_workspace(folder, {name: connector}, {name: url})
+    text = re.sub("^masters:.*$", "", path.read_text(), flags=re.MULTILINE)
+    allowed = f"{connector.tasks_setting}: true\n    " if connector.tasks_setting else ""
+    path.write_text(text.replace(f"connector: {vendor}\n", f"connector: {vendor}\n    {allowed}{settings}\n"))
+
+
+def space_of(folder: Path, vendor: str) -> Workspace:
+    """The workspace in a folder: three fields and tasks, over whatever people do."""
+    space, name = load_workspace(folder / "cssync.yaml"), name_of(vendor)
+    back = space.writeback[name]
+    fields = {field: result for field, result in back.fields.items() if result in RESULTS}
+    tasks = space.connections[name].connector.tasks
+    return replace(space, writeback={name: Writeback(name, back.to, fields, tasks, "ours")})
+
+
+def name_of(vendor: str) -> str:
+    """The connection that leads to a vendor."""
+    return next(n for n, v in CONNECTIONS.items() if v == vendor)
 
 
 def furnish(office: Office) -> None:

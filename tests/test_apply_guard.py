@@ -84,3 +84,38 @@ def test_the_guard_against_our_own_first_try_is_proved_by_looking(tmp_path: Path
     task(store, "a-1")
     assert dict(run(store, tmp_path, crm, "r1").outcomes) == {"verified": 2}
     assert len(crm.journal) == 2
+
+
+def test_a_record_found_gone_gets_no_more_writes_until_it_is_seen_again(tmp_path: Path, store: Store) -> None:
+    crm = Crm({str(n): {} for n in range(4)})
+    for n in range(4):
+        account(store, f"a-{n}")
+        result(store, f"a-{n}", "health.band", "red")
+    space = workspace(tmp_path, {"crm": crm}, fields=BAND)
+    pulled(store, crm)
+    rules: Any = None
+    plan = planning.make_plan(store, space, rules, AS_OF, run_id="r1")
+    gone = crm.companies.pop("1")  # the pull does not tell: merged away, hidden, converted
+    report = apply_plan(store, space, plan.id, sessions(space), run_id="r1")
+    assert dict(report.outcomes) == {"refused": 1, "verified": 3}
+    for n in range(2, 5):
+        again = planning.make_plan(store, space, rules, AS_OF, run_id=f"r{n}")
+        assert again.changes == ()
+    crm.companies["1"] = gone
+    with store.transaction() as conn:
+        store.upsert(conn, "account_source", "crm", [{"source_id": "1", "name": "back"}], "2026-11-21T00:00:00Z")
+    assert [c.source_id for c in planning.make_plan(store, space, rules, AS_OF, run_id="r6").changes] == ["1"]
+
+
+def test_a_look_that_shows_next_to_nothing_buries_nobody(tmp_path: Path, store: Store) -> None:
+    crm = Crm({str(n): {} for n in range(20)})
+    for n in range(20):
+        account(store, f"a-{n}")
+        result(store, f"a-{n}", "health.band", "red")
+    space = workspace(tmp_path, {"crm": crm}, fields=BAND)
+    pulled(store, crm)
+    rules: Any = None
+    plan = planning.make_plan(store, space, rules, AS_OF, run_id="r1")
+    crm.companies = {"0": {}}
+    apply_plan(store, space, plan.id, sessions(space), run_id="r1")
+    assert store.query("SELECT count(*) AS n FROM account_source WHERE deleted_at IS NOT NULL")[0]["n"] == 0

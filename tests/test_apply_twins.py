@@ -89,6 +89,31 @@ def test_trouble_leaves_the_world_of_an_undisturbed_run(
         assert disturbed.server.journal == [] or not disturbed.server.requests("PUT|PATCH|update|create")
 
 
+BULK = {
+    "opening": "POST .*/jobs/ingest", "filling": "PUT .*/batches", "closing": "PATCH .*/jobs/ingest/",
+    "reading": "GET .*/(successfulResults|failedResults)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+@pytest.mark.parametrize("step", BULK)
+def test_trouble_with_a_bulk_job_leaves_the_world_of_an_undisturbed_run(
+    tmp_path: Path, calm: dict[str, Twin], step: str, trouble: str
+) -> None:
+    shutil.copy(calm["salesforce"].store, tmp_path / "cssync.db")
+    app = copy.deepcopy(calm["salesforce"].app)
+    with served(tmp_path, "salesforce", app, settings="bulk_write_from: 3") as disturbed:
+        fault = Fault(BULK[step], **TROUBLE[trouble])
+        disturbed.server.faults.append(fault)
+        for _ in range(33):
+            if disturbed.run():
+                break
+        else:
+            pytest.fail("33 runs did not bring it through")
+        assert fault.seen, "the fault's route was never called"
+        assert disturbed.world() == calm["salesforce"].world
+
+
 class Killed(BaseException):
     """Stands for kill -9: nothing may catch it."""
 

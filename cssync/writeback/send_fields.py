@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC
 from itertools import groupby
 from typing import Any
 
 from cssync.connectors.contract import Change, Outcome
+from cssync.writeback.brakes import HANDFUL, VANISHED_SHARE
 from cssync.writeback.canonical import altered, kind_of, same
 from cssync.writeback.changes import load
 from cssync.writeback.outbox import MAX_ATTEMPTS, Entry, State, move, observe, prove
@@ -47,6 +49,8 @@ def look(work: Work, entries: Sequence[Entry], *, resume: str | None = None, fin
             now = work.now()
             with work.store.transaction(work.fence) as conn:
                 observe(conn, work.connection.name, stream, live, now)
+                if final:
+                    _bury(work, conn, {entry.source_id for entry in chunk}, live)
                 for entry in chunk:
                     if entry.source_id not in live:
                         if final:
@@ -91,6 +95,7 @@ def _write(work: Work, records: Sequence[Sequence[Entry]]) -> None:
     now = work.now()
     with work.store.transaction(work.fence) as conn:
         observe(conn, work.connection.name, stream, live, now)
+        _bury(work, conn, {entry.source_id for entry in entries}, live)
         for record in records:
             source_id, values, mine = record[0].source_id, {}, []
             renewed = any(e.result_name == ENDED and _moved(e, live.get(source_id)) for e in record)
@@ -146,6 +151,15 @@ def _settle(work: Work, stream: str, sent: Mapping[str, Sequence[Entry]], outcom
         look(work, open_, final=False)
     if guarded and work.fault is None:
         look(work, [replace(entry, state="sent") for entry in guarded])
+
+
+def _bury(work: Work, conn: Any, asked: set[str], live: Live) -> None:
+    """Mark records that the vendor no longer shows as deleted, so that nothing is planned for them until a pull sees
+    them again. Many at once are more likely a fault of the look than gone: then only their writes are refused."""
+    gone = asked - live.keys()
+    if gone and (len(gone) < HANDFUL or len(gone) <= VANISHED_SHARE * len(asked)):
+        at = work.session.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        work.store.tombstone(conn, "account_source", work.connection.name, sorted(gone), at)
 
 
 def _prove(conn: Any, entry: Entry, held: Any, now: str) -> None:
