@@ -87,6 +87,11 @@ def everything(rig: Any) -> None:
     read(rig.session, "companies", companies[:2], ["cs_score"])
     found = find_tasks(rig.session, [task])
     list(push(rig.session, [Change("4", "close_task", "tasks", found["k-1"].remote_id, task=task)]))
+    deal = TaskContent("k-2", companies[0], "Upsell", "Body", "2027-02-01", kind="upsell", amount="12.50")
+    assert [o.state for o in push(rig.session, [Change("5", "create_task", "tasks", None, task=deal)])] == ["verified"]
+    made = find_tasks(rig.session, [deal])["k-2"]
+    assert (made.status, made.amount) == ("open", "12.50")
+    list(push(rig.session, [Change("6", "update_task", "tasks", made.remote_id, task=deal)]))
 
 
 def test_requests_and_answers_keep_to_the_description(rig: Any, traffic: Any, spec: Any) -> None:

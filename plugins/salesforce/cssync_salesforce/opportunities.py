@@ -10,7 +10,7 @@ from cssync.connectors import OwnField, RemoteTask, Session, TaskContent
 from cssync.errors import ConnectionFault
 from cssync_salesforce import soql
 from cssync_salesforce.settings import SalesforceSettings
-from cssync_salesforce.shape import Shape, shape
+from cssync_salesforce.shape import Shape, described
 from cssync_salesforce.tasks import CHUNK, marked, markers, query
 
 OPPORTUNITY_KEY = OwnField(
@@ -30,7 +30,7 @@ class Pipeline:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.shape: Shape = shape(session, "Opportunity")
+        self.shape: Shape = described(session, "Opportunity")
         self._stages: dict[str | None, str] = {}
 
     @property

@@ -14,7 +14,9 @@ import respx
 from cssync.connectors import Change, OwnField, PullRequest, Session, TaskContent
 from cssync.sandbox.server import SandboxAnswer, SandboxRequest, SandboxServer
 from cssync.sync.normalise import Normaliser
+from cssync_salesforce import soql
 from cssync_salesforce.connector import SALESFORCE
+from cssync_salesforce.opportunities import OPPORTUNITY_KEY
 from cssync_salesforce.reading import pages
 from cssync_salesforce.sandbox.org import SalesforceSandbox
 from cssync_salesforce.streams import custom_stream, object_of
@@ -173,6 +175,7 @@ def test_requests_and_answers_keep_to_the_specification(
     contacts = SALESFORCE.stream("contacts")
     assert contacts is not None
     list(contacts.pages(open_live(bulk_from=1), PullRequest(None, contacts.fields_of, contacts.lag)))
+    write_through(org, open_live(bulk_write_from=5))
     config = openapi_core.Config(extra_media_type_deserializers={"text/csv": bytes.decode})
     spec = openapi_core.OpenAPI.from_dict(json.loads(SPEC.read_text()), config=config)
     seen: set[str] = set()
@@ -194,6 +197,34 @@ def test_requests_and_answers_keep_to_the_specification(
     assert {"POST token 200", "GET userinfo 200", "GET describe 200", "GET queryAll 200", "PATCH sobjects 200"} <= seen
     assert {"POST CustomField 201", "PATCH CS_Task_Key__c 200", "GET describe 404"} <= seen
     assert {"POST query 200", "GET results 200"} <= seen
+    assert {"POST ingest 200", "PUT batches 201", "GET successfulResults 200", "GET failedResults 200"} <= seen
+    assert {"GET unprocessedrecords 200", "GET ingest 200", "POST Account 200"} <= seen
+    assert {"PATCH CS_Opportunity_Key__c 200", f"PATCH {soql.id18(ALONE[0])} 204"} <= seen
+
+
+ALONE: list[str] = []
+
+
+def write_through(org: SalesforceSandbox, live: Session) -> None:
+    """Use every way of writing: a job, a collection, a guarded record, an opportunity; and what a job leaves."""
+    assert SALESFORCE.provision is not None
+    assert SALESFORCE.drain is not None
+    assert SALESFORCE.read is not None
+    push = SALESFORCE.push
+    assert push is not None
+    list(SALESFORCE.provision(live, "accounts", [OwnField("CS_Bulk__c", "Bulk", "integer")], False))
+    list(SALESFORCE.provision(live, "opportunities", [OPPORTUNITY_KEY], False))
+    ids = [org.insert("Account", Name=f"Bulk {n}") for n in range(201)]
+    ALONE[:] = ids[:1]
+    changes = [Change(one, "update", "accounts", one, {"CS_Bulk__c": 1}, read_at=live.now()) for one in ids]
+    assert {o.state for o in push(live, changes)} == {"verified"}
+    assert {o.state for o in push(live, changes[:1])} == {"verified"}
+    assert len(SALESFORCE.read(live, "accounts", ids, ["CS_Bulk__c"])) == 201
+    deal = TaskContent("d", ids[0], "Upsell", "Because.", "2027-02-01", kind="upsell", amount="12.50")
+    assert {o.state for o in push(live, [Change("d", "create_task", "accounts", None, task=deal)])} == {"verified"}
+    assert SALESFORCE.find_tasks is not None
+    assert set(SALESFORCE.find_tasks(live, [deal])) == {"d"}
+    SALESFORCE.drain(live, "accounts")
 
 
 def work_through(org: SalesforceSandbox, live: Session) -> None:

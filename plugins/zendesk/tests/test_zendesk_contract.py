@@ -15,7 +15,7 @@ from openapi_schema_validator import OAS30Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
-from cssync.connectors import Change, OwnField, PullRequest, Session
+from cssync.connectors import Change, OwnField, PullRequest, Session, TaskContent
 from cssync.sandbox.server import SandboxAnswer, SandboxRequest, SandboxServer
 from cssync_zendesk import ZENDESK
 from cssync_zendesk.sandbox import ZendeskSandbox
@@ -86,7 +86,24 @@ def exchanges(server: SandboxServer, app: ZendeskSandbox, live: Callable[..., Se
     values = {"cs_band": "red", "cs_score": 12}
     list(ZENDESK.push(session, [Change(i, "update", "organizations", i, values) for i in ids]))
     ZENDESK.read(session, "organizations", ids, ["cs_band"])
+    assert ZENDESK.drain is not None
+    ZENDESK.drain(session, "organizations")
+    tickets(live(task_tickets="true"), ids[0])
     return recorder.exchanges
+
+
+def tickets(session: Session, organization: str) -> None:
+    """Make an internal ticket, change it, solve it and open it again; once with a stamp that is too old."""
+    assert ZENDESK.push is not None
+    assert ZENDESK.find_tasks is not None
+    task = TaskContent("f" * 24, organization, "Renew", "Because.", "2026-12-28", "high", "360001", note="moved")
+    list(ZENDESK.push(session, [Change("c", "create_task", "organizations", None, task=task)]))
+    for action in ("update_task", "close_task", "reopen_task"):
+        held = ZENDESK.find_tasks(session, [task])[task.key]
+        change = Change("u", action, "organizations", held.remote_id, task=task, stamp=held.stamp)  # type: ignore[arg-type]
+        assert [o.state for o in ZENDESK.push(session, [change])] == ["verified"]
+    late = Change("l", "update_task", "organizations", held.remote_id, task=task, stamp="2020-01-01T00:00:00Z")
+    assert [o.state for o in ZENDESK.push(session, [late])] == ["moved"]
 
 
 def test_every_request_and_every_answer_fits_the_description(exchanges: Any) -> None:
@@ -108,8 +125,14 @@ def test_every_request_and_every_answer_fits_the_description(exchanges: Any) -> 
         paging = {"page[size]", "page[after]"}
         assert set(request.query) <= known | paging, f"{line}: {set(request.query) - known}"
         if request.body:
-            schema = described["requestBody"]["content"]["application/json"]["schema"]
-            assert faults(schema, request.json()) == [], line
+            if "requestBody" in described:
+                assert (
+                    faults(described["requestBody"]["content"]["application/json"]["schema"], request.json()) == []
+                ), line
+            else:  # the description of creating a ticket forgets its body
+                ticket = spec()["components"]["schemas"]["TicketObject"]
+                assert set(request.json()["ticket"]) <= {*ticket["properties"], "comment"}, line
+                assert faults(ticket, request.json()["ticket"]) == [], line
         declared = described["responses"].get(str(answer.status)) or described["responses"]["4XX"]
         body = json.loads(json.dumps(answer.body))
         assert faults(declared["content"]["application/json"]["schema"], body) == [], line
@@ -117,8 +140,10 @@ def test_every_request_and_every_answer_fits_the_description(exchanges: Any) -> 
         "POST /oauth/tokens",
         "POST /api/v2/organization_fields",
         "PUT /api/v2/organizations/update_many",
+        "POST /api/v2/tickets",
+        "PUT /api/v2/tickets/{id}",
     }
-    assert len(seen) == 13
+    assert len(seen) == 17
 
 
 def test_the_sandbox_refuses_in_the_vendors_words(app: ZendeskSandbox) -> None:
