@@ -18,7 +18,9 @@ from cssync.connectors import Feed, Page, Tombstone
 from cssync.errors import ConnectionFault, LeaseLost
 from cssync.store import Store
 from cssync.sync import StreamReport, sync
-from fake_vendor import World, company, sessions, workspace
+from cssync.sync.quarantine import Choice, link_of, retry
+from cssync_hubspot import HUBSPOT
+from fake_vendor import NOW, World, company, sessions, workspace
 
 
 def pull(tmp_path: Path, world: World, store: Store, **options: Any) -> StreamReport:
@@ -228,7 +230,9 @@ KILLED = """
     import os, signal, sys
     from pathlib import Path
     sys.path.insert(0, {tests!r})
-    from fake_vendor import World, company, sessions, workspace
+    from cssync.sync.quarantine import Choice, link_of, retry
+from cssync_hubspot import HUBSPOT
+from fake_vendor import NOW, World, company, sessions, workspace
     from cssync.store import Store
     from cssync.sync import sync
     world = World([company(n) for n in range(90)])
@@ -319,3 +323,38 @@ def test_a_usage_value_that_is_cleared_at_the_vendor_is_buried(tmp_path: Path, s
     world.companies[0]["custom"] = {"mau": None}
     assert pull(tmp_path, world, store, full=True).changed == 1
     assert store.query("SELECT deleted_at FROM usage_metric")[0][0] is not None
+
+
+@pytest.mark.parametrize(
+    ("raw", "url"),
+    [
+        ({"id": "7", "url": "https://app.hubspot.com/contacts/1/record/0-2/7"}, "https://app.hubspot.com/contacts/1/record/0-2/7"),
+        ({"id": "7", "url": "javascript:alert(1)"}, None),
+        ({"id": "7"}, None),
+        ("torn", None),
+    ],
+)  # fmt: skip
+def test_a_quarantined_record_has_its_link_at_the_vendor(tmp_path: Path, raw: Any, url: str | None) -> None:
+    space = workspace(tmp_path, crm=World())
+    crm = dataclasses.replace(space.connections["crm"], streams=HUBSPOT.streams)
+    space = dataclasses.replace(space, connections={"crm": crm})
+    assert link_of(space, {"connection": "crm", "stream": "companies", "raw": raw}) == url
+    assert link_of(space, {"connection": "gone", "stream": "companies", "raw": raw}) is None
+
+
+def test_a_retried_record_has_its_money_in_the_organisations_currency(tmp_path: Path, store: Store) -> None:
+    """The workspace counts in yen, which has no cents; the organisation in dollars."""
+    space = workspace(tmp_path, crm=World([company(1, custom={"fee": "9.99", "seats": "many"})]))
+    mapped = {"companies": {"fee": "contract_line.amount", "seats": "contract_line.quantity"}}
+    crm = dataclasses.replace(space.connections["crm"], mapped=mapped)
+    space = dataclasses.replace(space, connections={"crm": crm})
+    with store.transaction() as conn:
+        conn.execute(
+            "INSERT INTO binding (connection, org_id, org_kind, currency) VALUES ('crm', '1', 'sandbox', 'USD')"
+        )
+    (report, _) = sync(store, space, sessions(space), run_id="r1")
+    assert report.quarantined == 1
+    mended = dataclasses.replace(crm, mapped={"companies": {"fee": "contract_line.amount"}})
+    done = retry(store, dataclasses.replace(space, connections={"crm": mended}), Choice(), NOW)
+    assert (done.stored, done.kept) == (1, 0)
+    assert [tuple(r) for r in store.query("SELECT amount, currency FROM contract_line")] == [(999, "USD")]

@@ -47,15 +47,15 @@ def list_(call: Call, connection: str | None, stream: str | None, source_id: str
 
     --json has each record as it was read.
     """
-    from cssync.sync.quarantine import held
+    from cssync.sync.quarantine import held, link_of
 
     workspace = call.workspace(secrets=False)
     with call.store(workspace) as store:
-        rows = held(store, _chosen(connection, stream, source_id))
+        rows = [{**row, "url": link_of(workspace, row)} for row in held(store, _chosen(connection, stream, source_id))]
     table = columns(
-        ("RECORD", "FIELD", "REASON", "LAST SEEN"),
+        ("RECORD", "FIELD", "REASON", "LAST SEEN", "AT THE VENDOR"),
         (
-            (f"{r['connection']}.{r['stream']}:{r['source_id']}", r["field"], r["reason"], r["last_seen_at"])
+            (f"{r['connection']}.{r['stream']}:{r['source_id']}", r["field"], r["reason"], r["last_seen_at"], r["url"])
             for r in rows
         ),
     )

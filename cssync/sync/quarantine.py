@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cssync.config import Connection, Workspace
-from cssync.connectors import Stream
+from cssync.connectors import Field, Stream
 from cssync.errors import ConfigError, RecordError
 from cssync.store import Fence, Store
-from cssync.sync.cast import stamp
-from cssync.sync.normalise import Normaliser
+from cssync.sync.cast import stamp, text
+from cssync.sync.cells import cell
+from cssync.sync.normalise import UNREADABLE, Normaliser
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def retry(store: Store, workspace: Workspace, choice: Choice, now: datetime, fen
     for row in held(store, choice):
         place = (str(row["connection"]), str(row["stream"]))
         if place not in normalisers:
-            normalisers[place] = _normaliser(workspace, *_configured(workspace, *place), today)
+            normalisers[place] = _normaliser(store, workspace, *_configured(workspace, *place), today)
         raw = row["raw"]
         try:
             if not isinstance(raw, Mapping):
@@ -112,13 +113,29 @@ def _configured(workspace: Workspace, connection: str, stream: str) -> tuple[Con
     return found, declared
 
 
-def _normaliser(workspace: Workspace, connection: Connection, stream: Stream, today: str) -> Normaliser:
+def link_of(workspace: Workspace, row: Mapping[str, object]) -> str | None:
+    """Return the page of a quarantined record at the vendor, where the record as it was read names it."""
+    connection = workspace.connections.get(str(row["connection"]))
+    stream = connection.stream(str(row["stream"])) if connection else None
+    source = stream.feeds[0].fields.get("source_url") if stream else None
+    raw = row["raw"]
+    if source is None or not isinstance(raw, Mapping):
+        return None
+    try:
+        found = cell(Field(source) if isinstance(source, str) else source, text)(raw)
+    except UNREADABLE:
+        return None
+    return found if isinstance(found, str) and found.startswith("https://") else None
+
+
+def _normaliser(store: Store, workspace: Workspace, connection: Connection, stream: Stream, today: str) -> Normaliser:
+    bound = store.query("SELECT currency FROM binding WHERE connection = ?", (connection.name,))
     back = workspace.writeback.get(connection.name)
     return Normaliser(
         stream,
         mapped=connection.mapped.get(stream.name, {}),
         written=tuple(back.fields) if back and back.to == stream.name else (),
         timezone=workspace.timezone,
-        currency=workspace.currency,
+        currency=(bound[0]["currency"] if bound else None) or workspace.currency,
         today=today,
     )
