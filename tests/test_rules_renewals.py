@@ -28,10 +28,12 @@ TASK = """  T{days}:
     once_per: renewal_event
     title: "{days} days to {{renews_on}}"
     due: anchor - {days}
-    done_when: notice_given
+    done_when: notice_given or won > 0
     closing: notice was received on {{notice_received_on}}
 """
-RULES = read_rules([Source("p.yaml", "pack: p\ntasks:\n" + "".join(TASK.format(days=d, first=d + 7) for d in DAYS))])
+HEAD = "pack: p\nfeatures: {won: {count: opportunities, where: is_won}}\ntasks:\n"
+"""Nothing feeds opportunities: that is no reason to keep a task open."""
+RULES = read_rules([Source("p.yaml", HEAD + "".join(TASK.format(days=d, first=d + 7) for d in DAYS))])
 
 
 class Renewals:

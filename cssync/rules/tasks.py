@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 
 from cssync.rules.calendar import Calendar, local_date
-from cssync.rules.compiler import all_known
+from cssync.rules.compiler import entities_of
 from cssync.rules.conditions import days_ago, held_long_enough
 from cssync.rules.events import EVENT
 from cssync.rules.freshness import Context, parse_instant
@@ -290,7 +290,8 @@ class TaskWriter:
         return self.words["gone"] if row[f"t_{n}"] == 0 else None
 
     def unsure(self, rule: TaskRule) -> bool:
-        """Whether a source the rule looks at is not fresh: then nothing is closed."""
+        """Whether a source the rule looks at is stale: then nothing is closed. One that was never connected says
+        nothing either way."""
         exprs = [rule.when, *rule_exprs(rule.priority), *([rule.done_when] if rule.done_when else [])]
         names = {name for e in exprs for name in e.names("feature")}
-        return not all_known(names, self.features, self.c)
+        return any(self.c.state(e) == "stale" for e in entities_of(names, self.features))
