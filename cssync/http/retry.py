@@ -49,7 +49,19 @@ def persist(
     before one that would bring all waits to more than twice that, `give_up` raises: it gets the last `Again` and the
     number of tries.
     """
+    first: Again | None = None
+    try:
+        return attempt()  # most requests need no more: tenacity's book-keeping would cost each of them 0.1 ms
+    except Again as again:
+        first = again
     waited = 0.0
+
+    def once() -> T:
+        nonlocal first
+        if first is not None:
+            again, first = first, None
+            raise again
+        return attempt()
 
     def wait(state: tenacity.RetryCallState) -> float:
         again = _again(state)
@@ -74,7 +86,7 @@ def persist(
         sleep=pause,
         retry_error_callback=lambda state: give_up(_again(state), state.attempt_number),
     )
-    return retrying(attempt)
+    return retrying(once)
 
 
 def _again(state: tenacity.RetryCallState) -> Again:
