@@ -49,9 +49,15 @@ _FIELDS = {
 _TAIL = """\
 masters: {account.name: sales, contract: sales}
 
-rules: [standard]
+rules: [standard, ./rules]               # ./rules/lists.yaml: this company's own words
 
 writeback:
+"""
+
+_LISTS = """\
+# The words of this company, in place of the standard packs' own.
+lists:
+  add_ons: [SSO, API, audit log]
 """
 
 _RESULTS = (
@@ -61,6 +67,9 @@ _RESULTS = (
     ("health_coverage", "health.coverage"),
     ("health_as_of", "health.as_of"),
     ("renewal_date", "renewal.date"),
+    ("renewal_risk", "renewal.risk"),
+    ("touch_tier", "touch.tier"),
+    ("onboarding_stage", "onboarding.stage"),
     ("upsell_signal", "upsell.signal"),
     ("risk_flags", "risk.flags"),
 )
@@ -110,6 +119,8 @@ def write_workspace(
         text.append(f"  {name}:\n    to: {stream}\n    tasks: {json.dumps(tasks)}\n    fields:\n")
         text += [f"      {_field(form, field)}: {result}\n" for field, result in _RESULTS]
     (folder / "rates.csv").write_text(RATES, encoding="utf-8")
+    (folder / "rules").mkdir(exist_ok=True)
+    (folder / "rules" / "lists.yaml").write_text(_LISTS, encoding="utf-8")
     path = folder / "cssync.yaml"
     path.write_text("".join(text), encoding="utf-8")
     return path
