@@ -168,3 +168,22 @@ class PastWorld:
         if open_ and self.n % 3 == 2:
             key = open_[0]["key"]
             self.put(now, "crm_task", "crm", {"source_id": f"T{key}", "task_key": key, "status": "done"})
+
+
+class Still(PastWorld):
+    """A world in which only what a test does happens; account 0 has as many urgent tickets as it says."""
+
+    def vendors(self, now: datetime) -> None:
+        if self.n == 0:
+            self.begin(now)
+        self.pulled(now)
+
+    def tickets_of_0(self, n: int) -> None:
+        now = self.at + timedelta(days=self.n)
+        self.put(now, "ticket", "desk", *(
+            {"source_id": f"x{k}", "account_source_id": "o0", "status": "open" if k < n else "solved",
+             "priority": "urgent", "opened_at": "2026-10-01T00:00:00Z"} for k in range(9)))  # fmt: skip
+
+    @property
+    def uid(self) -> str:
+        return str(self.store.query("SELECT uid FROM account WHERE name = 'Company 0'")[0][0])

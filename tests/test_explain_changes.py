@@ -20,7 +20,7 @@ from cssync.rules.packs import read_rules
 from cssync.rules.replay import moment_of
 from cssync.store import Store
 from cssync.sync.cast import stamp
-from past_world import BEGIN, PastWorld
+from past_world import BEGIN, PastWorld, Still
 
 PACK = """pack: health
 features:
@@ -43,23 +43,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield found
 
 
-class Still(PastWorld):
-    """A world in which only what a test does happens; account 0 has as many urgent tickets as it says."""
-
-    def vendors(self, now: Any) -> None:
-        if self.n == 0:
-            self.begin(now)
-        self.pulled(now)
-
-    def tickets_of_0(self, n: int) -> None:
-        now = self.at + timedelta(days=self.n)
-        self.put(now, "ticket", "desk", *(
-            {"source_id": f"x{k}", "account_source_id": "o0", "status": "open" if k < n else "solved",
-             "priority": "urgent", "opened_at": "2026-10-01T00:00:00Z"} for k in range(9)))  # fmt: skip
-
-    @property
-    def uid(self) -> str:
-        return str(self.store.query("SELECT uid FROM account WHERE name = 'Company 0'")[0][0])
+class Told(Still):
+    """A still world that says how its account 0 changed."""
 
     def change(self, name: str = "health.score") -> Change:
         found = last_changes(self.store, self.space, self.uid, stamp(self.at + timedelta(days=self.n)))
@@ -67,7 +52,7 @@ class Still(PastWorld):
 
 
 def lived(store: Store, first: int, second: int, rules: RuleSet) -> Change:
-    world = Still(store, RULES)
+    world = Told(store, RULES)
     world.day()
     world.tickets_of_0(first)
     world.day()
@@ -105,7 +90,7 @@ def test_an_edit_that_says_the_same_of_the_data_is_not_blamed(store: Store) -> N
 
 
 def test_the_first_value_has_no_cause_and_a_lost_record_is_told(store: Store) -> None:
-    world = Still(store, RULES)
+    world = Told(store, RULES)
     world.day()
     assert world.change().cause == "first"
     world.tickets_of_0(3)

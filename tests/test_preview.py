@@ -18,7 +18,7 @@ from cssync.rules.packs import read_rules
 from cssync.rules.preview import preview
 from cssync.rules.simulate import given_values, simulate
 from cssync.store import Store
-from past_world import BEGIN, PastWorld
+from past_world import BEGIN, PastWorld, Still
 
 RULES = load_folders([("standard", files("cssync_rules"))])
 
@@ -98,6 +98,30 @@ def test_an_edited_file_takes_the_place_of_its_pack(tmp_path: Path) -> None:
         found = load_edited(RULES.sources, edit)
         assert [p.name for p in found.packs] == [p.name for p in RULES.packs]
         assert found.pack("health") != RULES.pack("health")
+
+
+NEAR = """pack: health
+features:
+  urgent: {count: tickets, where: status = 'open' and priority = 'urgent'}
+score:
+  measures:
+    m: {weight: 10, curve: {of: urgent, at: {0: 60, 1: 76, 2: 90}}}
+  bands: {red: 0, yellow: 50, green: 75}
+  hysteresis: {margin: 3, confirm: 3d}
+"""
+
+
+def test_a_band_goes_on_from_where_it_stood(tmp_path: Path) -> None:
+    rules = read_rules([Source("health.yaml", NEAR)])
+    with Store.open(tmp_path / "store.db") as store:
+        world = Still(store, rules)
+        world.day()
+        world.tickets_of_0(1)  # 76 is above the bound of green, but not by the margin
+        world.day()
+        now = BEGIN + timedelta(days=1)
+        for given, band in (({}, "yellow"), ({"urgent": 2}, "green")):
+            (found,) = simulate(store, rules, world.space, world.uid, now, given)
+            assert (found.before["score"], found.before["band"], found.after["band"]) == (76, "yellow", band)
 
 
 # --- what if ----------------------------------------------------------------------------------------------------------

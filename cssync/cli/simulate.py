@@ -25,8 +25,8 @@ def simulate(call: Call, account: str, given: tuple[str, ...]) -> int:
     """Show what the rules would say of an account if some of its facts were otherwise.
 
     NAME is a feature, a built-in fact or a column of account, VALUE a number, percent (40%), yes or no, a day, a text
-    or `missing`; money is in minor units. Everything else stays as it is now; what rules remember from day to day plays
-    no part.
+    or `missing`; money is in minor units. Everything else stays as it is now. A band goes on from where it stood; for
+    how long a condition has held plays no part.
     """
     from cssync.cli.when import now
     from cssync.link.find import find_account

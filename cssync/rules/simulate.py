@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from cssync.config import Workspace
 from cssync.errors import ConfigError
-from cssync.rules.catalogue import ACCOUNT, FACTS, column_type
-from cssync.rules.compiler import compile_pack, entities_of
+from cssync.rules.catalogue import ACCOUNT, FACTS, OUTPUTS, column_type
+from cssync.rules.compiler import compile_pack, entities_of, result_column
 from cssync.rules.evaluate import context_for, reading_of, usage_coverage
 from cssync.rules.faults import did_you_mean
 from cssync.rules.interpreter import judge
+from cssync.rules.memory import FIRST_DAY, Memory
 from cssync.rules.outcome import Outcome
-from cssync.rules.tree import Expr, Pack, RuleSet, Type
+from cssync.rules.statement import typed_value
+from cssync.rules.tree import Expr, Pack, RuleSet, Type, used_features
 
 if TYPE_CHECKING:
     from cssync.store.sqlite import Store
@@ -89,7 +91,7 @@ def simulate(
     """Return what each pack that looks at the account says now, and with the values given; nothing is written.
 
     Facts that are not given stay as they are, features that are formulas follow. A later pack reads the simulated
-    results of an earlier one. It is one day: what rules remember from day to day plays no part.
+    results of an earlier one. Bands go on from where they stood; for how long a condition has held plays no part.
     """
     usage = usage_coverage(store, workspace, as_of)
     found = []
@@ -111,7 +113,7 @@ def simulate(
         money = {f"currency.{n}": row[f"c_{n}"] for n in raw if f"c_{n}" in columns and row[f"c_{n}"]}
         account = dict(store.query("SELECT * FROM account WHERE uid = ?", (account_uid,))[0])
         changed = {n: v.isoformat() if isinstance(v, date) else v for n, v in given.items() if n in ACCOUNT}
-        others = _others(pack, columns, row)
+        others = _others(pack, rules, columns, row)
         after = judge(
             pack,
             rules.features,
@@ -119,9 +121,11 @@ def simulate(
             {**account, **changed},
             given={**raw, **money, **{n: v for n, v in given.items() if n not in ACCOUNT}},
             results={**others, **results},
+            memory=_memory(pack, columns, row),
         )
-        results |= {f"{pack.name}.{n}": v for n, v in (("score", after.score), ("band", after.band),
-                                                       ("coverage", after.coverage)) if pack.score}  # fmt: skip
+        results |= {f"{pack.name}.{n}": v for n, v in after.results.items()}
+        if pack.score:
+            results |= {f"{pack.name}.{n}": getattr(after, n) for n in OUTPUTS if hasattr(after, n)}
         found.append(Simulated(pack.name, told(pack, known), told(pack, after)))
     return found
 
@@ -130,10 +134,33 @@ def _formula(rules: RuleSet, name: str) -> bool:
     return name in rules.features and isinstance(rules.features[name].definition, Expr)
 
 
-def _others(pack: Pack, columns: set[str], row: Any) -> dict[str, Any]:
+def _others(pack: Pack, rules: RuleSet, columns: set[str], row: Any) -> dict[str, Any]:
     """Results of other packs, as the statement read them."""
-    names = {n for e in pack.exprs for n in e.names("result")}
-    return {n: row[c] for n in names if (c := f"r_{n.replace('.', '_')}") in columns}
+    used = (rules.features[n].definition for n in used_features(pack, rules.features))
+    exprs = (*pack.exprs, *(d for d in used if isinstance(d, Expr)))
+    read = {e.value: e.type for whole in exprs for e in whole.walk() if e.op == "result"}
+    return {
+        name: typed_value(row[column], kind)
+        for name, kind in read.items()
+        if name.partition(".")[0] != pack.name and (column := result_column(pack, name)) in columns
+    }
+
+
+def _memory(pack: Pack, columns: set[str], row: Any) -> Memory:
+    """What the score remembers from the days before, as the statement read it."""
+    if pack.score is None or "h_band" not in columns:
+        return FIRST_DAY
+    days = {name: typed_value(row[f"h_{name}"], "date") for name in ("override_until", "override_since")}
+    held = {m.name: row[f"h_m_{m.name}"] for m in pack.score.measures if f"h_m_{m.name}" in columns}
+    return Memory(
+        row["h_band"],
+        row["h_yellow_days"] or 0,
+        row["h_green_days"] or 0,
+        row["h_override_band"],
+        days["override_until"],
+        days["override_since"],
+        {name: value for name, value in held.items() if value is not None},
+    )
 
 
 def told(pack: Pack, outcome: Outcome) -> dict[str, Any]:
