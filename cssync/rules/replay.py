@@ -146,7 +146,7 @@ def _named(names: tuple[str, ...], values: tuple[Any, ...] | None) -> dict[str, 
 
 
 def _rows_after(store: Store, moment: Moment) -> dict[str, dict[tuple[Any, ...], tuple[Any, ...]]]:
-    with past(store, Cut(instant(moment.as_of), "~", after=True)) as copy:
+    with past(store, Cut(instant(moment.as_of), "~", after=True), rows=False) as copy:
         return {
             table: {
                 tuple(r)[: len(TABLE[table].key)]: tuple(r)[len(TABLE[table].key) :]

@@ -49,21 +49,24 @@ class Part:
 
 
 @contextmanager
-def past(store: Store, cut: Cut, part: Part | None = None) -> Iterator[Store]:
-    """Give the store as it was at `cut`, as a store of its own that may be written to and is deleted at the end."""
+def past(store: Store, cut: Cut, part: Part | None = None, *, rows: bool = True) -> Iterator[Store]:
+    """Give the store as it was at `cut`, as a store of its own that may be written to and is deleted at the end.
+
+    rows: with the vendor rows; without them it is the state of evaluations alone.
+    """
     with tempfile.TemporaryDirectory(prefix="cssync-past-") as folder, Store.open(Path(folder) / "past.db") as copy:
         conn = copy.db.conn
         conn.execute("PRAGMA synchronous = OFF")
         conn.execute("ATTACH DATABASE ? AS live", (str(store.path),))
         try:
             with copy.transaction() as writing:
-                _fill(writing, cut, part)
+                _fill(writing, cut, part, rows=rows)
         finally:
             conn.execute("DETACH DATABASE live")
         yield copy
 
 
-def _fill(conn: sqlite3.Connection, cut: Cut, part: Part | None) -> None:
+def _fill(conn: sqlite3.Connection, cut: Cut, part: Part | None, *, rows: bool) -> None:
     triggers = conn.execute("SELECT name FROM main.sqlite_master WHERE type = 'trigger'").fetchall()
     for (name,) in triggers:  # what is put back is no news, and what a replay changes is nobody's history
         conn.execute(f"DROP TRIGGER main.{quote(name)}")
@@ -72,14 +75,14 @@ def _fill(conn: sqlite3.Connection, cut: Cut, part: Part | None) -> None:
     state = Cut(later if early else cut.as_of, cut.known_at, after=cut.after and not early)
     if part is not None:
         _name_parts(conn, part)
-    for entity in ENTITIES:
+    for entity in ENTITIES if rows else ():
         in_part = part is not None and entity.name not in (*part.whole, *BY_KEY)
         if not in_part or entity.column("account_uid"):
             _rows(conn, entity, cut.known_at, in_part=in_part)
     for table in TABLES:
         if table.past.clock in ("evaluation", "known"):
             in_part = part is not None and table.name != "account" and any(c.name == UID for c in table.columns)
-            if part is None or table.name != "history":
+            if (rows and (part is None or table.name != "history")) or table.past.clock == "evaluation":
                 _table(conn, table, state, in_part=in_part)
     _feeds(conn, cut.known_at)
 
