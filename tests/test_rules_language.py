@@ -97,7 +97,7 @@ def test_expressions_are_refused_in_words(expression: str, words: str) -> None:
     [
         ("pack: p\npack: q\n", "'pack' stands here twice, first on line 1"),
         ("pack: p\nsignls: {}\n", "a pack has no key 'signls'; did you mean signals?"),
-        ("pack: p\ncadence: []\n", "`cadence` is not supported by this version"),
+        ("pack: p\ncadence: []\n", "a pack has no key 'cadence'"),
         ("pack: p\nsignals:\n  S1: {when: seats > 3, for: 3, because: x}\n", "`for` of signal S1 is a number of days"),
         ("pack: p\nsignals:\n  S1: {when: seats > 3, kep: 3d, because: x}\n", "no key 'kep'; did you mean keep?"),
         ("pack: p\nsignals:\n  S1: {when: seats > 3, severity: seats, because: x}\n", "within its `cooldown` only"),

@@ -39,7 +39,7 @@ def test_every_rule_of_the_standard_packs_is_listed() -> None:
     for pack in load_folders([("standard", ROOT / "rules" / "cssync_rules")]).packs:
         names = [m.name for m in pack.score.measures] if pack.score else []
         names += [rule.name for rule in (*pack.signals, *pack.tasks, *pack.reports)]
-        (section,) = re.findall(rf"^### {pack.name}\n(.*?)(?=^##)", tables, re.MULTILINE | re.DOTALL)
+        (section,) = re.findall(rf"^### {pack.name}\n(.*?)(?=^##|\Z)", tables, re.MULTILINE | re.DOTALL)
         assert names or "\nTiers: `" in section
         assert all(f"\n| `{name}` |" in section for name in names)
 

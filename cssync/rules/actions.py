@@ -33,7 +33,6 @@ class ActionReader:
 
     def signal(self, key: Scalar, node: Node) -> Signal | None:
         what = f"signal {key.text}"
-        self.part.later(node, what)
         block = self.shape.block(node, what, SIGNAL_KEYS, ("when", "because"))
         if block is None:
             return None
@@ -59,7 +58,6 @@ class ActionReader:
 
     def task(self, key: Scalar, node: Node) -> TaskRule | None:
         what = f"task {key.text}"
-        self.part.later(node, what)
         block = self.shape.block(node, what, TASK_KEYS, ("when", "once_per", "title", "due"))
         if block is None:
             return None

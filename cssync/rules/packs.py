@@ -14,7 +14,7 @@ from cssync.rules.check import Scope, expression
 from cssync.rules.faults import Faults, Mark, Source, Stop, did_you_mean
 from cssync.rules.features import FeatureReader, account_column
 from cssync.rules.packtests import read_tests
-from cssync.rules.parts import LATER, PartReader
+from cssync.rules.parts import PartReader
 from cssync.rules.reader import Mapping, Node, Scalar, read
 from cssync.rules.reports import ReportReader
 from cssync.rules.scores import ScoreReader
@@ -98,9 +98,7 @@ def read_rules(sources: Iterable[Source]) -> RuleSet:
 
 def _keys(top: Mapping, faults: Faults) -> None:
     for key, _ in top.entries:
-        if key.text in LATER:
-            faults.add(key.mark, f"`{key.text}` is not supported by this version of cssync")
-        elif key.text not in KEYS:
+        if key.text not in KEYS:
             faults.add(key.mark, f"a pack has no key {key.text!r}{did_you_mean(key.text, KEYS)}")
 
 

@@ -8,11 +8,9 @@ from cssync.rules.catalogue import ACCOUNT, FACTS
 from cssync.rules.check import Scope, expression, typed_lines
 from cssync.rules.faults import Mark, Stop, did_you_mean
 from cssync.rules.features import FeatureReader
-from cssync.rules.reader import Mapping, Node, Scalar
+from cssync.rules.reader import Node, Scalar
 from cssync.rules.shape import Shape, places
 from cssync.rules.tree import Expr, Place, Template, Texts, Type
-
-LATER = frozenset({"cadence"})
 
 
 class PartReader:
@@ -91,9 +89,3 @@ class PartReader:
         self, node: Node, what: str, words: tuple[str, ...], want: Type | None
     ) -> tuple[tuple[Expr, Expr | None], ...]:
         return typed_lines(self.shape.items(node, what), self.scope, self.faults, words, want)
-
-    def later(self, node: Node, what: str) -> None:
-        """Name keys of a coming version instead of calling them unknown."""
-        for key, _ in node.entries if isinstance(node, Mapping) else ():
-            if key.text in LATER:
-                self.faults.add(key.mark, f"`{key.text}` of {what} is not supported by this version of cssync")

@@ -15,7 +15,6 @@ from cssync.plugins import plugins
 from cssync.rules.catalogue import ACCOUNT, ALIASES, FACTS, FUNCTIONS, MAX_AGE, SOURCES, column_type, source_column
 from cssync.rules.faults import Faults, Source
 from cssync.rules.loading import load_folders
-from cssync.rules.parts import LATER
 from cssync.rules.reader import Mapping, Node, Scalar, Sequence, read
 from cssync.rules.reports import FORMS, NARROWED
 from cssync.rules.written import NOTE, written_fields
@@ -35,8 +34,6 @@ def reference() -> Iterator[str]:
     yield from _section("Columns of a report", _report_columns())
     yield from _section("What can be written back", _written())
     yield from _section("The standard packs", _standard())
-    later = ", ".join(f"`{key}`" for key in sorted(LATER))
-    yield from _section("Not there yet", [f"These keys are refused by this version, wherever they stand: {later}."])
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
@@ -133,9 +130,10 @@ def _standard() -> Iterator[str]:
         if (tiers := top.get("tiers")) is not None:
             yield from (f"Tiers: {_quoted(tiers)}.", "")
         yield from _score(top.get("score"), dict(re.findall(r"^ +(\w+): +# \[(\w+)\]$", text, re.MULTILINE)))
-        yield from _rules("signal", top.get("signals"), ("when",))
+        yield from _rules("signal", top.get("signals"), ("when", "for", "keep", "cooldown", "severity"))
         yield from _rules("report", top.get("reports"), ("of", "where", "by", "keep", "order"))
-        yield from _rules("task", top.get("tasks"), ("when", "once_per", "due", "owner", "priority", "done_when"))
+        keys = ("when", "for", "tiers", "once_per", "due", "owner", "copy", "priority", "cooldown", "done_when")
+        yield from _rules("task", top.get("tasks"), keys)
 
 
 def _score(score: Node | None, ids: dict[str, str]) -> Iterator[str]:
@@ -162,12 +160,13 @@ def _judged(measure: Mapping) -> str:
 
 
 def _rules(what: str, node: Node | None, keys: tuple[str, ...]) -> Iterator[str]:
+    used = [k for k in keys if any(isinstance(rule, Mapping) and rule.get(k) for _, rule in _entries(node))]
     rows = [
-        (f"`{name.text}`", *(_quoted(rule.get(key)) if isinstance(rule, Mapping) else "" for key in keys))
+        (f"`{name.text}`", *(_quoted(rule.get(key)) if isinstance(rule, Mapping) else "" for key in used))
         for name, rule in _entries(node)
     ]
     if rows:
-        yield from (*_table((what, *(f"`{key}`" for key in keys)), rows), "")
+        yield from (*_table((what, *(f"`{key}`" for key in used)), rows), "")
 
 
 def _entries(node: Node | None) -> Iterable[tuple[Scalar, Node]]:
