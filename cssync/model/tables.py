@@ -81,7 +81,7 @@ TABLES: tuple[Table, ...] = (
             col("name", "text", "vendor field"),
             col("type", "text", "column type"),
             col("options", "json", "values it takes"),
-            col("seen_at", "instant", "last comparison"),
+            col("seen_at", "instant", "when this definition was taken for right"),
         ),
         ("connection", "stream", "name"),
     ),

@@ -153,7 +153,10 @@ def remember(
 
     `at` is an ISO instant (UTC).
     """
-    if not fields:
+    known = store.query(
+        "SELECT 1 FROM field_definition WHERE connection = ? AND stream = ? LIMIT 1", (connection, stream)
+    )
+    if not fields or (known and not drifts):
         return
     held = {drift.field for drift in drifts if drift.stops}
     rows = [
@@ -162,7 +165,6 @@ def remember(
         if f.name not in held
     ]
     with store.transaction(fence) as conn:
-        keep = [(connection, stream, name) for name in held]
         gone = [(d.connection, d.stream, d.field) for d in drifts if d.kind == "removed" and d.field not in held]
         conn.executemany("DELETE FROM field_definition WHERE connection = ? AND stream = ? AND name = ?", gone)
         conn.executemany(
@@ -170,10 +172,6 @@ def remember(
                VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (connection, stream, name) DO UPDATE SET
                type = excluded.type, options = excluded.options, seen_at = excluded.seen_at""",
             rows,
-        )
-        conn.executemany(
-            "UPDATE field_definition SET seen_at = ?4 WHERE connection = ?1 AND stream = ?2 AND name = ?3",
-            [(*key, at) for key in keep],
         )
 
 

@@ -37,7 +37,7 @@ HANGS = 900.0
 """Seconds without a sign of life, beside twice the connection's patience, after which a stream is given up: the longest
 exchange with a vendor takes 600 s."""
 LAST_WAIT = 5.0
-"""Seconds that readers get to end by themselves when a run breaks off."""
+"""Seconds that all readers together get to end by themselves when a run breaks off."""
 PAGES_IN_FLIGHT = 4
 """Pages that wait for the writer, over all streams: what bounds memory."""
 
@@ -211,8 +211,9 @@ def sync(
                 progress(_live(job))
     finally:
         stop.set()
+        end = time.monotonic() + LAST_WAIT
         for job, reader in zip(jobs, readers, strict=True):
-            reader.join(0.0 if job.hung else LAST_WAIT)
+            reader.join(0.0 if job.hung else max(0.0, end - time.monotonic()))
     if keep:
         remember_reports(store, reports, run_id, fence)
     return reports
