@@ -46,7 +46,26 @@ rules: [standard]
 writeback:
   crm:
     to: companies
-    fields: {cs_health_score: health.score, cs_health_band: health.band}
+    fields:
+      cs_health_score: health.score
+      cs_health_band: health.band
+      # cs_health_reasons: health.reasons           # what takes points off, in words
+      # cs_health_coverage: health.coverage
+      # cs_health_data_status: health.data_status
+      # cs_health_as_of: health.as_of
+      # cs_renewal_date: renewal.date
+      # cs_notice_deadline: renewal.notice_deadline
+      # cs_renewal_risk: renewal.risk
+      # cs_renewal_forecast: renewal.forecast
+      # cs_arr_at_risk: renewal.arr_at_risk
+      # cs_arr: renewal.arr
+      # cs_touch_tier: touch.tier
+      # cs_upsell_signal: upsell.signal
+      # cs_upsell_arr_potential: upsell.arr_potential
+      # cs_onboarding_stage: onboarding.stage
+      # cs_onboarding_risk: onboarding.risk
+      # cs_first_value_date: onboarding.first_value_date
+      # cs_risk_flags: risk.flags
     tasks: true
     policy: unless-edited              # a value that a person edited stays
 

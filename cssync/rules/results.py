@@ -15,7 +15,7 @@ from cssync.rules.catalogue import OUTPUTS
 from cssync.rules.compiler import entities_of, is_held, measure_entities, results_behind
 from cssync.rules.dialect import Dialect
 from cssync.rules.freshness import Context
-from cssync.rules.tree import Feature, Measure, Pack, Result, Score, Type, rule_exprs
+from cssync.rules.tree import Expr, Feature, Measure, Pack, Score, Type, rule_exprs
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,9 @@ def outputs(pack: Pack, features: Mapping[str, Feature], c: Context, d: Dialect)
     for result in pack.results:
         names = {n for e in rule_exprs(result.rule) for n in e.names("feature")}
         held = (
-            "1 = 1" if any(c.held(e) for e in entities_of(names, features)) else stale_results(result, pack, features)
+            "1 = 1"
+            if any(c.held(e) for e in entities_of(names, features))
+            else stale_results(rule_exprs(result.rule), pack, features)
         )
         column = f"n.o_{result.name}"
         value = json_of(column, result.type, f"n.oc_{result.name}", d)
@@ -108,9 +110,9 @@ def outputs(pack: Pack, features: Mapping[str, Feature], c: Context, d: Dialect)
     return found
 
 
-def stale_results(result: Result, pack: Pack, features: Mapping[str, Feature]) -> str:
-    """SQL condition that some other pack's result which this one reads is held, because a source of it is stale."""
-    read = results_behind(rule_exprs(result.rule), features)
+def stale_results(exprs: Iterable[Expr], pack: Pack, features: Mapping[str, Feature]) -> str:
+    """SQL condition over `n` that some other pack's result which these read is held: a source of it is stale."""
+    read = results_behind(exprs, features)
     names = ", ".join(f"'{name}'" for name in sorted(read) if name.partition(".")[0] != pack.name)
     held = f"SELECT 1 FROM result h WHERE h.account_uid = n.uid AND h.name IN ({names}) AND h.state = 'stale'"
     return f"EXISTS ({held})" if names else "1 = 0"

@@ -12,6 +12,7 @@ from typing import Any
 from cssync.rules.conditions import days_ago, ended_lately, held_long_enough, is_held, note_conditions
 from cssync.rules.freshness import Context
 from cssync.rules.outcome import Outcome
+from cssync.rules.results import stale_results
 from cssync.rules.tree import Feature, Pack, Place, Signal, Template
 
 Reading = tuple[Outcome, Callable[[Place], tuple[Any, str]]]
@@ -45,7 +46,8 @@ def write_signals(
     note_conditions(conn, pack, features, c, as_of)
     started = ended = 0
     for n, signal in enumerate(pack.signals):
-        gone = _end(conn, pack, signal, n, is_held(signal, features, c), c, as_of, run_id)
+        held = "1 = 1" if is_held(signal, features, c) else stale_results([signal.when], pack, features)
+        gone = _end(conn, pack, signal, n, held, c, as_of, run_id)
         fresh = _starting(conn, pack, signal, n, c)
         for row in fresh:
             reading = read(row)
@@ -65,10 +67,11 @@ def write_signals(
 
 
 def _end(
-    conn: sqlite3.Connection, pack: Pack, signal: Signal, n: int, held: bool, c: Context, as_of: str, run_id: str
+    conn: sqlite3.Connection, pack: Pack, signal: Signal, n: int, held: str, c: Context, as_of: str, run_id: str
 ) -> list[tuple[str]]:
-    """End the open ones whose condition is gone, and has been for the days they are kept."""
-    over = f"n.s_{n} = 0" if held else f"coalesce(n.s_{n}, 0) = 0"
+    """End the open ones whose condition is gone, and has been for the days they are kept. held: SQL condition under
+    which one that is unknown may be so for want of fresh data, which ends nothing."""
+    over = f"(n.s_{n} = 0 OR (n.s_{n} IS NULL AND NOT {held}))"
     params: tuple[str, ...] = ()
     if signal.keep_days:
         over += f" AND NOT {ended_lately('signal', 'n.uid')}"

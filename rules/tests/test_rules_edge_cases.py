@@ -299,3 +299,20 @@ def test_terms_of_two_systems_count_once_where_one_of_them_is_the_master(book: B
     evaluate(book.store, RULES, workspace, AS_OF, run_id="r")
     assert book.results()["renewal.date"] == "2027-10-01"
     assert "R10" in book.tasks()
+
+
+def test_what_rests_on_a_held_score_is_held_with_it(book: Book) -> None:
+    """Usage comes no more: health keeps its last band, and so do the risk, the forecast and the alert that read it."""
+    book.term("2027-06-30")
+    book.use(*([10.0] * 84))
+    book.put("contact", {"last_meeting_at": "2026-11-18T00:00:00Z"})
+    assert book.day()["health.band"] == "green"
+    book.use(*([1.0] * 28), until=date(2026, 12, 17))
+    before = book.day(28)
+    assert before["health.band"] in ("yellow", "red")
+    assert "K02" in book.signals()
+    after = book.day(34)
+    states = {r["name"]: r["state"] for r in book.store.query("SELECT name, state FROM result")}
+    for name in ("health.band", "renewal.risk", "renewal.forecast", "renewal.arr_at_risk"):
+        assert (after[name], states[name]) == (before[name], "stale"), name
+    assert "K02" in book.signals()

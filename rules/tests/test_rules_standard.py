@@ -71,6 +71,20 @@ def test_written_fields_name_every_result_and_their_options() -> None:
     assert fields["renewal.date"].name == "cs_renewal_date"
 
 
+def test_every_row_of_the_written_field_dictionary_has_a_result_and_is_offered_by_a_new_configuration() -> None:
+    from cssync.cli.init import TEMPLATE
+
+    wanted = {
+        *(f"cs_health_{n}" for n in ("score", "band", "reasons", "coverage", "data_status", "as_of")),
+        *("cs_renewal_date", "cs_notice_deadline", "cs_renewal_risk", "cs_renewal_forecast", "cs_arr_at_risk"),
+        *("cs_arr", "cs_touch_tier", "cs_upsell_signal", "cs_upsell_arr_potential", "cs_onboarding_stage"),
+        *("cs_onboarding_risk", "cs_first_value_date", "cs_risk_flags"),
+    }
+    named = {field.name: result for result, field in written_fields(RULES).items()}
+    assert wanted <= set(named)
+    assert all(f"{name}: {named[name]}" in TEMPLATE for name in wanted)
+
+
 # --- domain.md 1, 5: dates, curves, scores ----------------------------------------------------------------------------
 
 
