@@ -46,6 +46,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 class Told(Still):
     """A still world that says how its account 0 changed."""
 
+    def of_0(self, **values: Any) -> None:
+        self.put(self.at + timedelta(days=self.n), "account_source", "crm", {"source_id": "0", **values})
+
     def change(self, name: str = "health.score") -> Change:
         found = last_changes(self.store, self.space, self.uid, stamp(self.at + timedelta(days=self.n)))
         return next(c for c in found if c.name == name)
@@ -132,3 +135,18 @@ def test_a_field_is_a_result_or_what_it_is_written_to(tmp_path: Path) -> None:
     assert "notice_given" not in asked(STANDARD, space, "renewal.arr").inputs
     with pytest.raises(ConfigError, match=r"did you mean health\.score"):
         asked(STANDARD, space, "health.scor")
+
+
+def test_what_a_person_set_is_named(store: Store) -> None:
+    text = PACK + "tiers: {override: touch_tier_override, currency: USD, high: 30000, low: 5000}\n"
+    by_hand = "  bands:", "  override: {band: override_band, reason: override_reason, until: override_until}\n  bands:"
+    world = Told(store, read_rules([Source("health.yaml", text.replace(*by_hand))]))
+    world.day()
+    world.tickets_of_0(2)
+    world.day()
+    world.of_0(override_band="red", touch_tier_override="tech")
+    world.day()
+    assert told(world.change("health.band")) == (
+        "because the data changed: override_band unknown -> red, touch_tier_override low -> tech"
+    )
+    assert "touch_tier_override low -> tech" in told(world.change("health.tier"))

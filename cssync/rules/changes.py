@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from cssync.config import Workspace
+from cssync.model import ENTITY
 from cssync.rules.evaluate import evaluate
 from cssync.rules.replay import Moment, aware, part_of, then, usage_then
-from cssync.rules.tree import RuleSet
+from cssync.rules.tree import Expr, Pack, RuleSet, closure, used_names
 from cssync.rules.versions import Evaluated, evaluations, last_evaluation, rules_of
 
 if TYPE_CHECKING:
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
 
 Cause = Literal["first", "data", "rules", "both", "days", "unknown"]
 
+BY_PEOPLE = frozenset(c.name for c in ENTITY["account_source"].columns)
+"""Columns of account that vendors and people fill; the others are cssync's own."""
+
 
 @dataclass(frozen=True, slots=True)
 class InputChange:
-    """An input that was otherwise: a feature, a fact, or a result of another pack."""
+    """An input that was otherwise: a feature, a fact, a column of the account, or a result of another pack."""
 
     name: str
     before: Any
@@ -73,6 +77,7 @@ class _Again:
         self.uid = account_uid
         self.done: dict[tuple[str, str], dict[str, Any]] = {}
         self.read: dict[tuple[tuple[str, str], ...], RuleSet | None] = {}
+        self.accounts: dict[str, dict[str, Any]] = {}
 
     def change(self, name: str, since: str, value: str) -> Change:
         """Return how a result came to its value at `since`."""
@@ -96,13 +101,18 @@ class _Again:
         return same if old == new else self.split(same, before, now)
 
     def inputs(self, pack: str, before: Evaluated, now: Evaluated) -> Iterator[InputChange]:
-        """Yield features, and results of other packs, that differ between two evaluations."""
+        """Yield columns of the account, features, and results of other packs, that differ between two evaluations."""
+        rules = self.rules(now)
+        its = rules.pack(pack) if rules else None
+        if rules is not None and its is not None and (columns := account_columns(rules, its)):
+            held, holds = (self.account(rules, e) for e in (before, now))
+            for name in columns:
+                if held.get(name) != holds.get(name):
+                    yield InputChange(name, held.get(name), holds.get(name))
         was, found = (self.features(pack, e.as_of) for e in (before, now))
         for name in sorted(was.keys() & found.keys()):
             if was[name] != found[name] and not name.startswith("measure."):
                 yield InputChange(name, was[name], found[name])
-        rules = self.rules(now)
-        its = rules.pack(pack) if rules else None
         others = {n for e in (its.exprs if its else ()) for n in e.names("result")}
         for name in sorted(n for n in others if n.partition(".")[0] != pack):
             one, other = (self.result(name, e.as_of) for e in (before, now))
@@ -113,6 +123,15 @@ class _Again:
         if evaluated.files not in self.read:
             self.read[evaluated.files] = rules_of(self.store, evaluated)
         return self.read[evaluated.files]
+
+    def account(self, rules: RuleSet, evaluated: Evaluated) -> dict[str, Any]:
+        """Return the account as an evaluation found it; what was merged away or not known yet is empty."""
+        if evaluated.as_of not in self.accounts:
+            moment = Moment(aware(evaluated.as_of), aware(evaluated.known_at), evaluated)
+            with then(self.store, moment, part=part_of(self.store, rules, self.uid)) as copy:
+                rows = copy.query("SELECT * FROM account WHERE uid = ?", (self.uid,))
+                self.accounts[evaluated.as_of] = dict(rows[0]) if rows else {}
+        return self.accounts[evaluated.as_of]
 
     def features(self, pack: str, at: str) -> dict[str, Any]:
         rows = self.store.query(
@@ -153,6 +172,16 @@ class _Again:
                 evaluate(copy, rules, self.workspace, moment.as_of, run_id="explain", usage=usage)
                 self.done[key] = results(copy, self.uid)
         return self.done[key]
+
+
+def account_columns(rules: RuleSet, pack: Pack) -> list[str]:
+    """Return the columns of account that a pack reads and that vendors and people fill."""
+    used = closure(used_names(pack), rules.features)
+    definitions = (f.definition for n, f in rules.features.items() if n in used)
+    found = {n for e in (*pack.exprs, *(d for d in definitions if isinstance(d, Expr))) for n in e.names("account")}
+    if pack.score and (override := pack.score.override):
+        found |= {override.band, override.until}
+    return sorted(found & BY_PEOPLE)
 
 
 def results(store: Store, account_uid: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from cssync.views.terminal import line
 from cssync.writeback.apply import ApplyReport
 from cssync.writeback.changes import Note, Plan, PlannedChange
-from cssync.writeback.failures import LeftAlone
+from cssync.writeback.failures import FAILING, LeftAlone
 from cssync.writeback.outbox import Entry
 
 ALIKE = 3
@@ -126,7 +126,9 @@ def apply_lines(report: ApplyReport) -> Iterator[str]:
             yield from (f"  {state} {_place(entry)}: {told}" for entry in entries)
         else:
             yield f"  {len(entries):,} {state} on {connection}: {told}"
-    if report.open:
+    if any(entry.state == "refused" for entry in report.open):
+        yield "  what was refused was not sent; the next plan looks at it again"
+    if any(entry.state in FAILING for entry in report.open):
         yield "  `cssync failures` lists them; `cssync failures retry --all` tries again what a person has mended"
 
 
