@@ -337,6 +337,16 @@ def test_a_final_no_leaves_nothing_unknown_and_is_told_once(tmp_path: Path, stor
     assert len(crm.journal) == 9
 
 
+def test_what_a_person_changed_meanwhile_is_no_failure_to_list(tmp_path: Path, store: Store) -> None:
+    crm = Crm()
+    space = one(store, tmp_path, crm)
+    plan = make(store, space)
+    crm.companies["1"]["cs_health_band"] = "green"
+    told = list(apply_lines(apply(store, space, plan)))
+    assert told[-1] == "  what was refused was not sent; the next plan looks at it again"
+    assert failing(store) == []
+
+
 def test_a_connection_that_is_down_waits_and_a_newer_plan_takes_over(tmp_path: Path, store: Store) -> None:
     crm = Crm()
     space = one(store, tmp_path, crm)
