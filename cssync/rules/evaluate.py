@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cssync.config import Workspace
 from cssync.errors import ConfigError
 from cssync.metrics.fx import Rates, load_rates
-from cssync.rules import changed
+from cssync.rules import changed, kept_usage
 from cssync.rules.calendar import calendar_of, local_date
 from cssync.rules.catalogue import MAX_AGE, score_outputs
 from cssync.rules.compiler import Statement, compile_pack, entities_of, fact_tables, measure_entities, result_column
@@ -172,6 +172,7 @@ def evaluate(
             absent = " AND ".join("r.name NOT GLOB ?" for _ in names) or "1 = 1"
             forget(conn, absent, tuple(f"{n}.*" for n in names), at)
         changed.settle(conn, rules, contexts, basis, at)
+        kept_usage.keep(conn, usage, local_date(as_of, workspace.timezone))
         scored = next((p.name for p in rules.packs if p.score), None)
         bands = conn.execute(
             "SELECT value, count(*) FROM result WHERE name = ? GROUP BY value", (f"{scored}.band",)

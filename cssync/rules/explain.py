@@ -15,6 +15,7 @@ from cssync.rules.catalogue import FACTS, SOURCES
 from cssync.rules.compiler import compile_pack, entities_of, measure_entities
 from cssync.rules.evaluate import absent_because, context_for, reading_of, usage_coverage
 from cssync.rules.freshness import Context
+from cssync.rules.kept_usage import kept
 from cssync.rules.outcome import Outcome
 from cssync.rules.texts import language, lost_points, override_text, reasons, render, with_date
 from cssync.rules.tree import Aggregate, Feature, Measure, Pack, RuleSet, Score, closure, measure_names
@@ -145,7 +146,8 @@ def explain(
     rows = store.query("SELECT uid, name FROM account WHERE uid = ?", (account_uid,))
     if not rows:
         raise ConfigError(f"there is no account {account_uid!r}", fix="`cssync accounts` lists them")
-    usage = usage or usage_coverage(store, workspace, as_of)
+    today = local_date(as_of, workspace.timezone)
+    usage = usage or kept(store, today) or usage_coverage(store, workspace, as_of)
     views = tuple(
         _pack(store, p, rules, context_for(store, workspace, p, as_of, account_uid, usage), language(workspace.locale))
         for p in rules.packs

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from cssync.config import Workspace
 from cssync.errors import ConfigError
+from cssync.rules.calendar import local_date
 from cssync.rules.catalogue import ACCOUNT, FACTS, OUTPUTS, column_type
 from cssync.rules.compiler import compile_pack, entities_of, result_column
 from cssync.rules.evaluate import context_for, reading_of, usage_coverage
 from cssync.rules.faults import did_you_mean
 from cssync.rules.interpreter import judge
+from cssync.rules.kept_usage import kept
 from cssync.rules.memory import FIRST_DAY, Memory
 from cssync.rules.outcome import Outcome
 from cssync.rules.statement import typed_value
@@ -93,7 +95,7 @@ def simulate(
     Facts that are not given stay as they are, features that are formulas follow. A later pack reads the simulated
     results of an earlier one. Bands go on from where they stood; for how long a condition has held plays no part.
     """
-    usage = usage_coverage(store, workspace, as_of)
+    usage = kept(store, local_date(as_of, workspace.timezone)) or usage_coverage(store, workspace, as_of)
     found = []
     results: dict[str, Any] = {}
     for pack in rules.packs:
