@@ -45,7 +45,8 @@ def journaled(table: Table) -> bool:
 
 
 def _keep(table: Table, event: str) -> str:
-    """The INSERT that keeps a row's former state, the first of each instant only: later ones are halves of a change."""
+    """The INSERT that keeps a row's former state, the first of each instant only: later ones are halves of a change. So
+    is what becomes of a row in the instant in which it was written."""
     alias = "NEW" if event == "insert" else "OLD"
     row = "NULL" if event == "insert" else packed(table.columns)
     until = "(SELECT max(as_of) FROM evaluation)"
@@ -53,9 +54,10 @@ def _keep(table: Table, event: str) -> str:
         stamps = ", ".join(f"NEW.{quote(c)}" for c in table.past.stamp)
         until = f"coalesce({stamps}, '')"
     here = f"h.name = '{table.name}' AND h.key = {key_of(table, alias)} AND h.until = coalesce({until}, '')"
+    young = f" AND {alias}.{quote(table.past.born)} IS NOT {until}" if table.past.born else ""
     return (
         f'INSERT INTO state_history (name, "key", until, "row") SELECT \'{table.name}\', {key_of(table, alias)}, '
-        f"coalesce({until}, ''), {row} WHERE NOT EXISTS (SELECT 1 FROM state_history h WHERE {here})"
+        f"coalesce({until}, ''), {row} WHERE NOT EXISTS (SELECT 1 FROM state_history h WHERE {here}){young}"
     )
 
 
