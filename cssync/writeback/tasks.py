@@ -20,6 +20,7 @@ from cssync.writeback.canonical import altered
 from cssync.writeback.changes import Note, PlannedChange, load
 from cssync.writeback.digest import PACK as DIGEST
 from cssync.writeback.digest import PREFIX, Digests
+from cssync.writeback.fit import cut
 from cssync.writeback.merged import Orphan, adoptions, orphans
 from cssync.writeback.opportunities import opportunity_rows, taking_opportunities
 from cssync.writeback.outbox import failed
@@ -29,6 +30,13 @@ SHOWN = ("subject", "due_on", "priority", "owner_source_id")
 """What of a task is worth an update."""
 OF_DEAL = ("subject", "due_on", "amount")
 """What of an opportunity is: who sells it is the sales team's to say."""
+SUBJECT_LENGTH, NAME_LENGTH = 255, 120
+"""UTF-16 code units of a task's subject and of an opportunity's name, by the strictest of the vendors (Salesforce)."""
+FOOTERS = {
+    "en": "Written by cssync on data of {day}; closed by cssync when the reason is gone.",
+    "ja": "cssyncが{day}時点のデータから作成しました。理由がなくなればcssyncが完了にします。",
+}
+"""Locale -> last line of a task."""
 SIDE = ("subject", "due_on", "amount", "priority", "owner_source_id", "body", "note")
 """What a plan remembers of a task before a change, so that an undo can bring it back."""
 
@@ -88,6 +96,7 @@ class _Walk:
         self.changes: list[PlannedChange] = []
         self.notes: list[Note] = []
         self.store = store
+        self.footer = FOOTERS["ja" if workspace.locale.startswith("ja") else "en"]
         self.people = People(store, workspace)
         self.homes = homes(store, taking_tasks(workspace))
         self.known = known_tasks(store, workspace)
@@ -182,7 +191,7 @@ class _Walk:
             )
             return
         owner, trouble = self._owner(row, home.connection)
-        content = _content(row, row["key"], home, owner)
+        content = _content(row, row["key"], home, owner, self.footer)
         refused = self.failures.get((home.connection, home.stream, home.source_id, row["key"]))
         if refused is not None and refused.blocks_task("create_task", asdict(content)):
             self._note("blocked", row, home, refused.told)
@@ -209,7 +218,7 @@ class _Walk:
         if known.status != "open":
             return  # a person closed or deleted it: it stays so for this occurrence
         owner, _ = self._owner(row, known.home.connection)
-        content = _content(row, self._key(row), known.home, owner)
+        content = _content(row, self._key(row), known.home, owner, self.footer)
         wanted, base = asdict(content), known.content or known.live or {}
         shown = OF_DEAL if content.is_opportunity else SHOWN
         moved = [n for n in shown if n in base and wanted[n] is not None and base[n] is not None]
@@ -231,7 +240,7 @@ class _Walk:
             return
         owner, _ = self._owner(row, known.home.connection)
         content = replace(
-            _content(row, self._key(row), known.home, owner), status="done", note=row["closing_note"] or ""
+            _content(row, self._key(row), known.home, owner, self.footer), status="done", note=row["closing_note"] or ""
         )
         refused = self.failures.get((known.home.connection, known.home.stream, known.home.source_id, self._key(row)))
         if refused is not None and refused.blocks_task("close_task", asdict(content)):
@@ -323,12 +332,15 @@ def _created_on(store: Store, workspace: Workspace, as_of: datetime) -> Counter[
     return found
 
 
-def _content(row: Mapping[str, Any], key: str, home: Home, owner: str | None) -> TaskContent:
+def _content(row: Mapping[str, Any], key: str, home: Home, owner: str | None, footer: str) -> TaskContent:
+    """The task as its reader sees it. Its subject is cut between two characters, never inside one."""
+    deal = "kind" in row
+    day = (row["created_at"] or "")[:10] if row["pack"] != DIGEST and not deal else ""
     return TaskContent(
         key=key,
         account_source_id=home.source_id,
-        subject=row["title"] or row["rule"] or row["key"],
-        body=row["body"] or "",
+        subject=cut(row["title"] or row["rule"] or row["key"], NAME_LENGTH if deal else SUBJECT_LENGTH),
+        body="\n\n".join(part for part in (row["body"], footer.format(day=day) if day else "") if part),
         due_on=row["due_on"] or row["created_at"][:10],
         priority=row["priority"] or "normal",
         owner_source_id=owner,

@@ -82,13 +82,23 @@ def provision(session: Session, stream: str, fields: Sequence[OwnField], dry_run
             )
         return
     by_hand: list[OwnField] = []
+    made: list[str] = []
     for field in missing:
         refused = _create(session, source, field)
         if refused is None:
+            made += [] if field in KEYS else [field.name]
             yield Finding(f"{source}.{field.name}", "created", _plain(field))
         elif refused:
             by_hand.append(field)
             yield Finding(f"{source}.{field.name}", "error", refused, f"create it by hand: {_plain(field)}")
+    if made:
+        yield Finding(
+            f"{source} page layout",
+            "note",
+            "a field made through the API is on no page: people do not see it yet",
+            f"Setup > Object Manager > {source} > Page Layouts (or the Lightning record page, with dynamic forms): add "
+            f"{', '.join(made)}, read-only for people; reports show them at once",
+        )
     granted = [f for f in wanted if f not in by_hand]
     if missing and granted:
         yield from _grant(session, source, [f.name for f in granted])
@@ -128,6 +138,13 @@ def _existing(seen: Shape, name: str, field: OwnField) -> Finding:
         return Finding(
             subject, "error", f"restricted picklist without {', '.join(lacking)}", "add these values to the picklist"
         )
+    if described.get("type") in ("picklist", "multipicklist") and lacking:
+        told = f"exists, {described.get('type')} without {', '.join(lacking)}; it takes them all the same"
+        return Finding(subject, "note", told, "add these values to the picklist, so that people can filter by them")
+    length = described.get("length") or 0
+    if field not in KEYS and field.type == "text" and described.get("type") in ("string", "textarea") and length < 1000:
+        told = f"exists, {described.get('type')}({length}): longer texts are cut between two characters"
+        return Finding(subject, "note", told, "make it a long text area to see all of it")
     if field in KEYS and not (described.get("externalId") or described.get("idLookup")):
         return Finding(subject, "warning", "exists but is no external id", "tick External ID in the field's definition")
     return Finding(subject, "ok", f"exists, {described.get('type')}")

@@ -211,7 +211,7 @@ def test_provision_creates_shows_and_assigns(org: SalesforceSandbox, server: San
     assert [f.level for f in planned] == ["would-create", "would-create"]
     assert not server.requests("POST .*(sobjects|tooling)/")
     levels = [f.level for f in provision(live, "accounts", [SCORE, BAND], False)]
-    assert levels == ["created", "created", "ok"]
+    assert levels == ["created", "created", "note", "ok"]
     field = (org.visible("Account") or {})["cs_health_score__c"]
     assert (field["type"], field["scale"], field["updateable"]) == ("double", 0, True)
     writes = len(server.requests("POST"))
@@ -221,7 +221,7 @@ def test_provision_creates_shows_and_assigns(org: SalesforceSandbox, server: San
 
 def test_choices_that_nobody_can_list_are_kept_as_text(org: SalesforceSandbox, live: Session) -> None:
     signals = OwnField("CS_Signals__c", "Signals", "multi")
-    assert [f.level for f in provision(live, "accounts", [signals], False)] == ["created", "ok"]
+    assert [f.level for f in provision(live, "accounts", [signals], False)] == ["created", "note", "ok"]
     assert [f.level for f in provision(live, "accounts", [signals], False)] == ["ok"]
     account = next(iter(org.tables["Account"]))
     assert [o.state for o in push(live, [update("k", account, CS_Signals__c=["U01", "U03"])])] == ["verified"]

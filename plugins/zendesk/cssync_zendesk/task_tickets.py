@@ -21,7 +21,6 @@ PRIORITY = {"high": "high", "normal": "normal", "low": "low"}
 STATUS = {"create_task": "open", "reopen_task": "open", "close_task": "solved"}
 """Never `closed`: Zendesk takes it and lets nobody change the ticket again."""
 SHUT = ("solved", "closed", "deleted")
-SUBJECT_LENGTH = 150
 
 
 def push_tickets(session: Session, changes: Sequence[Change]) -> Iterator[Outcome]:
@@ -91,7 +90,7 @@ def _changed(change: Change, task: TaskContent) -> dict[str, Any]:
 
 def _shown(task: TaskContent) -> dict[str, Any]:
     return {
-        "subject": task.subject[:SUBJECT_LENGTH],
+        "subject": task.subject,
         "due_at": f"{task.due_on}T12:00:00Z",
         "priority": PRIORITY[task.priority],
         **_person("assignee_id", task),
