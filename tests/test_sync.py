@@ -230,9 +230,7 @@ KILLED = """
     import os, signal, sys
     from pathlib import Path
     sys.path.insert(0, {tests!r})
-    from cssync.sync.quarantine import Choice, link_of, retry
-from cssync_hubspot import HUBSPOT
-from fake_vendor import NOW, World, company, sessions, workspace
+    from fake_vendor import World, company, sessions, workspace
     from cssync.store import Store
     from cssync.sync import sync
     world = World([company(n) for n in range(90)])
