@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cssync.store.sqlite import Store
-from score_world import LATE, SCORE, World
+from score_world import LATE, SCORE, World, rules
 
 
 @pytest.fixture
@@ -282,3 +282,15 @@ def test_an_override_stands_in_for_a_score_that_is_not_known(store: Store) -> No
     world.account("a", override_band="yellow")
     found = world.walk([None])[0]
     assert (found["score"], found["band"], found["computed_band"]) == (None, "yellow", "unknown")
+
+
+def test_what_other_packs_say_is_taken_as_it_is_today(store: Store) -> None:
+    other = "pack: early\nresults: {word: {options: [big, small], first: [big if open > 0, small otherwise]}}\n"
+    text = TREND.replace("weight: 1,", "weight: 1, applies: early.word = 'small',").replace("measures: {", "measures: {"
+        "load: {weight: 1, curve: {of: open, at: {0: 90, 10: 0}}}, ")  # fmt: skip
+    world = World(store)
+    world.rules = rules(other, text)
+    world.walk([60] * 36)
+    world.rules = rules(other, text.replace("0: 90", "0: 80"))
+    found = world.walk([60], 36)[-1]
+    assert (found["score"], found["trend"], found["trend_points"]) == (70, "stable", 0)

@@ -52,7 +52,7 @@ SCORE_TABLES: tuple[Table, ...] = (
             col("pack", "text", "rule pack"),
             col("day", "date", "local day"),
             col("version", "text", "version of the model it is restated under"),
-            col("account", "json", "columns of account it was restated with"),
+            col("account", "json", "columns of account and results of other packs it was restated with"),
             col("score", "integer", "score"),
         ),
         ("account_uid", "pack", "day", "version"),

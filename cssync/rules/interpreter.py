@@ -212,11 +212,17 @@ def judge(
 
 
 def judge_past(
-    pack: Pack, features: Mapping[str, Feature], context: Context, account: Row, given: Mapping[str, Any], model: str
+    pack: Pack,
+    features: Mapping[str, Feature],
+    context: Context,
+    account: Row,
+    results: Mapping[str, Any],
+    given: Mapping[str, Any],
+    model: str,
 ) -> Outcome:
     """Return what a model would have said of an account on a past day: its score alone, from features known then."""
     found = Outcome()
-    one = _Judge(pack, features, context, account, {}, given, {}, FIRST_DAY, model)
+    one = _Judge(pack, features, context, account, {}, given, results, FIRST_DAY, model)
     if pack.score:
         judge_score(pack.score, features, context, one.i, FIRST_DAY, found, model)
     return found

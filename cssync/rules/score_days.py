@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cssync.rules.freshness import Context
 from cssync.rules.memory import FIRST_DAY, Memory
-from cssync.rules.tree import Aggregate, Expr, Feature, Model, Pack, Score, closure, measure_exprs, measure_names
+from cssync.rules.tree import Expr, Feature, Model, Pack, Score, closure, measure_exprs, measure_names
 
 if TYPE_CHECKING:
     from cssync.store.sqlite import Store
@@ -119,18 +119,19 @@ def inputs_of(score: Score, model: Model, features: Mapping[str, Feature]) -> di
     found = {}
     for name in _leaning_on(score, model, features):
         definition = features[name].definition if name in features else None
-        if definition is None or isinstance(definition, Aggregate):
+        if not isinstance(definition, Expr):
             found[name] = _hash(definition) if definition else ""
     return found
 
 
-def account_columns(score: Score, features: Mapping[str, Feature]) -> list[str]:
-    """Return the columns of account that scores rest on."""
+def beside_features(score: Score, features: Mapping[str, Feature]) -> list[Expr]:
+    """Return references to the columns of account and the results of other packs that scores rest on, by name."""
     exprs = [*(e for m in score.measures for e in measure_exprs(m)), *(c.when for c in score.caps)]
     for model in score.models:
         below = (features[n].definition for n in _leaning_on(score, model, features) if n in features)
         exprs.extend(d for d in below if isinstance(d, Expr))
-    return sorted({name for e in exprs for name in e.names("account")})
+    found = {e.value: e for whole in exprs for e in whole.walk() if e.op in ("account", "result")}
+    return [found[name] for name in sorted(found)]
 
 
 def version_of(score: Score, model: Model, features: Mapping[str, Feature]) -> str:

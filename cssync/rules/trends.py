@@ -18,7 +18,7 @@ from typing import Any, Literal
 from cssync.rules.catalogue import FACTS
 from cssync.rules.freshness import Context, parse_instant
 from cssync.rules.interpreter import judge_past
-from cssync.rules.score_days import account_columns, inputs_of, version_of
+from cssync.rules.score_days import beside_features, inputs_of, version_of
 from cssync.rules.statement import typed_value
 from cssync.rules.tree import Feature, Pack, Score, Trend
 
@@ -105,17 +105,17 @@ class Trends:
             self.days.setdefault(row["day"], {})[row["model"]] = row
         self.versions = {m.name: version_of(self.score, m, features) for m in self.score.models}
         self.inputs = {m.name: inputs_of(self.score, m, features) for m in self.score.models}
+        self.beside = beside_features(self.score, features)
+        self.results = {e.value: e.type for e in self.beside if e.op == "result"}
         self.usable = {(day, m): self.says_enough(day, m) for day in self.days for m in self.versions}
-        self.columns = account_columns(self.score, features)
-        self.account: tuple[str, dict[str, Any]] = ("", {})
+        self.account: tuple[str, dict[str, Any], dict[str, Any]] = ("", {}, {})
         self.known: dict[tuple[str, str, str], tuple[str, int | None]] | None = None
         self.restated: list[tuple[str, str, str, str, str, int | None]] = []
 
     def says_enough(self, day: str, model: str) -> bool:
         """Whether the features stored on a day are all that scores under a model rest on today, defined as today."""
-        foreign = {name for e in self.score.exprs for name in e.names("result")}
         then = {n: h for row in self.days[day].values() for n, h in json.loads(row["inputs"]).items()}
-        return not foreign and all(then.get(n) == h for n, h in self.inputs[model].items())
+        return "money" not in self.results.values() and all(then.get(n) == h for n, h in self.inputs[model].items())
 
     def same_all_along(self, model: str) -> bool:
         """Whether one version of a model judged every evaluated day of both windows."""
@@ -163,9 +163,9 @@ class Trends:
             )
             self.known = {(r["account_uid"], r["day"], r["version"]): (r["account"], r["score"]) for r in stored}
         if self.account[0] != uid:
-            rows = self.query("SELECT * FROM account WHERE uid = ?", (uid,))
-            self.account = uid, next((dict(r) for r in rows), {})
-        used = json.dumps([self.account[1].get(name) for name in self.columns], ensure_ascii=False)
+            self.account = uid, *self.read_account(uid)
+        _, account, results = self.account
+        used = json.dumps([(account if e.op == "account" else results).get(e.value) for e in self.beside], default=str)
         before = self.known.get((uid, day, version))
         if before is not None and before[0] == used:
             return before[1]
@@ -173,6 +173,16 @@ class Trends:
         self.known[uid, day, version] = (used, score)
         self.restated.append((uid, self.pack.name, day, version, used, score))
         return score
+
+    def read_account(self, uid: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the columns of an account and the results of other packs, as they are now: they have no past here."""
+        account = next((dict(r) for r in self.query("SELECT * FROM account WHERE uid = ?", (uid,))), {})
+        marks = ", ".join("?" * len(self.results))
+        rows = self.query(
+            f"SELECT name, value FROM result WHERE account_uid = ? AND state = 'ok' AND name IN ({marks})",
+            (uid, *self.results),
+        )
+        return account, {r["name"]: typed_value(json.loads(r["value"]), self.results[r["name"]]) for r in rows}
 
     def judge(self, uid: str, model: str, day: str) -> int | None:
         at = next(iter(self.days[day].values()))["as_of"]
@@ -189,7 +199,7 @@ class Trends:
         }
         # nothing is fresh: what is not given was stale or not connected then
         context = replace(self.c, as_of=parse_instant(at), fresh={}, only=None, gaps={})
-        return judge_past(self.pack, self.features, context, self.account[1], given, model).score
+        return judge_past(self.pack, self.features, context, *self.account[1:], given, model).score
 
     def everybody(self) -> Iterator[tuple[str, Direction]]:
         """Yield the direction of every account that the temporary table `now` holds and that is not steady."""
