@@ -179,7 +179,13 @@ class SQLite(Dialect):
 
     def json_object(self, pairs: Iterable[tuple[str, str]]) -> str:
         """A JSON object as text, keys in the given order."""
-        return "json_object(" + ", ".join(f"{self.text(k)}, {v}" for k, v in pairs) + ")"
+        # A function takes at most 127 arguments: longer objects are joined from several.
+        found = [f"{self.text(k)}, {v}" for k, v in pairs]
+        parts = [f"json_object({', '.join(found[n : n + 60])})" for n in range(0, len(found), 60)]
+        if len(parts) < 2:
+            return parts[0] if parts else "'{}'"
+        inner = " || ',' || ".join(f"substr({part}, 2, length({part}) - 2)" for part in parts)
+        return f"('{{' || {inner} || '}}')"
 
     def json_bool(self, value: str) -> str:
         """0, 1 or NULL as a JSON value."""
