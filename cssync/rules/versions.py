@@ -43,6 +43,8 @@ def record(conn: sqlite3.Connection, rules: RuleSet, as_of: str, known_at: str, 
         for p in rules.packs
         if p.file in texts
     ]
+    packs = {p.file for p in rules.packs}  # a file of lists alone is no pack, but it changes what packs compute
+    found += [{"pack": "", "file": name, "text": digest_of(text)} for name, text in texts.items() if name not in packs]
     conn.executemany(
         "INSERT INTO pack_version (digest, text, first_run_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         [(digest_of(text), text, as_of) for text in texts.values()],
@@ -61,7 +63,7 @@ def _evaluated(row: sqlite3.Row) -> Evaluated:
     return Evaluated(
         row["as_of"],
         row["known_at"],
-        {r["pack"]: r["hash"] for r in rules},
+        {r["pack"]: r["hash"] for r in rules if r["pack"]},
         tuple((r["file"], r["text"]) for r in rules),
         row["run_id"],
     )
