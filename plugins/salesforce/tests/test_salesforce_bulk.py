@@ -434,7 +434,9 @@ def test_the_core_stores_a_job_like_any_pull(
         ids = {r[0] for r in store.query("SELECT source_id FROM contact WHERE deleted_at IS NULL")}
         assert ids == set(alive(org, "Contact"))
         (report,) = sync(store, workspace, {"sales": session}, run_id="r3")
-        assert (report.new, report.changed, report.requests) == (0, 0, 1)
+        asked = [e.path.partition("/v66.0")[2].partition("?")[0] for e in server.journal][-2:]
+        assert (report.new, report.changed, report.requests) == (0, 0, 2)
+        assert asked == ["/sobjects/Contact/describe", "/queryAll"]  # what is there to read, and what changed
 
 
 @pytest.mark.parametrize("bulk_from", [0, 1], ids=["query", "bulk"])
