@@ -187,6 +187,8 @@ FACTS: Mapping[str, Fact] = {
     "last_contact_on": Fact("date", "last contact in both directions: mail from the customer, meeting or call",
                             "contact", _CONTACT, ("interaction",)),
     "last_meeting_on": Fact("date", "last meeting or call", "contact", _CONTACT, ("interaction",)),
+    "meetings_recorded": Fact("bool", "a meeting or call is on record for any account at all", "contact", _CONTACT,
+                              ("interaction",)),
     "term_ends_apart": Fact("integer", "days by which connections differ on the end of the term", "ends", _TERMS),
     "term_ends": Fact("text", "end of the term by connection, such as crm:2027-03-31 sales:2027-05-15", "ends", _TERMS),
     "products_owned": Fact("integer", "different products of the lines in force", "peers", _LINES, _TERMS),

@@ -314,7 +314,8 @@ def deals(c: Context, d: Dialect) -> dict[str, str]:
 
 
 def contact(c: Context, d: Dialect) -> dict[str, str]:
-    """Last meeting, and last contact in both directions: a mail from the customer, a meeting or a call."""
+    """Last meeting, and last contact in both directions: a mail from the customer, a meeting or a call. Whether anybody
+    records meetings at all is a question to all accounts."""
     until = d.text(c.as_of.strftime("%Y-%m-%dT%H:%M:%SZ"))
     spans = offsets(c.zone, c.as_of.year + 1)
     met = "CASE WHEN t.kind IN ('meeting', 'call') AND coalesce(t.direction, 'both') <> 'out' THEN t.at END"
@@ -330,9 +331,11 @@ def contact(c: Context, d: Dialect) -> dict[str, str]:
             FROM interaction t WHERE {live("t", c, d)} GROUP BY t.account_uid""",
         "contact_last": """SELECT account_uid, max(met) AS met, max(heard) AS heard FROM contact_seen
             GROUP BY account_uid""",
-        "fact_contact": f"""SELECT account_uid, {d.local_day("met", spans)} AS last_meeting_on,
-            {d.local_day("CASE WHEN heard IS NULL OR met > heard THEN met ELSE heard END", spans)} AS last_contact_on
-            FROM contact_last""",
+        "fact_contact": f"""SELECT a.uid AS account_uid, {d.local_day("l.met", spans)} AS last_meeting_on,
+            {d.local_day("CASE WHEN l.heard IS NULL OR l.met > l.heard THEN l.met ELSE l.heard END", spans)}
+            AS last_contact_on, CASE WHEN EXISTS (SELECT 1 FROM contact x WHERE x.last_meeting_at IS NOT NULL)
+                OR EXISTS (SELECT 1 FROM interaction x WHERE x.kind IN ('meeting', 'call')) THEN 1 ELSE 0 END
+            AS meetings_recorded FROM account a LEFT JOIN contact_last l ON l.account_uid = a.uid""",
     }
 
 
