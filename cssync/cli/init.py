@@ -49,6 +49,7 @@ writeback:
     fields:
       cs_health_score: health.score
       cs_health_band: health.band
+      # cs_health_trend_30d: health.trend
       # cs_health_reasons: health.reasons           # what takes points off, in words
       # cs_health_coverage: health.coverage
       # cs_health_data_status: health.data_status

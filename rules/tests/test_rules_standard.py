@@ -75,7 +75,7 @@ def test_every_row_of_the_written_field_dictionary_has_a_result_and_is_offered_b
     from cssync.cli.init import TEMPLATE
 
     wanted = {
-        *(f"cs_health_{n}" for n in ("score", "band", "reasons", "coverage", "data_status", "as_of")),
+        *(f"cs_health_{n}" for n in ("score", "band", "trend_30d", "reasons", "coverage", "data_status", "as_of")),
         *("cs_renewal_date", "cs_notice_deadline", "cs_renewal_risk", "cs_renewal_forecast", "cs_arr_at_risk"),
         *("cs_arr", "cs_touch_tier", "cs_upsell_signal", "cs_upsell_arr_potential", "cs_onboarding_stage"),
         *("cs_onboarding_risk", "cs_first_value_date", "cs_risk_flags"),
