@@ -18,7 +18,9 @@ import pytest
 from cssync.config import Workspace
 from cssync.model import TABLES
 from cssync.rules import RuleSet, evaluate
+from cssync.rules.evaluate import usage_coverage
 from cssync.rules.faults import Source
+from cssync.rules.kept_usage import same
 from cssync.rules.packs import read_rules
 from cssync.store.sqlite import Store
 from random_rows import ENTITIES, add_account, add_row
@@ -216,6 +218,21 @@ def both(some: Store, every: Store, minutes: int) -> None:
     before, after = state(some), state(every)
     for name in after:
         assert before[name] == after[name], name
+
+
+def test_the_volume_of_usage_is_read_again_only_where_some_usage_changed(tmp_path: Path) -> None:
+    with twins(tmp_path, 4) as (store, _):
+        w, at = workspace(store.path), START + timedelta(minutes=1)
+        whole = usage_coverage(store, w, at)
+        assert same(store.db.conn, w, at) == whole
+        assert same(store.db.conn, replace(w, closures=("11-19",)), at) is None
+        assert same(store.db.conn, w, at + timedelta(days=1)) is None
+        with store.transaction() as conn:
+            conn.execute("UPDATE ticket SET status = 'closed' WHERE account_uid = 'a03'")
+        assert same(store.db.conn, w, at) == whole
+        with store.transaction() as conn:
+            conn.execute("UPDATE usage_metric SET value = 0 WHERE source_id = 't3-5'")
+        assert same(store.db.conn, w, at) is None
 
 
 def test_nothing_changed_looks_at_nobody_but_those_whose_hour_came(tmp_path: Path) -> None:

@@ -443,8 +443,9 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "changed_account",
-        "Accounts of which something changed since the last evaluation, kept by triggers. `*`: something of everybody.",
-        (col("account_uid", "text", "account, or *"),),
+        "Accounts of which something changed since the last evaluation, kept by triggers. `*`: something of everybody; "
+        "`#usage_metric`: some usage.",
+        (col("account_uid", "text", "account, * or #usage_metric"),),
         ("account_uid",),
         past=APART,
     ),

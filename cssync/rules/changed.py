@@ -63,8 +63,7 @@ def gather(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Cont
     conn.execute("DROP TABLE IF EXISTS temp.dirty")
     known = dict(conn.execute("SELECT name, value FROM setting WHERE name IN (?, ?)", (BASIS, LAST)).fetchall())
     everybody = conn.execute("SELECT 1 FROM changed_account WHERE account_uid = ?", (EVERYBODY,)).fetchone()
-    noted = conn.execute("SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = 'account_changed_update'")
-    if known.get(BASIS) != now or everybody or noted.fetchone() is None or not _can_tell(rules):
+    if known.get(BASIS) != now or everybody or not is_noted(conn) or not _can_tell(rules):
         return False
     conn.execute("CREATE TEMP TABLE dirty (uid TEXT PRIMARY KEY) WITHOUT ROWID")
     conn.execute("INSERT INTO dirty SELECT account_uid FROM changed_account")
@@ -100,9 +99,19 @@ def settle(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Cont
                 "INSERT OR IGNORE INTO changed_account SELECT account_uid FROM result WHERE name = ? AND since = ?",
                 (past.result, as_of),
             )
+    _put(conn, {BASIS: now, LAST: as_of})
+
+
+def is_noted(conn: sqlite3.Connection) -> bool:
+    """Whether the triggers are there."""
+    sql = "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = 'account_changed_update'"
+    return conn.execute(sql).fetchone() is not None
+
+
+def _put(conn: sqlite3.Connection, values: Mapping[str, str]) -> None:
     conn.executemany(
         "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        [(BASIS, now), (LAST, as_of)],
+        values.items(),
     )
 
 

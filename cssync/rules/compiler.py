@@ -179,7 +179,8 @@ def compile_pack(
 ) -> Statement:
     """Return the pack's statement for a day. Same arguments, same bytes.
 
-    also: further facts to carry. shared: groups of facts that stand ready as tables `fact_<group>`. stated: values of
+    also: further facts to carry. shared: what stands ready as tables: groups of facts as `fact_<group>`, passes over a
+    source under their name (`source_passes`). stated: values of
     facts and features, in place of what the rows of the sources say; those that are not named have none.
     """
     return _Compiler(pack, features, context, dialect, also, shared, stated).statement()
@@ -204,6 +205,26 @@ def fact_tables(
             chain = ",\n".join(f"{name} AS ({sql})" for name, sql in ctes.items())
             found[group] = f"WITH {chain} SELECT * FROM fact_{group}"
     return found
+
+
+def source_passes(
+    rules: Iterable[Pack], features: Mapping[str, Feature], contexts: Mapping[str, Context], dialect: Dialect = SQLITE
+) -> dict[str, str]:
+    """Return name -> SELECT of the passes over sources, each for all the features that some pack finds fresh.
+
+    An evaluation runs each once, instead of once per pack.
+    """
+    wanted: dict[str, dict[str, Feature]] = {}
+    context: Context | None = None
+    for pack in rules:
+        context = contexts[pack.name]
+        for name in used_features(pack, features):
+            definition = features[name].definition
+            if isinstance(definition, Aggregate) and all_ok(definition, context):
+                wanted.setdefault(definition.source, {})[name] = features[name]
+    passes = (SourcePass(source, wanted[source].values(), context, dialect) for source in SOURCES
+              if context is not None and source in wanted)  # fmt: skip
+    return {one.name: one.sql() for one in passes}
 
 
 def result_column(pack: Pack, name: str) -> str:
@@ -388,7 +409,8 @@ class _Compiler:
             if not here:
                 continue
             one = SourcePass(source, here, self.c, self.d)
-            self.ctes[one.name] = one.sql()
+            if one.name not in self.shared:
+                self.ctes[one.name] = one.sql()
             joins.append(f"LEFT JOIN {one.name} ON {one.name}.account_uid = a.uid")
             columns.extend(f"{one.result(f)} AS f_{f.name}" for f in here)
             columns.extend(f"{one.currency(f)} AS c_{f.name}" for f in here if f.type == "money")

@@ -15,7 +15,15 @@ from cssync.metrics.fx import Rates, load_rates
 from cssync.rules import changed, kept_usage
 from cssync.rules.calendar import calendar_of, local_date
 from cssync.rules.catalogue import MAX_AGE, score_outputs
-from cssync.rules.compiler import Statement, compile_pack, entities_of, fact_tables, measure_entities, result_column
+from cssync.rules.compiler import (
+    Statement,
+    compile_pack,
+    entities_of,
+    fact_tables,
+    measure_entities,
+    result_column,
+    source_passes,
+)
 from cssync.rules.dialect import SQLITE
 from cssync.rules.events import EVENT, event_numbers
 from cssync.rules.freshness import Context, instant, read_freshness, with_usage
@@ -157,14 +165,14 @@ def evaluate(
             kept="the results are unchanged",
             fix="evaluate at a later time",
         )
-    usage = usage or usage_coverage(store, workspace, as_of)
-    contexts = {p.name: context_for(store, workspace, p, as_of, usage=usage) for p in rules.packs}
     with store.transaction(fence) as conn:
+        usage = usage or kept_usage.same(conn, workspace, as_of) or usage_coverage(store, workspace, as_of)
+        contexts = {p.name: context_for(store, workspace, p, as_of, usage=usage) for p in rules.packs}
         record(conn, rules, at, instant(known_at or as_of), run_id)
         basis = changed.basis(rules, contexts, workspace)
         partly = not everybody and changed.gather(conn, rules, contexts, basis)
         contexts = {name: replace(c, among=partly) for name, c in contexts.items()}
-        shared = _share(conn, rules, contexts)
+        shared = share(conn, rules, contexts)
         judging = [p for p in rules.packs if p.judges]
         reports = [PackEvaluation(conn, p, rules, workspace, contexts[p.name], run_id, shared).run() for p in judging]
         if not partly:
@@ -172,12 +180,12 @@ def evaluate(
             absent = " AND ".join("r.name NOT GLOB ?" for _ in names) or "1 = 1"
             forget(conn, absent, tuple(f"{n}.*" for n in names), at)
         changed.settle(conn, rules, contexts, basis, at)
-        kept_usage.keep(conn, usage, local_date(as_of, workspace.timezone))
+        kept_usage.keep(conn, usage, workspace, as_of)
         scored = next((p.name for p in rules.packs if p.score), None)
         bands = conn.execute(
             "SELECT value, count(*) FROM result WHERE name = ? GROUP BY value", (f"{scored}.band",)
         ).fetchall()
-        _drop(conn, *(f"fact_{group}" for group in shared))
+        _drop(conn, *(name if name.startswith("of_") else f"fact_{name}" for name in shared))
     looked_at = {e for p in rules.packs for e in _entities(p, rules.features)}
     states = {(e.partition(".")[0], contexts[p.name].state(e)) for p in rules.packs for e in looked_at}
     return EvaluationReport(
@@ -194,8 +202,9 @@ def _entities(pack: Pack, features: Mapping[str, Feature]) -> set[str]:
     return entities_of({n for e in pack.exprs for n in e.names("feature")}, features)
 
 
-def _share(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Context]) -> tuple[str, ...]:
-    """Build each group of facts once for all packs, as temporary tables `fact_<group>`; returns the groups.
+def share(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Context]) -> tuple[str, ...]:
+    """Build what several packs need once for all, as temporary tables: groups of facts as `fact_<group>`, passes over
+    sources as `of_<source>`; returns the groups and passes.
 
     Packs may allow different ages: a group is built when one pack finds it fresh, and the others still see it as stale.
     """
@@ -203,11 +212,18 @@ def _share(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Cont
     for context in contexts.values():
         for group, sql in fact_tables(rules.packs, rules.features, context).items():
             if group not in found:
-                conn.execute(f"DROP TABLE IF EXISTS temp.fact_{group}")
-                conn.execute(f"CREATE TEMP TABLE fact_{group} AS {sql}")
-                conn.execute(f"CREATE UNIQUE INDEX temp.fact_{group}_account ON fact_{group} (account_uid)")
+                _keep(conn, f"fact_{group}", sql)
                 found.append(group)
+    for name, sql in source_passes(rules.packs, rules.features, contexts).items():
+        _keep(conn, name, sql)
+        found.append(name)
     return tuple(found)
+
+
+def _keep(conn: sqlite3.Connection, name: str, sql: str) -> None:
+    conn.execute(f"DROP TABLE IF EXISTS temp.{name}")
+    conn.execute(f"CREATE TEMP TABLE {name} AS {sql}")
+    conn.execute(f"CREATE UNIQUE INDEX temp.{name}_account ON {name} (account_uid)")
 
 
 def _drop(conn: sqlite3.Connection, *more: str) -> None:

@@ -21,6 +21,8 @@ ABOUT = ("source_url", "created_at", "updated_at")
 """Columns about the record, not of it: a difference in these alone is no change, but a change brings them along."""
 UNVERSIONED = ("synced_at", "account_uid")
 """Columns whose change is no new version of a vendor row: our own book-keeping."""
+VOLUME = "usage_metric"
+"""Vendor table whose rows of all accounts together mean something, too: noted as `#usage_metric`."""
 UNJUDGED = ("account_source", "crm_state")
 """Vendor tables that rules never look at."""
 
@@ -77,15 +79,18 @@ def changed_ddl(name: str, columns: Iterable[Column], account: str) -> list[str]
         found = [f"{row}.{quote(account)}" for row in rows] if account in known else ["'*'"]
         if "parent_uid" in known and "OLD" in rows:
             found.append('OLD."parent_uid"')  # the family that an account leaves
+        if name == VOLUME:
+            found.append(f"'#{name}'")
         # OR IGNORE would not do: the conflict clause of the outer statement takes its place.
-        notes = (
-            f"INSERT INTO changed_account SELECT {uid} WHERE {uid} IS NOT NULL "
-            f"AND NOT EXISTS (SELECT 1 FROM changed_account WHERE account_uid = {uid});"
+        news = [
+            f"{uid} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM changed_account WHERE account_uid = {uid})"
             for uid in found
-        )
+        ]
+        when = f"({' OR '.join(news)})" + (f" AND ({differs})" if event == "update" else "")
+        notes = (f"INSERT INTO changed_account SELECT {uid} WHERE {new};" for uid, new in zip(found, news, strict=True))
         ddl.append(
-            f"CREATE TRIGGER IF NOT EXISTS {quote(f'{name}_changed_{event}')} AFTER {event.upper()} ON {quote(name)}"
-            f"{f' WHEN {differs}' if event == 'update' else ''} BEGIN {' '.join(notes)} END"
+            f"CREATE TRIGGER IF NOT EXISTS {quote(f'{name}_changed_{event}')} AFTER {event.upper()} ON {quote(name)} "
+            f"WHEN {when} BEGIN {' '.join(notes)} END"
         )
     return ddl
 

@@ -24,6 +24,8 @@ from cssync.model import ENTITY
 from cssync.store.schema import ABOUT, UNVERSIONED, migrations, quote
 
 BUSY_TIMEOUT_MS = 30_000
+CACHE_KIB = 16_384
+"""Pages kept in memory by a connection: rows of a large pull land all over the indexes."""
 MAX_VARIABLES = 30_000
 """Bound values per statement; SQLite's own limit is 32,766."""
 KEYS = ("connection", "synced_at", "source_id")
@@ -262,6 +264,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     conn.execute("PRAGMA journal_mode = WAL")
     conn.execute("PRAGMA synchronous = FULL")
     conn.execute("PRAGMA foreign_keys = ON")
+    conn.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     return conn
 
 
