@@ -10,7 +10,10 @@ from cssync.model.columns import PROFILE, Column, col
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A normalised vendor table. Its key is (connection, source_id); see VENDOR_COLUMNS for what every one has."""
+    """A normalised vendor table. Its key is (connection, source_id); see VENDOR_COLUMNS for what every one has.
+
+    indexes: beside those that every table has; one that begins with account_uid takes the place of the plain one.
+    """
 
     name: str
     doc: str
@@ -195,8 +198,9 @@ ENTITIES: tuple[Entity, ...] = (
             col("value", "real", "measured value"),
             col("is_complete", "bool", "0: the source was not complete; NULL counts as complete"),
         ),
-        # All accounts' volume of a day is read from it alone.
+        # The rules read usage from these alone: one account's in the order of its days, and all accounts' by day.
         indexes=(
+            ("account_uid", "metric", "period_start", "value", "is_complete", "deleted_at", "grain", "connection"),
             ("connection", "metric", "period_start", "value", "is_complete", "deleted_at", "grain", "account_uid"),
         ),
     ),

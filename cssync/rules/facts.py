@@ -262,12 +262,11 @@ def weeks(c: Context, d: Dialect) -> dict[str, str]:
     thousandths = d.whole(d.smallest(["t.value", "1000000000000.0"]) + " * 1000 + 0.5")
 
     def median(which: int) -> str:
-        zeros = "(r.n - r.present)"
         low, high = d.quotient("(r.n + 1)", "2"), d.quotient("(r.n + 2)", "2")
-        hit = f"r.place IN ({low} - {zeros}, {high} - {zeros})"
+        hit = f"r.place - r.dropped IN ({low}, {high})"  # from the largest: zeros need no place
         twice = f"CASE WHEN {low} = {high} THEN 2 ELSE 1 END"
         value = f"CASE WHEN r.part = {which} AND r.incomplete = 0 AND {hit} THEN r.value * {twice} ELSE 0 END"
-        return f"CASE WHEN max(CASE WHEN r.part = {which} THEN r.n END) >= {least[which]} THEN sum({value}) / 2.0 END"
+        return f"CASE WHEN min(CASE WHEN r.part = {which} THEN r.n END) >= {least[which]} THEN sum({value}) / 2.0 END"
 
     def silent(which: int, column: str) -> str:
         return (
@@ -276,7 +275,9 @@ def weeks(c: Context, d: Dialect) -> dict[str, str]:
 
     numbers, least = {0: range(1, 5), 1: range(5, 13)}, {0: 3, 1: 5}
     counts = f"CASE r.part WHEN 0 THEN {known(numbers[0])} ELSE {known(numbers[1])} END".replace("f.first", "r.first")
-    side = "PARTITION BY w.account_uid, w.part"
+    # One window for both: the incomplete weeks come first, so that the complete ones know how many there are.
+    side = "PARTITION BY w.account_uid, w.part ORDER BY w.incomplete DESC, w.value DESC, w.week"
+    side += " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
     return {
         "week_first": "SELECT account_uid, first_on FROM fact_usage WHERE first_on IS NOT NULL",
         "week_value": f"""SELECT t.account_uid, {number} AS week,
@@ -289,9 +290,7 @@ def weeks(c: Context, d: Dialect) -> dict[str, str]:
             JOIN week_first f ON f.account_uid = w.account_uid
             WHERE f.first_on <= CASE w.week {week_begin} END{not_out}""",
         "week_ranked": f"""SELECT w.*,
-            row_number() OVER ({side}, w.incomplete ORDER BY w.value, w.week) AS place,
-            sum(w.incomplete) OVER ({side}) AS dropped, sum(1 - w.incomplete) OVER ({side}) AS present
-            FROM week_valid w""",
+            row_number() OVER ({side}) AS place, sum(w.incomplete) OVER ({side}) AS dropped FROM week_valid w""",
         "week_counted": f"SELECT r.*, {counts} - r.dropped AS n FROM week_ranked r",
         "week_median": f"""SELECT r.account_uid, {median(0)} AS recent, {median(1)} AS base,
             max(CASE WHEN r.part = 0 THEN 1 ELSE 0 END) AS seen0, max(CASE WHEN r.part = 1 THEN 1 ELSE 0 END) AS seen1,

@@ -60,7 +60,7 @@ def entity_ddl(entity: Entity) -> list[str]:
     for index in entity.indexes:
         listed = ", ".join(quote(c) for c in index)
         ddl.append(f"CREATE INDEX IF NOT EXISTS {quote('_'.join((name, *index[:3])))} ON {quote(name)} ({listed})")
-    if entity.column("account_uid"):
+    if entity.column("account_uid") and all(index[0] != "account_uid" for index in entity.indexes):
         ddl.append(f"CREATE INDEX IF NOT EXISTS {quote(name + '_account')} ON {quote(name)} (account_uid)")
     if entity.column("account_source_id"):
         ddl.append(
