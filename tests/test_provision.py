@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -11,9 +11,11 @@ from cssync import rules as language
 from cssync.connectors import Feed, Finding, OwnField, Session, Stream
 from cssync.errors import ConfigError, ConnectionFault
 from cssync.store import Store
-from cssync.writeback.failures import failing, lift
+from cssync.writeback import plan as planning
+from cssync.writeback.apply import apply_plan
+from cssync.writeback.failures import failing, forget, lift
 from cssync.writeback.provision import provision
-from fake_crm import Crm, account, sessions, workspace
+from fake_crm import AS_OF, Crm, account, pulled, result, sessions, workspace
 
 FIELDS = {"cs_score": "health.score", "cs_flags": "risk.flags"}
 
@@ -130,6 +132,31 @@ def test_a_field_that_was_created_lifts_the_refusals_it_caused(tmp_path: Path) -
             ("cs_score", "failed-retry", 0),
             ("other", "failed-permanent", 1),
         ]
+
+
+def test_what_was_written_to_a_field_that_is_made_again_is_no_persons_edit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "written_types", lambda rules: {"health.band": "enum"})
+    crm, rules = Crm({"1": {}}), cast(Any, None)
+    with Store.open(tmp_path / "store.db") as store:
+        account(store, "a-1")
+        result(store, "a-1", "health.band", "red")
+        space = workspace(tmp_path, {"crm": crm}, fields={"cs_band": "health.band"})
+
+        def plan(run: str) -> planning.Plan:
+            pulled(store, crm)
+            return planning.make_plan(store, space, rules, AS_OF, run_id=run)
+
+        first = plan("r1")
+        assert apply_plan(store, space, first.id, sessions(space), run_id="r1").exit_code == 0
+        del crm.companies["1"]["cs_band"]  # an admin deletes the field: pulls do not read it any more
+        gone = plan("r2")
+        assert (gone.changes, gone.notes) == ((), ())
+        crm.companies["1"]["cs_band"] = None
+        assert [n.kind for n in plan("r3").notes] == ["conflict"]
+        forget(store, "crm", ["cs_band"])  # as `cssync provision` does, when it creates the field
+        assert [(c.field, c.new) for c in plan("r4").changes] == [("cs_band", "red")]
 
 
 def test_a_key_field_that_cannot_be_had_is_a_warning_and_no_error(tmp_path: Path) -> None:

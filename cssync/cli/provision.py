@@ -23,7 +23,7 @@ def provision(call: Call, connection: str | None, dry_run: bool) -> int:
     from cssync.cli.work import working
     from cssync.rules import load
     from cssync.runs.sessions import open_sessions
-    from cssync.writeback.failures import lift
+    from cssync.writeback.failures import forget, lift
     from cssync.writeback.provision import provision as create
 
     with working(call, "provision", secrets=True) as work:
@@ -31,7 +31,9 @@ def provision(call: Call, connection: str | None, dry_run: bool) -> int:
         rules = load(work.workspace)
         with open_sessions(work.workspace, work.store, only=only, fence=work.lease) as sessions:
             found = create(work.workspace, sessions, rules, dry_run=dry_run, only=only)
-        for name in {name for name, finding in found if finding.level == "created"}:
+        created = [(name, finding.subject.rpartition(".")[2]) for name, finding in found if finding.level == "created"]
+        for name in {name for name, _ in created}:
+            forget(work.store, name, [field for of, field in created if of == name], fence=work.lease)
             lift(work.store, name, tuple(work.workspace.writeback[name].fields), fence=work.lease)
         code = 1 if any(finding.level == "error" for _, finding in found) else 0
         work.record.exit_code = code

@@ -137,6 +137,8 @@ def _compare(
 ) -> None:
     found: list[PlannedChange] = []
     for field, name in back.fields.items():
+        if field in target.written and field not in target.live:
+            continue  # the field is gone or hidden: nobody can have edited what was not read
         value, state, because = target.results.get(name, _NO_RESULT)
         held = target.live.get(field)
         if held is not None and (held == value or held == str(value)) and target.written.get(field) == value:

@@ -53,6 +53,12 @@ def lift(store: Store, connection: str, fields: Sequence[str], *, fence: Fence |
     return len(retry(store, keys, fence=fence)) if keys else 0
 
 
+def forget(store: Store, connection: str, fields: Sequence[str], *, fence: Fence | None = None) -> None:
+    """Forget what was written to fields that were only just created: their emptiness is no person's edit."""
+    with store.transaction(fence) as conn:
+        conn.executemany("DELETE FROM written WHERE connection = ? AND field = ?", [(connection, f) for f in fields])
+
+
 def drop(
     store: Store, keys: Sequence[str], reason: str, *, fence: Fence | None = None, clock: Clock = SYSTEM
 ) -> list[Entry]:
