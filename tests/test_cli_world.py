@@ -413,6 +413,18 @@ def test_evaluate_tells_what_changed_and_again_nothing(there: Path) -> None:
     assert "health: " in invoke("evaluate").stdout
 
 
+def test_without_a_rate_for_the_limits_of_tiers_it_is_said_that_tasks_stay_out(there: Path) -> None:
+    path = there / "cssync.yaml"
+    assert "touch tiers" not in invoke("evaluate").stdout
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith("fx:")))
+    why = "no exchange rate from JPY to USD"
+    assert why in invoke("evaluate").stdout
+    (rules,) = [p for p in answer("check")["parts"] if p["part"] == "rules"]
+    (told,) = [f for f in rules["findings"] if f["subject"] == "touch tiers"]
+    assert (told["level"], why in told["message"]) == ("warning", True)
+    assert "fx" in told["fix"]
+
+
 def test_evaluate_again_gives_what_is_on_record_and_keeps_nothing(there: Path) -> None:
     answer("evaluate")
     before = (there / "cssync.db").read_bytes()

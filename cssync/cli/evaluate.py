@@ -114,6 +114,9 @@ def _told(report: EvaluationReport, about: Mapping[str, Any], found: list[Differ
         yield f"  and {len(found) - SHOWN:,} more; --json has them all"
 
 
+RATES = "name a file of rates in `fx:`, or set the limits of `tiers:` in your own currency"
+
+
 def lines(report: EvaluationReport) -> Iterator[str]:
     """Yield the report for people."""
     yield from columns(
@@ -141,3 +144,5 @@ def lines(report: EvaluationReport) -> Iterator[str]:
     for label, entities in (("too old", report.stale), ("not connected", report.missing)):
         if entities:
             yield f"{label}, so what rests on it is unknown: {', '.join(entities)}"
+    if report.unrated:
+        yield f"touch tiers are unknown, so rules for some tiers raise no task: {report.unrated}; {RATES}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Iterator, Mapping
@@ -147,7 +148,12 @@ def check_store(workspace: Workspace) -> tuple[Checked, dict[str, tuple[str, str
 
 def check_rules(workspace: Workspace) -> Checked:
     """Return whether the rule packs load, and whether every result that is written back exists."""
+    from cssync.cli.evaluate import RATES
+    from cssync.cli.when import now
+    from cssync.metrics.fx import load_rates
     from cssync.rules import load, written_fields
+    from cssync.rules.calendar import local_date
+    from cssync.rules.tiers import unrated
 
     try:
         rules = load(workspace)
@@ -155,6 +161,13 @@ def check_rules(workspace: Workspace) -> Checked:
         return Checked("rules", (_of_error("packs", error),))
     outputs = set(written_fields(rules))
     findings = [Finding("packs", "ok", ", ".join(sorted(p.name for p in rules.packs)))]
+    with contextlib.suppress(CssyncError):  # a file of rates that cannot be read is a finding of its own
+        rates, day = load_rates(workspace), local_date(now(), workspace.timezone)
+        findings.extend(
+            Finding("touch tiers", "warning", f"unknown: {why}; tasks for tiers stay out", RATES)
+            for pack in rules.packs
+            if (why := unrated(pack.tiers, rates, day))
+        )
     for back in workspace.writeback.values():
         for field, result in back.fields.items():
             if result not in outputs:

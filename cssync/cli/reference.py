@@ -77,6 +77,7 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "missing": "entities that no connection feeds",
         "bands": "accounts in each",
         "partly": "only accounts of which something changed since the last evaluation of the day were looked at",
+        "unrated": "why accounts have no touch tier; empty when there is no such reason",
     },
     "evaluate --as-of": {
         "as_of": "the moment judged",
@@ -85,6 +86,7 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "missing": "entities that no connection feeds",
         "bands": "accounts in each",
         "partly": "always false: all accounts are looked at",
+        "unrated": "why accounts have no touch tier; empty when there is no such reason",
         "replay": "`as_of`, `known_as_of`, `on_record`, and whose `rules`: then or present",
         "results": "all of them, by account",
         "signals": "those that hold",

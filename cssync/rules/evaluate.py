@@ -44,7 +44,7 @@ from cssync.rules.statement import outcome_of, typed_value
 from cssync.rules.tasks import TaskCounts, TaskWriter
 from cssync.rules.texts import WORDS, language, reasons, render, same_but_date, with_date
 from cssync.rules.tiers import OUTPUTS as TIER_OUTPUTS
-from cssync.rules.tiers import write_tiers
+from cssync.rules.tiers import unrated, write_tiers
 from cssync.rules.tree import Feature, Pack, Place, RuleSet, Score, Signal, Texts
 from cssync.rules.trends import read_trends, write_trends
 from cssync.rules.versions import record
@@ -79,7 +79,8 @@ class PackReport:
 class EvaluationReport:
     """One evaluation. stale and missing: entities whose source is too old or not connected, that rules look at.
     bands: band -> accounts, of the first pack with a score. partly: only accounts of which something changed were
-    looked at."""
+    looked at. unrated: why accounts have no touch tier, so that tasks for some tiers are not raised; "" for no reason.
+    """
 
     as_of: str
     packs: tuple[PackReport, ...]
@@ -87,6 +88,7 @@ class EvaluationReport:
     missing: tuple[str, ...]
     bands: Mapping[str, int] = field(default_factory=dict)
     partly: bool = False
+    unrated: str = ""
 
     @property
     def changed(self) -> int:
@@ -188,6 +190,7 @@ def evaluate(
         _drop(conn, *(name if name.startswith("of_") else f"fact_{name}" for name in shared))
     looked_at = {e for p in rules.packs for e in _entities(p, rules.features)}
     states = {(e.partition(".")[0], contexts[p.name].state(e)) for p in rules.packs for e in looked_at}
+    today = local_date(as_of, workspace.timezone)
     return EvaluationReport(
         at,
         tuple(reports),
@@ -195,6 +198,7 @@ def evaluate(
         tuple(sorted(e for e, s in states if s == "missing")),
         {json.loads(value): count for value, count in bands},
         partly,
+        next((why for p in rules.packs if p.tiers and (why := unrated(p.tiers, load_rates(workspace), today))), ""),
     )
 
 

@@ -180,6 +180,13 @@ def _groups(tiers: Tiers, rates: Rates, today: date) -> str:
         grouped AS (SELECT m.uid, w.arr FROM member m JOIN whole w ON w.top = m.top)"""
 
 
+def unrated(tiers: Tiers | None, rates: Rates, today: date) -> str:
+    """Return why no account priced in the reporting currency can have a tier; "" when there is no such reason."""
+    if tiers is None or any(code == rates.reporting for code, _ in factors(rates, tiers.currency, today)):
+        return ""
+    return f"no exchange rate from {rates.reporting} to {tiers.currency}, in which the limits of touch tiers are set"
+
+
 def factors(rates: Rates, target: str, today: date) -> Iterator[tuple[str, float]]:
     """Minor units of `target` for one minor unit of each currency that has a rate today."""
     codes = {target, rates.reporting, *CURRENCY_DECIMALS, *(code for pair in rates.series for code in pair)}
@@ -200,4 +207,4 @@ def _why(row: sqlite3.Row, tiers: Tiers, day: str) -> str:
     return f"ARR of the group of companies on {day}: {paid}{lifted}"
 
 
-__all__ = ["BY_ARR", "OUTPUTS", "TIER", "in_force", "next_tier", "read_tiers", "write_tiers"]
+__all__ = ["BY_ARR", "OUTPUTS", "TIER", "in_force", "next_tier", "read_tiers", "unrated", "write_tiers"]
