@@ -65,7 +65,7 @@ def test_what_is_beyond_the_limit_is_one_list_by_arr_at_risk(tmp_path: Path, sto
     assert len(crm.tasks) == 11
     (digest,) = [c for c in plan.changes if c.field.startswith("digest-")]
     assert digest.new["owner_source_id"] == "u1"
-    assert digest.new["subject"] == "4 more tasks, by ARR at risk"
+    assert digest.new["subject"] == "More tasks, by ARR at risk: 4"
     body = digest.new["body"].splitlines()
     assert [line.split(":")[0] for line in body[2:]] == [
         "1. Company 12", "2. Company 11", "3. Company 10", "4. Company 13",
@@ -84,7 +84,7 @@ def test_on_the_same_day_nothing_more_comes_and_the_next_days_shrink_the_list(
     assert run(store, space, crm, "r2").changes == ()
     assert len(crm.journal) == writes
     run(store, space, crm, "r3", days=1)
-    assert [t["subject"] for t in lists(crm)] == ["4 more tasks, by ARR at risk"]  # 14 = 5 + 5 + 4
+    assert [t["subject"] for t in lists(crm)] == ["More tasks, by ARR at risk: 4"]  # 14 = 5 + 5 + 4
     run(store, space, crm, "r4", days=2)
     assert [t["status"] for t in lists(crm)] == ["done"]
     assert len(crm.tasks) == N + 1

@@ -32,13 +32,13 @@ DUE_IN = 2
 """Business days that an owner has for a digest."""
 TEXTS = {
     "en": (
-        "{count} more tasks, by ARR at risk",
+        "More tasks, by ARR at risk: {count}",
         "cssync put these into one task of {day}, because more than {limit} new ones a day are too many for one person "
         "and accounts of the tech tier are looked after as a list.",
         "{place}. {account}: {title} (due {due}{arr})",
         ", ARR at risk {arr}",
         "and {count} more: `cssync plan` lists all",
-        "Nothing is held back for this list any more.",
+        "This list has ended: nothing is held back any more, or a newer list has it.",
     ),
     "ja": (
         "ほか{count}件の対応(リスクのあるARR順)",
@@ -47,7 +47,7 @@ TEXTS = {
         "{place}. {account}: {title}(期限 {due}{arr})",
         "、リスクのあるARR {arr}",
         "ほか{count}件。`cssync plan` で全件を確認できます",
-        "このリストで待っているタスクはもうありません。",
+        "このリストは終了しました。待っているタスクはもうないか、新しいリストにあります。",
     ),
 }
 """Locale -> subject, first lines, a line, its amount, the end of a long list, the closing note."""

@@ -684,3 +684,12 @@ def test_an_earlier_as_of_never_touches_current_results(store: Store) -> None:
 
 def test_every_group_of_facts_is_built_for_a_whole_evaluation() -> None:
     assert set(GROUPS) == {"terms", "lines", "usage", "weeks", "deals", "contact", "burn", "ends", "peers"}
+
+
+def test_an_unknown_score_reads_as_unknown_in_japanese() -> None:
+    """A renewal task comes for accounts without a score, too: 不明点 would read as open questions."""
+    renewal = next(p for p in RULES.packs if p.name == "renewal")
+    told = [text["ja"] for task in renewal.tasks for text in (task.title, task.body)]
+    assert len(told) > 10
+    shown = ["".join(p if isinstance(p, str) else "不明" for p in text.parts) for text in told]
+    assert not [text for text in shown if "不明点" in text]
