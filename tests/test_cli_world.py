@@ -419,7 +419,7 @@ def test_without_a_rate_for_the_limits_of_tiers_it_is_said_that_tasks_stay_out(t
     path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith("fx:")))
     why = "no exchange rate from JPY to USD"
     assert why in invoke("evaluate").stdout
-    (rules,) = [p for p in answer("check")["parts"] if p["part"] == "rules"]
+    (rules,) = [p for p in json.loads(invoke("check", "--json").stdout)["parts"] if p["part"] == "rules"]
     (told,) = [f for f in rules["findings"] if f["subject"] == "touch tiers"]
     assert (told["level"], why in told["message"]) == ("warning", True)
     assert "fx" in told["fix"]
