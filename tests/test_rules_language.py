@@ -80,6 +80,8 @@ def test_every_fault_is_named_at_once_with_its_place() -> None:
         ("seats in (seats, 3)", "values only, no names"),
         ("seats.real > 3", "there is no feature or column 'seats.real'"),
         ("seats > 1e9", "this is not a number"),
+        ("round(round(round(round(round(seats))))) > 3", "round is nested more than 4 times"),
+        ("min(1, max(2, min(3, max(4, min(5, seats))))) > 3", "min is nested more than 4 times"),
         ("'open", "this text is not closed"),
         ("other.score > 3", "there is no feature or column 'other.score'"),
         ("health.reasons = 'x'", "there is no feature or column"),

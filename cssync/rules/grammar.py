@@ -24,6 +24,10 @@ from cssync.rules.reader import Scalar
 MAX_LENGTH = 1_000
 MAX_DEPTH = 40
 MAX_LIST = 60
+MAX_REPEATED = 4
+REPEATED = frozenset({"round", "min", "max", "abs"})
+"""Functions whose argument an SQL engine has to be given several times over: nested in each other they would multiply
+the statement's length at each step."""
 LARGEST = 10**12
 
 _TOKEN = re.compile(
@@ -48,6 +52,7 @@ class Syntax:
     value: Any = None
     mark: Mark | None = field(default=None, compare=False, repr=False)
     depth: int = field(default=1, compare=False, repr=False)
+    repeated: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,10 @@ class _Parser:
         depth = 1 + max((a.depth for a in args), default=0)
         if depth > MAX_DEPTH:
             self.fail(f"nested deeper than {MAX_DEPTH} steps; name a part of it as a feature", mark)
-        return Syntax(op, args, value, mark, depth)
+        repeated = max((a.repeated for a in args), default=0) + (op == "call" and value in REPEATED)
+        if repeated > MAX_REPEATED:
+            self.fail(f"{value} is nested more than {MAX_REPEATED} times; name a part of it as a feature", mark)
+        return Syntax(op, args, value, mark, depth, repeated)
 
     def deeper(self) -> None:
         self.nesting += 1

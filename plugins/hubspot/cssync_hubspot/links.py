@@ -9,11 +9,17 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakSet
 
 from cssync.connectors import Session
 from cssync.errors import TransientFault
-from cssync_hubspot.client import BATCH, Paths, body, following, results
+from cssync_hubspot.client import BATCH, Paths, body, chunks, following, results
 
+MOST = 1_000
+"""Records whose associations are asked for at once. HubSpot takes that many as far as is known; where it refuses, it is
+asked for BATCH at a time from then on."""
+_SMALL: WeakSet[Session] = WeakSet()
+"""Sessions in which a larger batch was refused."""
 PRIMARY_TYPES = frozenset({1, 5, 26})
 """HubSpot's own association type ids for the primary company of a contact, a deal and a ticket."""
 COLUMN = {"companies": "company", "contacts": "contact", "deals": "deal", "tickets": "ticket"}
@@ -53,16 +59,17 @@ def first(items: Sequence[Item]) -> str | None:
 
 
 def associated(session: Session, start: str, end: str, ids: Iterable[str]) -> Associated:
-    """Read the associations of many records, 100 to a request, each list to its end.
+    """Read the associations of many records, up to MOST to a request, each list to its end.
 
     Raises:
         ConnectionFault: the token may not read them.
     """
     answer = Associated({i: [] for i in ids})
+    most = BATCH if session in _SMALL else MOST
     todo: list[dict[str, str]] = [{"id": i} for i in answer.found]
     seen: set[tuple[str, str]] = set()
     while todo:
-        part, todo = todo[:BATCH], todo[BATCH:]
+        part, todo = todo[:most], todo[most:]
         for item in _ask(session, start, end, part, answer):
             key = str((item.get("from") or {}).get("id"))
             if key not in answer.found:
@@ -89,6 +96,9 @@ def _ask(
         answer.failed.update(i["id"] for i in part)
         return ()
     if got.status >= 400:
+        if len(part) > BATCH:
+            _SMALL.add(session)
+            return [item for some in chunks(part) for item in _ask(session, start, end, some, answer)]
         if len(part) == 1:
             answer.failed.add(part[0]["id"])
             return ()

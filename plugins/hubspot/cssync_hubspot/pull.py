@@ -233,6 +233,7 @@ def _widened(reader: _Reader, records: Sequence[Mapping[str, Any]]) -> list[Mapp
 def _window(reader: _Reader, since: str, until: str, last: str, request: PullRequest) -> Iterator[Page]:
     source = reader.source
     low = iso(datetime.fromisoformat(since) - request.lag)
+    held: list[Mapping[str, Any]] = []
     while True:
         answer = reader.session.request(
             "POST",
@@ -259,18 +260,21 @@ def _window(reader: _Reader, since: str, until: str, last: str, request: PullReq
         if records:
             _ascending(records, last, source.kind)
             last = str(records[-1]["id"])
-            page = reader.page(records, listed=False)
-            yield Page(
-                page.records,
-                cursor=reader.cursor(phase="window", since=since, until=until, id=last),
-                deleted=page.deleted,
-                incomplete=page.incomplete,
-            )
+            held.extend(records)
         elif more:
             raise ConnectionFault(
                 f"HubSpot's search of {source.kind} counts more records than it returns",
                 kept="the pages read so far; the next run reads this window again",
                 fix="run again in some minutes: the search index may be catching up",
+            )
+        if held and (not more or not source.links or len(held) >= links.MOST):  # one request links them all
+            page = reader.page(held, listed=False)
+            held = []
+            yield Page(
+                page.records,
+                cursor=reader.cursor(phase="window", since=since, until=until, id=last),
+                deleted=page.deleted,
+                incomplete=page.incomplete,
             )
         if not more:
             return

@@ -219,13 +219,45 @@ def test_one_record_whose_associations_are_refused_does_not_cost_the_others_thei
     assert {got.records[d]["company"] for d in deals if d != deals[3]} == {company}
 
 
-def test_a_hundred_deals_cost_one_request_for_their_companies(rig: Any) -> None:
+def test_hundreds_of_deals_cost_one_request_for_their_companies(rig: Any) -> None:
     cursor = rig.pull("deals").cursor
     rig.clock.now += 3600
     for deal in rig.fill("deals", 150, dealname="x"):
         rig.app.portal.link("deals", deal, "companies", min(known(rig)))
     rig.pull("deals", cursor)
-    assert [len(b["inputs"]) for b in sent(rig, "associations/2026-09/deals/companies/batch/read")] == [100, 50]
+    assert [len(b["inputs"]) for b in sent(rig, "associations/2026-09/deals/companies/batch/read")] == [150]
+
+
+def test_one_percent_of_70_000_deals_cost_no_more_than_8_requests(rig: Any) -> None:
+    cursor = rig.pull("deals").cursor
+    rig.clock.now += 3600
+    for deal in rig.fill("deals", 700, dealname="x"):
+        rig.app.portal.link("deals", deal, "companies", min(known(rig)))
+    got = rig.pull("deals", cursor)
+    assert len(got.records) >= 700
+    assert all(r["company"] for r in got.records.values() if r["properties"]["dealname"] == "x")
+    assert got.requests <= 8
+
+
+def test_a_portal_that_takes_only_a_hundred_is_asked_for_a_hundred_from_then_on(rig: Any) -> None:
+    cursor = rig.pull("deals").cursor
+    rig.clock.now += 3600
+    for deal in rig.fill("deals", 450, dealname="x"):
+        rig.app.portal.link("deals", deal, "companies", min(known(rig)))
+    real = rig.app.handle
+
+    def handle(request: Any) -> Any:
+        if "/associations/" in request.path and len(request.json()["inputs"]) > 100:
+            return SandboxAnswer(400, {"status": "error", "category": "VALIDATION_ERROR", "message": "too many inputs"})
+        return real(request)
+
+    rig.app.handle = handle
+    for _ in range(2):
+        got = rig.pull("deals", cursor)
+        assert not got.incomplete
+        assert len([r for r in got.records.values() if r["company"]]) >= 450
+    asked = [len(b["inputs"]) for b in sent(rig, "associations/2026-09/deals/companies/batch/read")]
+    assert [n for n in asked if n > 100] == [max(asked)]
 
 
 def test_wide_objects_are_read_by_post_and_never_with_a_long_url(rig: Any) -> None:
