@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -195,6 +196,17 @@ def with_date(text: str, day: date | None, lang: str) -> str:
     """Return a reasons text with the date of its data at the end."""
     words = WORDS[lang]
     return text + words["space"] + words["data"].format(day=day.isoformat()) if day else text
+
+
+def undated(text: str) -> str:
+    """Return a reasons text without the date of its data."""
+    return _DATED.sub("", text)
+
+
+_DATED = re.compile(
+    "(?:" + "|".join(re.escape(w["space"] + w["data"]).replace(r"\{day\}", r"\d{4}-\d\d-\d\d") for w in WORDS.values())
+    + r")\Z"
+)  # fmt: skip
 
 
 def same_but_date(text: str, before: str) -> bool:

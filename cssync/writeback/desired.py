@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from cssync.config.workspace import Policy, Workspace, Writeback
+from cssync.rules.texts import undated
 from cssync.store import Store
 from cssync.writeback.canonical import KINDS, Canonical, Kind, altered, canonical, kind_of
 from cssync.writeback.changes import Note, PlannedChange
@@ -154,6 +155,13 @@ def _compare(
         kind = KINDS.get(types.get(name, "")) or kind_of(want_value, held)
         want, live = canonical(want_value, kind), canonical(held, kind)
         last = canonical(target.written.get(field), kind)
+        if (
+            isinstance(want_value, str)
+            and isinstance(held, str)
+            and live == last
+            and undated(want_value) == undated(held)
+        ):
+            continue  # our own text, of another day: a source that was away and came back
         policy = back.policies.get(field, back.policy)
         decision = decide(policy, want=want, live=live, last=last)
         place = (back.connection, back.to, target.source_id, field)
