@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cssync.cli.run import lines as run_lines
 from cssync.rules import RuleSet, load_folders
+from cssync.runs.run import RunReport
 from cssync.store import Store
 from cssync.views.plan import plan_lines
 from cssync.writeback.apply import apply_plan
@@ -120,6 +122,7 @@ def test_one_line_for_each_stream_whatever_the_number_of_accounts(
     assert "broke off" in line
     assert f"{N + 1} of risk" in line
     assert KNOWN_AT in line
+    assert f"  {line}" in run_lines(RunReport("r1", AS_OF, plan=made))  # a run for cron says it, too
 
 
 def test_once_it_was_read_to_its_end_what_waited_is_planned(

@@ -62,7 +62,7 @@ def lines(report: RunReport) -> Iterator[str]:
         held = " It is held, nothing of it was sent." if report.plan.status == "held" else ""
         yield f"Plan {report.plan.id}: {totals(report.plan.totals)}.{held}"
         yield from (f"  held: {reason}" for reason in report.plan.held_by if held)
-        for kind in ("misfit", "later"):
+        for kind in ("misfit", "source", "later"):
             yield from (f"  {text}" for text in note_lines(report.plan, kind))
     if report.applied:
         yield from apply_lines(report.applied)
