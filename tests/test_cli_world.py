@@ -297,6 +297,16 @@ def test_fields_lists_what_the_vendor_has_and_what_is_mapped(here: Path) -> None
     fields = {f["name"]: f for f in answer("fields", "sales", "contracts")["fields"]}
     assert fields["Seats__c"]["mapped_to"] == "contract_line.quantity"
     assert fields["Seats__c"]["custom"]
+    with Store.open(here / "cssync.db") as store:
+        (share,) = store.query(
+            "SELECT (SELECT count(quantity) FROM contract_line WHERE connection = 'sales') * 1.0 / count(*) "
+            "FROM contract WHERE connection = 'sales'"
+        )
+    assert fields["Seats__c"]["filled"] == share[0] > 0
+    assert fields["Name" if "Name" in fields else "Id"]["filled"] is None  # nobody reads it: not known
+    listed = invoke("fields", "crm").stdout
+    assert "100%" in listed
+    assert "subscriber, lead, opportunity, and 3 more" in listed
     assert answer("fields", "crm")["stream"] == "companies"
     assert "did you mean 'contracts'?" in invoke("fields", "sales", "contrats").stderr
 

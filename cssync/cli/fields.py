@@ -8,6 +8,8 @@ import click
 
 from cssync.cli.context import Call, columns, example, shared
 
+SHOWN = 3
+
 
 @click.command(
     epilog=example("cssync fields crm", "cssync fields crm deals --json", "cssync fields crm deals --accept")
@@ -20,7 +22,8 @@ def fields(call: Call, connection: str, stream: str | None, accept: bool) -> int
     """List a connection's fields as the vendor describes them.
 
     The names in the first column are what `fields:` and `writeback:` of cssync.yaml take. A field that is mapped
-    already shows where it goes; `?` is a proposal for one that is not. Each run compares the definitions with those
+    already shows where it goes, and how many of the stored records have a value in it; `?` is a proposal for one that
+    is not mapped. Each run compares the definitions with those
     it saw last: a mapped field that is gone or of another type stops its mapping until it is back, or accepted.
     """
     from dataclasses import asdict
@@ -30,6 +33,7 @@ def fields(call: Call, connection: str, stream: str | None, accept: bool) -> int
     from cssync.runs.lease import hold_lease
     from cssync.runs.sessions import looking
     from cssync.sync.drift import accept as take
+    from cssync.views.fields import filled
 
     workspace = call.workspace()
     found = chosen(workspace, connection)
@@ -46,15 +50,21 @@ def fields(call: Call, connection: str, stream: str | None, accept: bool) -> int
     back = workspace.writeback.get(connection)
     goes = dict(found.mapped.get(name, {}))
     comes = dict(back.fields) if back and back.to == name else {}
+    full: dict[str, float] = {}
+    if workspace.store.exists():
+        with call.store(workspace) as store:
+            full = filled(store, found, next(s for s in found.streams if s.name == name), comes)
 
     def lines() -> Iterator[str]:
         yield from columns(
-            ("FIELD", "TYPE", "WRITABLE", "LABEL", "MAPPED"),
+            ("FIELD", "TYPE", "OPTIONS", "WRITABLE", "FILLED", "LABEL", "MAPPED"),
             (
                 (
                     f.name,
                     f.type,
+                    _listed(f.options),
                     "yes" if f.writable else "no",
+                    f"{full[f.name]:.0%}" if f.name in full else None,
                     f.label,
                     f"-> {goes[f.name]}"
                     if f.name in goes
@@ -68,9 +78,23 @@ def fields(call: Call, connection: str, stream: str | None, accept: bool) -> int
             ),
         )
 
-    document = [{**asdict(f), "mapped_to": goes.get(f.name), "written_from": comes.get(f.name)} for f in listed]
+    document = [
+        {
+            **asdict(f),
+            "mapped_to": goes.get(f.name),
+            "written_from": comes.get(f.name),
+            "filled": full.get(f.name),
+        }
+        for f in listed
+    ]
     call.show({"connection": connection, "stream": name, "fields": document}, lines())
     return 0
+
+
+def _listed(options: tuple[str, ...]) -> str | None:
+    """The first options; --json has them all."""
+    more = f", and {len(options) - SHOWN} more" if len(options) > SHOWN else ""
+    return ", ".join(options[:SHOWN]) + more if options else None
 
 
 def _default(streams: tuple[object, ...]) -> str:

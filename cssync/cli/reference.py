@@ -33,7 +33,11 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "parts": "one for each connection, store, rules and limits: `part`, `ok`, `organisation`, `findings`",
     },
     "plugins": {"plugins": "what is installed: `connectors`, `rule_sets`, and `error` where one failed to load"},
-    "fields": {"connection": "asked", "stream": "asked, or the first", "fields": "as the vendor describes them"},
+    "fields": {
+        "connection": "asked",
+        "stream": "asked, or the first",
+        "fields": "as the vendor describes them, with mapping and `filled`",
+    },
     "provision": {"findings": "`connection`, `subject`, `level`, `message`, `fix`"},
     "sync": {"streams": "table run_stream", "link": "counts of linking"},
     "verify": {"repaired": "with --repair", "streams": "`compared`, `missing`, `stale`, `gone` for each stream"},
