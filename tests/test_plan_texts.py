@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from cssync.config import Limits, Workspace
+from cssync.rules.texts import render
+from cssync.rules.tree import Place, Template
 from cssync.store import Store
 from cssync.writeback import plan as planning
 from cssync.writeback.plan import Plan
@@ -108,3 +110,18 @@ def test_the_last_line_is_no_reason_to_write_a_task_again(tmp_path: Path, store:
     pulled(store, crm)
     task(store, "a-1", created_at="2026-11-25T00:00:00Z")
     assert planned(store, replace(space, locale="ja")).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Acme \x1b[31mGmbH\u202e.exe", "Acme [31mGmbH.exe"),
+        ("line\none\x00", "line one"),
+        ("株式会社\u3000みなも", "株式会社 みなも"),
+        (f"Familie {FAMILY}", f"Familie {FAMILY}"),
+        ("O'Dell & Söhne", "O'Dell & Söhne"),
+    ],
+)
+def test_a_customers_name_cannot_steer_the_sentence_it_stands_in(name: str, shown: str) -> None:
+    text = {"en": Template(("Renewal of ", Place("name", "text", kind="account")))}
+    assert render(text, "en", lambda place: (name, "")) == f"Renewal of {shown}"

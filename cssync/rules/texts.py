@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -58,6 +59,9 @@ REASONS = 3
 """Lost points named in a text."""
 
 
+_TURNING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
 def language(locale: str | None, default: str = "en") -> str:
     """Return the language of our texts for a locale such as ja-JP."""
     for tag in (locale, default):
@@ -80,7 +84,16 @@ def shown(value: Any, words: Mapping[str, str], form: str = "", currency: str = 
         return f"{_half_up(value * 100, 0)} %"
     if isinstance(value, float):
         return _half_up(value, 1).removesuffix(".0")
-    return value.isoformat() if isinstance(value, date) else str(value)
+    return value.isoformat() if isinstance(value, date) else harmless(str(value))
+
+
+def harmless(text: str) -> str:
+    """Return a vendor's text for use inside a sentence: on one line, without control characters and without those that
+    turn the direction of what follows; joiners of scripts and emoji stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    kept = (c for c in text if c not in _TURNING and (c.isspace() or unicodedata.category(c) not in ("Cc", "Cs", "Cn")))
+    return " ".join("".join(kept).split())
 
 
 def _half_up(value: float, places: int) -> str:
