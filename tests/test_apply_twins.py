@@ -25,6 +25,14 @@ TROUBLE: dict[str, dict[str, Any]] = {
     "busy for long": {"answer": BUSY, "times": 30},
     "busy after it arrived": {"answer": BUSY, "after": True},
     "limited": {"answer": LIMITED},
+    "a web page for an answer": {
+        "answer": SandboxAnswer(200, b"<html>back soon</html>", {"content-type": "text/html"})
+    },
+    "half an answer after it arrived": {
+        "answer": SandboxAnswer(200, b'{"results": [', {"content-type": "application/json"}),
+        "after": True,
+    },
+    "a gateway that gave up": {"answer": SandboxAnswer(504, b""), "after": True},
     "token expired": {"answer": SandboxAnswer(401, {"message": "expired", "errors": []})},
 }
 CASES = [
