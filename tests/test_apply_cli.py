@@ -42,6 +42,7 @@ def space(tmp_path: Path, crm: Crm, monkeypatch: pytest.MonkeyPatch) -> Workspac
     monkeypatch.setattr(opening, "open_session", fake)
     monkeypatch.setattr(planning, "written_types", lambda rules: TYPES)
     monkeypatch.setattr(language, "load", lambda space: None)
+    monkeypatch.setattr("cssync.writeback.evidence.evidence", lambda store, rules, plan: {})
     monkeypatch.setattr(Call, "workspace", lambda self, *, secrets=True: made)
     with Store.open(made.store, workspace=made.name) as store:
         for n in range(6):

@@ -521,3 +521,31 @@ def test_report_prints_a_table_a_document_and_a_file(here: Path) -> None:
     assert (unknown.exit_code, unknown.stdout) == (2, "")
     assert "there is no report 'nothing'" in unknown.stderr
     assert invoke("report", "desk", "--out", "no/such/folder.md").exit_code == 2
+
+
+def test_a_plan_shows_the_evidence_of_each_change_and_still_does_when_the_data_moved_on(there: Path) -> None:
+    plan = json.loads(invoke("plan", "--json").stdout)
+    changes = {(c["account_uid"], c["result_name"]): c for c in plan["changes"]}
+    with Store.open(there / "cssync.db") as store:
+        seen = 0
+        for (uid, name), change in changes.items():
+            if name == "health.score":
+                (row,) = store.query(
+                    "SELECT features FROM feature_row WHERE account_uid = ? AND pack = 'health'", (uid,)
+                )
+                features = json.loads(row[0])
+                assert change["evidence"]["seats"] == features["seats"]
+                assert change["evidence"]["usage_growth"] == features["usage_growth"]
+                seen += 1
+            elif name == "risk.flags":
+                assert set(change["evidence"]) == set(change["new"])
+                seen += 1
+            elif name == "renewal.date":
+                assert change["evidence"]["renews_on"] == change["new"]
+                seen += 1
+        assert seen > 10
+        with store.transaction() as conn:
+            conn.execute("UPDATE usage_metric SET value = value * 3")
+    assert invoke("evaluate").exit_code == 0
+    again = json.loads(invoke("plan", "--show", plan["plan"], "--json").stdout)
+    assert again["changes"] == plan["changes"]

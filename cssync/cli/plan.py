@@ -20,13 +20,14 @@ def plan(call: Call, show: str | None) -> int:
     from cssync.errors import LeaseHeld
     from cssync.rules import load
     from cssync.views.plan import plan_document, plan_lines
+    from cssync.writeback.evidence import evidence
     from cssync.writeback.plan import draft_plan, load_plan, make_plan
 
+    workspace = call.workspace(secrets=False)
     if show:
-        with call.store(call.workspace(secrets=False)) as store:
+        with call.store(workspace) as store:
             found = load_plan(store, show)
     else:
-        workspace = call.workspace(secrets=False)
         rules = load(workspace)
         call.store(workspace).close()
         try:
@@ -38,7 +39,11 @@ def plan(call: Call, show: str | None) -> int:
             call.say(f"{busy.message}; this is a look, the plan is not stored")
             with call.store(workspace) as store:
                 found = draft_plan(store, workspace, rules, now())
-    call.show(plan_document(found), plan_lines(found))
+    if call.json:
+        with call.store(workspace) as store:
+            call.show(plan_document(found, evidence(store, load(workspace), found)), ())
+    else:
+        call.show({}, plan_lines(found))
     if show is None and found.id.startswith("p-") and found.changes:
         verb = "approve" if found.status == "held" else "apply"
         call.say(f"send it with `cssync {verb} {found.id}`")

@@ -132,7 +132,7 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "created_at": "when",
         "digest": "equal for equal plans",
         "totals": "counts",
-        "changes": "table plan_change",
+        "changes": "table plan_change, each with `evidence`: the features behind it, or the inputs of each signal",
         "notes": "what is left alone, and why",
     },
     "failures": {"failures": "table outbox, only what did not go through"},

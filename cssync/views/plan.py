@@ -10,6 +10,7 @@ from typing import Any
 from cssync.views.terminal import line
 from cssync.writeback.apply import ApplyReport
 from cssync.writeback.changes import Note, Plan, PlannedChange
+from cssync.writeback.evidence import Evidence
 from cssync.writeback.failures import FAILING, LeftAlone
 from cssync.writeback.outbox import Entry
 
@@ -88,10 +89,11 @@ def totals(counts: Mapping[str, int]) -> str:
     return ", ".join(told)
 
 
-def plan_document(plan: Plan) -> dict[str, Any]:
+def plan_document(plan: Plan, stands_on: Evidence | None = None) -> dict[str, Any]:
     """The plan for `--json`: `plan`, `status`, `held_by`, `as_of`, `created_at`, `digest`, `totals`, `changes` (each
-    with connection, stream, source_id, account_uid, account, action, field, old, new, result_name, because) and
-    `notes` (kind, connection, account_uid, account, field, message)."""
+    with connection, stream, source_id, account_uid, account, action, field, old, new, result_name, because, evidence)
+    and `notes` (kind, connection, account_uid, account, field, message)."""
+    known = stands_on or {}
     return {
         "plan": plan.id,
         "status": plan.status,
@@ -100,7 +102,9 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "created_at": plan.created_at,
         "digest": plan.digest,
         "totals": plan.totals,
-        "changes": [asdict(change) for change in plan.changes],
+        "changes": [
+            {**asdict(c), "evidence": dict(known.get((c.account_uid, c.result_name), {}))} for c in plan.changes
+        ],
         "notes": [asdict(note) for note in plan.notes],
     }
 
