@@ -198,3 +198,24 @@ def test_odd_answers_to_a_batch_leave_the_world_of_an_undisturbed_run(
         front: Any = disturbed.server.app
         assert front.odd
         assert disturbed.world() == calm[vendor].world
+
+
+@pytest.mark.parametrize("vendor", ["hubspot", "salesforce"])
+def test_a_day_whose_allowance_ends_while_we_write_is_finished_on_the_next(
+    tmp_path: Path, calm: dict[str, Twin], vendor: str
+) -> None:
+    shutil.copy(calm[vendor].store, tmp_path / "cssync.db")
+    app = copy.deepcopy(calm[vendor].app)
+    with served(tmp_path, vendor, app) as disturbed:
+        allowed = app.daily
+        disturbed.server.faults.append(Fault(UPDATES[vendor], act=lambda: setattr(app, "daily", 0)))
+        assert not disturbed.run()
+        before = len(disturbed.server.journal)
+        assert not disturbed.run()
+        assert len(disturbed.server.journal) - before <= 2, "nobody knocks on a day that is over"
+        app.daily, app.used = allowed, 0
+        disturbed.clock.now += 90_000
+        for _ in range(3):
+            if disturbed.run():
+                break
+        assert disturbed.world() == calm[vendor].world
