@@ -75,6 +75,23 @@ def test_what_is_beyond_the_limit_is_one_list_by_arr_at_risk(tmp_path: Path, sto
     assert plan.totals["later"] == 4
 
 
+def test_amounts_of_other_currencies_are_compared_at_todays_rate(tmp_path: Path, store: Store, crm: Crm) -> None:
+    space = filled(store, tmp_path, crm)
+    rates = tmp_path / "rates.csv"
+    rates.write_text(f"date,from,to,rate\n2026-01-01,USD,{space.currency},150\n")
+    with store.transaction() as conn:
+        conn.execute(
+            "INSERT INTO contract_line (connection, source_id, synced_at, account_uid, currency) "
+            "VALUES ('crm', 'l', '2026', 'a-10', 'USD')"
+        )
+    plan = run(store, replace(space, fx=rates), crm, "r1")
+    (digest,) = [c for c in plan.changes if c.field.startswith("digest-")]
+    first, second = digest.new["body"].splitlines()[2:4]
+    assert first.startswith("1. Company 10")
+    assert "ARR at risk 10,000 USD" in first
+    assert f"ARR at risk 12,000 {space.currency}" in second
+
+
 def test_on_the_same_day_nothing_more_comes_and_the_next_days_shrink_the_list(
     tmp_path: Path, store: Store, crm: Crm
 ) -> None:

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from cssync.config.workspace import Workspace
+from cssync.metrics.fx import MissingRateError, load_rates
 from cssync.rules.calendar import calendar_of
 from cssync.store import Store
 from cssync.writeback.changes import load
@@ -61,6 +62,17 @@ class Held:
     home: Home
 
 
+@dataclass(frozen=True, slots=True)
+class AtRisk:
+    """ARR at risk of an account: in major units of the reporting currency for comparing, and as it is shown."""
+
+    weight: float
+    shown: str
+
+
+NONE = AtRisk(0.0, "")
+
+
 class Digests:
     """The digests of one plan, collected while its tasks are decided about."""
 
@@ -69,6 +81,7 @@ class Digests:
         self.today = as_of.astimezone(workspace.timezone).date()
         self.texts = TEXTS["ja" if workspace.locale.startswith("ja") else "en"]
         self.calendar = calendar_of(workspace)
+        self.currency, self.rates = workspace.currency, load_rates(workspace)
         self.held: dict[tuple[str, str | None], list[Held]] = {}
 
     def add(self, row: Mapping[str, Any], home: Home, owner: str | None) -> None:
@@ -88,8 +101,8 @@ class Digests:
         """
         for (connection, owner), held in sorted(self.held.items(), key=lambda item: (item[0][0], item[0][1] or "")):
             at_risk = self._at_risk(held)
-            ordered = sorted(held, key=lambda h: (-at_risk.get(h.row["account_uid"], 0.0), h.row["due_on"] or "",
-                                                  h.row["account"], h.row["key"]))  # fmt: skip
+            ordered = sorted(held, key=lambda h: (-at_risk.get(h.row["account_uid"], NONE).weight,
+                                                  h.row["due_on"] or "", h.row["account"], h.row["key"]))  # fmt: skip
             first, key = ordered[0], self.key(connection, owner)
             yield (
                 {
@@ -114,22 +127,37 @@ class Digests:
         """What a digest is closed with."""
         return self.texts[5]
 
-    def _at_risk(self, held: Sequence[Held]) -> dict[str, float]:
-        """Account -> ARR at risk in major units, for those where it is known."""
+    def _at_risk(self, held: Sequence[Held]) -> dict[str, AtRisk]:
+        """Account -> its ARR at risk, for those where it is known."""
         wanted = {h.row["account_uid"] for h in held}
         found: dict[str, float] = {}
         for name in reversed(AT_RISK):
             for row in self.store.query("SELECT account_uid, value FROM result WHERE name = ?", (name,)):
                 if row["account_uid"] in wanted and isinstance(value := load(row["value"]), (int, float)):
                     found[row["account_uid"]] = float(value)
-        return found
+        paid_in = {
+            row["account_uid"]: row["currency"]
+            for row in self.store.query(
+                "SELECT account_uid, min(currency) AS currency FROM contract_line WHERE deleted_at IS NULL "
+                "AND currency IS NOT NULL AND account_uid IS NOT NULL GROUP BY account_uid"
+            )
+        }
+        return {uid: self._weighed(amount, paid_in.get(uid) or self.currency) for uid, amount in found.items()}
 
-    def _body(self, ordered: Sequence[Held], at_risk: Mapping[str, float]) -> str:
+    def _weighed(self, amount: float, currency: str) -> AtRisk:
+        """Amounts of several currencies are compared in the reporting one; without a rate as they stand."""
+        try:
+            rate = float(self.rates.quote(currency, self.currency, self.today).value)
+        except MissingRateError:
+            rate = 1.0
+        return AtRisk(amount * rate, f"{amount:,.0f} {currency}")
+
+    def _body(self, ordered: Sequence[Held], at_risk: Mapping[str, AtRisk]) -> str:
         _, head, line, amount, more, _ = self.texts
         lines = [head.format(day=self.today.isoformat(), limit=self.limit), ""]
         for place, held in enumerate(ordered[:LISTED], 1):
             arr = at_risk.get(held.row["account_uid"])
-            told = amount.format(arr=f"{arr:,.0f}") if arr is not None else ""
+            told = amount.format(arr=arr.shown) if arr is not None else ""
             row = held.row
             lines.append(
                 line.format(place=place, account=row["account"], title=row["title"], due=row["due_on"], arr=told)
