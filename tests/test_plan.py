@@ -500,20 +500,21 @@ def test_a_mapping_to_a_result_that_no_pack_has_is_refused(tmp_path: Path, store
     assert "health.score" in refused.value.fix
 
 
-@pytest.mark.parametrize(("said", "later"), [("Data to 2026-11-20.", "Data to 2026-11-23."),
-                                             ("データ時点 2026-11-20。", "データ時点 2026-11-23。")])  # fmt: skip
+@pytest.mark.parametrize(("said", "later"), [
+    (" Written by cssync. Data to 2026-11-20.", " Written by cssync. Data to 2026-11-23."),
+    ("cssyncが作成。データ時点 2026-11-20。", "cssyncが作成。データ時点 2026-11-23。")])  # fmt: skip
 def test_a_text_of_ours_that_differs_in_the_date_of_its_data_alone_stays(
     tmp_path: Path, store: Store, said: str, later: str
 ) -> None:
     """After an outage the rules come back to the same words, of a later day."""
     crm = Crm({"1": {}})
     account(store, "a-1")
-    result(store, "a-1", "health.reasons", f"49 (red). Held at 49. {said}")
+    result(store, "a-1", "health.reasons", f"49 (red). Held at 49.{said}")
     pulled(store, crm)
     space = workspace(tmp_path, {"crm": crm}, fields={"cs_health_reasons": "health.reasons"})
     apply(store, space, make(store, space))
     pulled(store, crm)
-    result(store, "a-1", "health.reasons", f"49 (red). Held at 49. {later}")
+    result(store, "a-1", "health.reasons", f"49 (red). Held at 49.{later}")
     assert make(store, space, "r2").changes == ()
-    result(store, "a-1", "health.reasons", f"48 (red). Held at 48. {later}")
+    result(store, "a-1", "health.reasons", f"48 (red). Held at 48.{later}")
     assert len(make(store, space, "r3").changes) == 1

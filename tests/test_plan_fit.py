@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 from cssync.config import Workspace, Writeback
 from cssync.connectors import RemoteField
 from cssync.errors import ConfigError, ConnectionFault
+from cssync.rules.texts import end_of, same_but_date, signed, unsigned
 from cssync.store import Store
 from cssync.writeback import plan as planning
 from cssync.writeback.apply import apply_plan
-from cssync.writeback.fit import Descriptions, cut, misfit
+from cssync.writeback.fit import Descriptions, cut, misfit, shortened
 from cssync.writeback.plan import Plan
 from fake_crm import AS_OF, TYPES, Crm, account, pulled, result, sessions, workspace
 
@@ -96,6 +98,52 @@ def test_an_apply_of_a_plan_made_before_anybody_looked_cuts_too(tmp_path: Path, 
     assert (report.exit_code, len(report.altered)) == (0, 2)
     pulled(store, crm)
     assert planning.make_plan(store, space, rules, AS_OF, run_id="r2").changes == ()
+
+
+SIGNED = {"en": " Written by cssync. Data to 2026-11-20.", "ja": "cssyncが作成。データ時点 2026-11-20。"}
+
+
+@pytest.mark.parametrize("lang", SIGNED)
+@pytest.mark.parametrize("asked", [True, False], ids=["field known", "field not known"])
+def test_a_cut_takes_neither_the_date_nor_who_wrote_it_off_a_text(
+    tmp_path: Path, store: Store, lang: str, asked: bool
+) -> None:
+    crm, longest = Crm(), 90
+    vendor = Vendor(FITTING[0], replace(FITTING[1], length=longest), FITTING[2])
+    space = office(store, tmp_path, crm, vendor)
+    body = {"en": "49 (red). -9.4 usage down. ", "ja": "49点(赤)。-9.4 利用が減少。"}[lang] * 4
+    result(store, "a-0", "health.reasons", signed(body.strip(), AS_OF.date(), lang))
+    rules: Any = None
+    if asked:
+        _, report = run(store, space, "r1")
+    else:  # nobody looked at the field before the plan: the write itself cuts
+        plan = planning.make_plan(store, space, rules, AS_OF, run_id="r1")
+        report = apply_plan(store, space, plan.id, sessions(space), run_id="r1")
+    held = crm.companies["0"]["cs_health_reasons"]
+    assert held.startswith(body[:20])
+    assert held.endswith("…" + SIGNED[lang])
+    assert len(held) <= longest
+    assert (report.exit_code, set(report.outcomes)) == (0, {"verified"})
+    pulled(store, crm)
+    result(store, "a-0", "health.reasons", signed(body.strip(), date(2026, 11, 25), lang))
+    assert planning.make_plan(store, space, rules, AS_OF, run_id="r2").changes == ()  # of another day alone
+    result(store, "a-0", "health.reasons", signed("48" + body[2:].strip(), date(2026, 11, 25), lang))
+    (change,) = planning.make_plan(store, space, rules, AS_OF, run_id="r3").changes
+    assert change.new.endswith("2026-11-25" + SIGNED[lang][-1])
+
+
+@given(st.text(max_size=60), st.sampled_from(sorted(SIGNED)), st.integers(0, 120))
+def test_a_signed_text_fits_any_field_and_is_known_again(body: str, lang: str, length: int) -> None:
+    text = signed(body, AS_OF.date(), lang)
+    found = shortened(text, length)
+    assert len(found.encode("utf-16-le", "surrogatepass")) // 2 <= length
+    assert found.endswith(SIGNED[lang]) or length < 2 * len(SIGNED[lang])
+    assert end_of(text) == SIGNED[lang]
+    assert unsigned(text) == body + SIGNED[lang].replace(" Written by cssync.", "").replace("cssyncが作成。", "")
+    assert same_but_date(body, text)
+    assert same_but_date(body, signed(body, None, lang))
+    assert not same_but_date(body + "x", text)
+    assert not same_but_date(body, unsigned(text)), "texts of before the signature are written once more, as planned"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +182,17 @@ def test_tasks_beyond_the_load_limit_are_one_list_in_the_plan_and_in_the_runs_re
     ]
     assert list(plan_lines(plan))[-3:] == told
     assert [line.removeprefix("  ") for line in lines(RunReport("r", AS_OF, plan=plan))][-3:] == told
+
+
+@pytest.mark.parametrize(("locale", "end"), [
+    ("en-GB", "Written by cssync on data of 2026-11-20; closed by cssync when the reason is gone."),
+    ("ja-JP", "cssyncが2026-11-20時点のデータから作成しました。理由がなくなればcssyncが完了にします。")])  # fmt: skip
+def test_a_text_too_long_for_a_task_keeps_its_last_line(tmp_path: Path, store: Store, locale: str, end: str) -> None:
+    crm = Crm()
+    space = replace(two(store, tmp_path, crm), locale=locale)
+    task(store, "a-L", body="Why: " + "👩‍👩‍👧" * 6_000)
+    (change,) = run(store, space, "r1").changes
+    body, last = change.new["body"].split("\n\n")
+    assert last == end
+    assert body.endswith("👩‍👩‍👧…")
+    assert len(body.encode("utf-16-le")) // 2 <= 30_000

@@ -42,7 +42,7 @@ from cssync.rules.score_days import write_day, write_state
 from cssync.rules.signals import Reading, write_signals
 from cssync.rules.statement import outcome_of, typed_value
 from cssync.rules.tasks import TaskCounts, TaskWriter
-from cssync.rules.texts import WORDS, language, reasons, render, same_but_date, with_date
+from cssync.rules.texts import WORDS, language, reasons, render, same_but_date, signed, unsigned
 from cssync.rules.tiers import OUTPUTS as TIER_OUTPUTS
 from cssync.rules.tiers import unrated, write_tiers
 from cssync.rules.tree import Feature, Pack, Place, RuleSet, Score, Signal, Texts
@@ -406,7 +406,7 @@ class PackEvaluation:
             body = reasons(score, outcome, self.lang, lookup, late, heading.get(uid))
             old = json.loads(before[uid][0]) if uid in before else ""
             same = same_but_date(body, old or "")
-            text = old if same else with_date(body, day, self.lang)
+            text = old if same else signed(body, day, self.lang)
             texts.append((uid, json.dumps(text, ensure_ascii=False), "ok", text))
             if not same:
                 dated.append(uid)
@@ -415,7 +415,7 @@ class PackEvaluation:
         counts = {f"{prefix}reasons": write_values(self.conn, f"{prefix}reasons", texts, self.stamp)}
         self.conn.executemany(
             f"UPDATE result SET because = ? WHERE account_uid = ? AND name IN ({marks}) AND because IS NOT ?",
-            [(text, uid, *told, text) for uid, _, _, text in texts],
+            [(why := unsigned(text), uid, *told, why) for uid, _, _, text in texts],
         )
         moved = self.conn.execute(
             f"SELECT DISTINCT account_uid FROM result WHERE name IN ({marks}, ?) AND since = ? AND state <> 'stale'"

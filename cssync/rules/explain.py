@@ -17,7 +17,7 @@ from cssync.rules.evaluate import absent_because, context_for, reading_of, usage
 from cssync.rules.freshness import Context
 from cssync.rules.kept_usage import kept
 from cssync.rules.outcome import Outcome
-from cssync.rules.texts import language, lost_points, override_text, reasons, render, with_date
+from cssync.rules.texts import language, lost_points, override_text, reasons, render, signed
 from cssync.rules.tree import Aggregate, Feature, Measure, Pack, RuleSet, Score, closure, measure_names
 from cssync.rules.trends import Direction, Trends
 from cssync.rules.volume import Coverage
@@ -192,7 +192,7 @@ def _pack(store: Store, pack: Pack, rules: RuleSet, context: Context, lang: str)
         late = [m.name for m in measures if m.state == "stale"]
         stored_day = next((r["value"] for r in stored if r["name"] == f"{pack.name}.as_of"), None)
         day = datetime.fromisoformat(stored_day).date() if stored_day else None
-        text = with_date(reasons(score, outcome, lang, lookup, late, trend), day, lang)
+        text = signed(reasons(score, outcome, lang, lookup, late, trend), day, lang)
         exact = 100 - sum(lost.values(), Fraction(0)) if lost else None
     since = {r["name"]: r["since"] for r in store.query(
         "SELECT name, since FROM signal WHERE account_uid = ? AND pack = ? AND until IS NULL", (account_uid, pack.name)

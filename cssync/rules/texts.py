@@ -30,7 +30,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "held": "Last known values, source is stale: {names}.",
         "left_out": "Left out for lack of data: {names}.", "stale": "Left out, source is stale: {names}.",
         "coverage": "Coverage {coverage} %.", "data": "Data to {day}.", "join": ", ", "space": " ",
-        "moved": "Due moved from {before} to {after}.", "copied": "Copied to the owner's manager: {name}.",
+        "signed": "Written by cssync.", "moved": "Due moved from {before} to {after}.",
+        "copied": "Copied to the owner's manager: {name}.",
         "rule_removed": "the rule was removed", "account_left": "the account is no longer looked at",
         "renewed": "the term was renewed or replaced", "met": "the condition is met", "gone": "the reason is gone",
         "by_people": "closed in the CRM",
@@ -49,7 +50,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "held": "データが古いため前回の値を使用: {names}。",
         "left_out": "データ不足のため対象外: {names}。", "stale": "データが古いため対象外: {names}。",
         "coverage": "充足率{coverage}%。", "data": "データ時点 {day}。", "join": "、", "space": "",
-        "moved": "期限を {before} から {after} に変更。", "copied": "担当者の上長にも共有: {name}。",
+        "signed": "cssyncが作成。", "moved": "期限を {before} から {after} に変更。",
+        "copied": "担当者の上長にも共有: {name}。",
         "rule_removed": "ルールが削除された", "account_left": "対象の顧客ではなくなった",
         "renewed": "契約が更新または置き換えられた", "met": "完了条件が満たされた", "gone": "理由がなくなった",
         "by_people": "CRMで完了済み",
@@ -205,10 +207,23 @@ def override_text(score: Score, outcome: Outcome, lang: str, lookup: Callable[[P
     )
 
 
-def with_date(text: str, day: date | None, lang: str) -> str:
-    """Return a reasons text with the date of its data at the end."""
+def signed(text: str, day: date | None, lang: str) -> str:
+    """Return a reasons text with its end: that cssync wrote it and, where it is known, the date of its data."""
     words = WORDS[lang]
-    return text + words["space"] + words["data"].format(day=day.isoformat()) if day else text
+    data = words["space"] + words["data"].format(day=day.isoformat()) if day else ""
+    return text + words["space"] + words["signed"] + data
+
+
+def end_of(text: str) -> str:
+    """Return the end that `signed` gave to a text, with the space before it; empty where it has none. Whatever is cut
+    off a text, this stays."""
+    found = _END.search(text)
+    return found.group() if found else ""
+
+
+def unsigned(text: str) -> str:
+    """Return a reasons text for screens of our own: with the date of its data, without the words on who wrote it."""
+    return _SIGNED.sub("", text)
 
 
 def undated(text: str) -> str:
@@ -216,16 +231,17 @@ def undated(text: str) -> str:
     return _DATED.sub("", text)
 
 
-_DATED = re.compile(
-    "(?:" + "|".join(re.escape(w["space"] + w["data"]).replace(r"\{day\}", r"\d{4}-\d\d-\d\d") for w in WORDS.values())
-    + r")\Z"
-)  # fmt: skip
-
-
 def same_but_date(text: str, before: str) -> bool:
-    """Whether an earlier text says the same apart from the date of its data."""
-    return before == text or any(
-        before.startswith(text + w["space"] + w["data"].partition("{day}")[0])
-        and len(before) == len(text + w["space"] + w["data"].format(day="2026-11-20"))
-        for w in WORDS.values()
-    )
+    """Whether an earlier text is `text`, signed, whatever the date of its data."""
+    return any(undated(before) == text + w["space"] + w["signed"] for w in WORDS.values())
+
+
+def _ways(name: str) -> str:
+    """These words of ours in any language, behind their space, as a pattern; a day is any day."""
+    said = (re.escape(w["space"] + w[name]) for w in WORDS.values())
+    return "(?:" + "|".join(text.replace(r"\{day\}", r"\d{4}-\d\d-\d\d") for text in said) + ")"
+
+
+_DATED = re.compile(rf"{_ways('data')}\Z")
+_SIGNED = re.compile(rf"{_ways('signed')}(?={_ways('data')}?\Z)")
+_END = re.compile(rf"{_ways('signed')}{_ways('data')}?\Z")

@@ -13,6 +13,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
+from cssync.rules.texts import end_of
+
 Kind = Literal["number", "text", "date", "bool", "multi"]
 Canonical = str | tuple[str, ...] | None
 """None is an empty field; a multi-value is a sorted tuple; everything else is text."""
@@ -88,6 +90,9 @@ def altered(sent: Any, held: Any, kind: Kind | None = None) -> bool:
             return abs(Decimal(a) - Decimal(b)) < Decimal(1).scaleb(-digits)
         except InvalidOperation:
             return False
+    end = end_of(a)
+    if end and b.endswith(end):  # what we cut to fit keeps its end
+        a, b = a.removesuffix(end), b.removesuffix(end)
     left, right = ("".join(text.casefold().split()) for text in (a, b))
     return left == right or (len(right) >= 20 and left.startswith(right.rstrip("….")))
 

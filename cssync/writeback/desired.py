@@ -20,7 +20,7 @@ from cssync.rules.texts import undated
 from cssync.store import Store
 from cssync.writeback.canonical import KINDS, Canonical, Kind, altered, canonical, kind_of
 from cssync.writeback.changes import Note, PlannedChange
-from cssync.writeback.fit import Lengths, cut
+from cssync.writeback.fit import Lengths, shortened
 from cssync.writeback.outbox import Failed, failed, last_sent
 
 Decision = Literal["same", "agree", "write", "keep", "conflict"]
@@ -151,7 +151,7 @@ def _compare(
             continue
         want_value = whole = vendor_value(value)
         if isinstance(whole, str) and (longest := limits.get((back.connection, field))) is not None:
-            want_value = cut(whole, longest)
+            want_value = shortened(whole, longest)
         kind = KINDS.get(types.get(name, "")) or kind_of(want_value, held)
         want, live = canonical(want_value, kind), canonical(held, kind)
         last = canonical(target.written.get(field), kind)

@@ -18,6 +18,7 @@ from typing import Any
 from cssync.config.workspace import Workspace
 from cssync.connectors.contract import RemoteField, Session
 from cssync.errors import ConfigError, CssyncError
+from cssync.rules.texts import end_of
 from cssync.store import Fence, Store
 from cssync.writeback.changes import Draft, Note, PlannedChange, dump, load
 
@@ -96,6 +97,16 @@ def cut(text: str, length: int) -> str:
             break
         kept += character
     return kept.rstrip() + ELLIPSIS if length > 0 else ""
+
+
+def shortened(text: str, length: int) -> str:
+    """Return `text` within `length` as `cut` does, but leave the end of a text of ours whole: that cssync wrote it, and
+    the date of its data. Only where there is room for little more than that, it is cut like any other."""
+    end = end_of(text)
+    room = length - _units(end)
+    if _units(text) <= length or room < _units(end):
+        return cut(text, length)
+    return cut(text.removesuffix(end), room) + end
 
 
 def misfit(field: RemoteField | None, value: Any) -> str:

@@ -12,7 +12,7 @@ from cssync.connectors.contract import Answer, Change, Outcome, Session
 from cssync.errors import ConnectionFault, CssyncError, LeaseHeld, Refused, UnknownOutcome
 from cssync.http.clock import Clock
 from cssync.store import Fence, Store
-from cssync.writeback.fit import Shape, cut
+from cssync.writeback.fit import Shape, shortened
 
 CHUNK = 200
 """Records per round of look, mark, send, settle: the largest batch any of the three vendors takes (HubSpot 100, Zendesk
@@ -47,7 +47,7 @@ class Work:
     def fitted(self, field: str, value: Any) -> Any:
         """A text within the length that its field takes; every other value as it is."""
         known = (self.shape or {}).get(field.casefold())
-        return cut(value, known.length) if isinstance(value, str) and known and known.length else value
+        return shortened(value, known.length) if isinstance(value, str) and known and known.length else value
 
     def attempt(self, call: Callable[[], T], doing: str) -> T | None:
         """Call the connector; None with `fault` set when it fails. A lost lease is not caught."""

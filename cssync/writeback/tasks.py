@@ -32,6 +32,8 @@ OF_DEAL = ("subject", "due_on", "amount")
 """What of an opportunity is: who sells it is the sales team's to say."""
 SUBJECT_LENGTH, NAME_LENGTH = 255, 120
 """UTF-16 code units of a task's subject and of an opportunity's name, by the strictest of the vendors (Salesforce)."""
+BODY_LENGTH = 30_000
+"""UTF-16 code units of a task's text, before its last line and a closing note (Salesforce takes 32,000 in all)."""
 FOOTERS = {
     "en": "Written by cssync on data of {day}; closed by cssync when the reason is gone.",
     "ja": "cssyncが{day}時点のデータから作成しました。理由がなくなればcssyncが完了にします。",
@@ -340,7 +342,9 @@ def _content(row: Mapping[str, Any], key: str, home: Home, owner: str | None, fo
         key=key,
         account_source_id=home.source_id,
         subject=cut(row["title"] or row["rule"] or row["key"], NAME_LENGTH if deal else SUBJECT_LENGTH),
-        body="\n\n".join(part for part in (row["body"], footer.format(day=day) if day else "") if part),
+        body="\n\n".join(
+            part for part in (cut(row["body"] or "", BODY_LENGTH), footer.format(day=day) if day else "") if part
+        ),
         due_on=row["due_on"] or row["created_at"][:10],
         priority=row["priority"] or "normal",
         owner_source_id=owner,

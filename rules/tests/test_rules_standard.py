@@ -625,7 +625,7 @@ def test_reasons_are_in_the_language_of_the_workspace_and_stand_still_with_the_d
     run(store, locale="ja-JP")
     text = results(store)["health.reasons"][0]
     assert text.startswith("96点(緑)。")
-    assert text.endswith("データ時点 2026-11-20。")
+    assert text.endswith("cssyncが作成。データ時点 2026-11-20。")
     succeed(store, "2026-11-21T02:00:00Z")
     run(store, AS_OF + timedelta(days=1), locale="ja-JP")
     assert results(store)["health.reasons"][0] == text
