@@ -231,6 +231,7 @@ ONE_FAULT = {
     "fields: {crm.bad_one: {}}": ("8:10", "fields.crm.bad_one: bad_one cannot be read"),
     "fields: {crm.companies: {a: contrct.end_date}}": ("8:29", "no entity 'contrct'; did you mean 'contract'?"),
     "fields: {crm.companies: {a: contract.end_dat}}": ("8:29", "no column 'end_dat'; did you mean 'end_date'?"),
+    "fields: {crm.companies: {a: interaction.meting}}": ("8:29", "no column 'meting'; did you mean 'meeting'?"),
     "fields: {crm.companies: {a: end_date}}": ("8:29", "did you mean 'contract.end_date'?"),
     "fields: {crm.companies: {a: crm_state.fields}}": ("8:29", "there is no entity 'crm_state'"),
     "fields: {crm.companies: {a: account.account_uid}}": ("8:29", "account has no column 'account_uid'"),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,13 @@ from cssync_hubspot import HUBSPOT
 from fake_vendor import NOW, World, company, sessions, workspace
 
 
-def pull(tmp_path: Path, world: World, store: Store, **options: Any) -> StreamReport:
+def pull(
+    tmp_path: Path, world: World, store: Store, mapped: Mapping[str, str] | None = None, **options: Any
+) -> StreamReport:
     space = workspace(tmp_path, crm=world)
+    if mapped:
+        crm = dataclasses.replace(space.connections["crm"], mapped={"companies": mapped})
+        space = dataclasses.replace(space, connections={"crm": crm})
     reports = sync(store, space, sessions(space), run_id=options.pop("run_id", "r1"), **options)
     report = next(r for r in reports if r.stream == options.get("stream", "companies"))
     assert report.read == (report.new + report.changed + report.same + report.echo + report.tombstoned
@@ -94,6 +100,28 @@ def test_deletes_and_merges_leave_tombstones_in_every_entity_of_the_stream(tmp_p
     gone = store.query("SELECT source_id, merged_into FROM account_source WHERE deleted_at NOT NULL")
     assert [tuple(r) for r in gone] == [("2", "1")]
     assert [r[0] for r in store.query("SELECT source_id FROM contract WHERE deleted_at NOT NULL")] == ["companies/2"]
+
+
+def test_a_date_mapped_onto_a_kind_of_contact_is_the_last_of_that_kind_until_it_is_emptied(
+    tmp_path: Path, store: Store
+) -> None:
+    mapped = {"met": "interaction.meeting", "phoned": "interaction.call"}
+    both = company(1, custom={"met": "2026-11-01T09:00:00Z", "phoned": "2026-11-05"})
+    pull(tmp_path, World([both, company(2, custom={"met": None})]), store, mapped=mapped)
+    rows = (
+        "SELECT source_id, kind, direction, at, account_source_id FROM interaction WHERE deleted_at IS NULL ORDER BY 1"
+    )
+    assert [tuple(r) for r in store.query(rows)] == [
+        ("companies/call/1", "call", "both", "2026-11-05T00:00:00Z", "1"),
+        ("companies/meeting/1", "meeting", "both", "2026-11-01T09:00:00Z", "1"),
+    ]
+    assert store.query("SELECT count(*) FROM source_feed WHERE entity = 'interaction'")[0][0] == 1
+    world = World([company(1, custom={"met": "2026-11-01T09:00:00Z", "phoned": None})])
+    pull(tmp_path, world, store, mapped=mapped, full=True)
+    assert [r[0] for r in store.query(rows)] == ["companies/meeting/1"]
+    world.deleted = [Tombstone("1")]
+    pull(tmp_path, world, store, mapped=mapped)
+    assert store.query(rows) == []
 
 
 def test_a_full_pass_finds_what_vanished_but_refuses_to_bury_half_the_portfolio(tmp_path: Path, store: Store) -> None:

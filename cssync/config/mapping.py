@@ -16,13 +16,16 @@ TARGETS: Mapping[str, Entity] = {name: entity for name, entity in ENTITY.items()
 SYNONYM = "account"
 """What an admin may write for `account_source`."""
 METRIC = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_:.-]{0,63}")
+KINDS = ("meeting", "call", "email")
+"""What a date may be mapped onto, as `interaction.meeting`: the last contact of that kind."""
 
 
 def targets(document: Document, place: Place, fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (vendor field, canonical target) of one `fields:` entry at `place`; note what is wrong.
 
-    A target is `entity.column`, or `usage_metric.<metric>` with any metric name that is no column. Two vendor fields
-    may not fill the same target. Values that are no text are left to the check of the file's shape.
+    A target is `entity.column`, `usage_metric.<metric>` with any metric name that is no column, or
+    `interaction.<kind>`. Two vendor fields may not fill the same target. Values that are no text are left to the check
+    of the file's shape.
     """
     taken: dict[str, str] = {}
     for field, given in fields.items():
@@ -79,4 +82,7 @@ def _target(given: str) -> tuple[str, str]:
         return f"{entity.name}.{column}", ""
     if entity.name == "usage_metric" and METRIC.fullmatch(column):
         return f"{entity.name}.{column}", ""
-    return "", f"{name} has no column {column!r}{suggest(column, entity.writable)}"
+    kinds = KINDS if entity.name == "interaction" else ()
+    if column in kinds:
+        return f"{entity.name}.{column}", ""
+    return "", f"{name} has no column {column!r}{suggest(column, (*kinds, *entity.writable))}"

@@ -87,9 +87,10 @@ MAPPING = """\
 
 `fields:` says where this company's own vendor fields belong. The left side is a field name as `cssync fields
 CONNECTION STREAM` lists it, the right side `entity.column` of this list (`account` is short for `account_source`), or
-`usage_metric.<metric>` with a metric name of your own. One stream fills a column from one field at most. An object that
-the connector does not declare (a custom object) becomes a stream by being named here, where the connector can read it.
-A field that is written back cannot be read: rules must not see their own output.
+`usage_metric.<metric>` with a metric name of your own. `interaction.meeting`, `interaction.call` and
+`interaction.email` take the date of the last contact of that kind, in both directions. One stream fills a column from
+one field at most. An object that the connector does not declare (a custom object) becomes a stream by being named
+here, where the connector can read it. A field that is written back cannot be read: rules must not see their own output.
 """
 
 

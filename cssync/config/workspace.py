@@ -19,7 +19,7 @@ class Connection:
     """One configured use of a connector.
 
     streams: the connector's streams and one for each mapped custom object, less `skip_streams`. mapped: stream ->
-    {vendor field: `entity.column`, or `usage_metric.<metric>`} from `fields:`.
+    {vendor field: `entity.column`, `usage_metric.<metric>` or `interaction.<kind>`} from `fields:`.
     """
 
     name: str

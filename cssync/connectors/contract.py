@@ -206,7 +206,9 @@ class Feed:
 
     key: path of the row's source_id. each: path of a list inside the record, one row per item; then paths in
     `fields` and `key` are looked up in the item first and, where they begin with `^`, in the record. when: leaves a
-    record without such a row.
+    record without such a row. needs: columns of which one must have a value; without, the record has no such row, and
+    one that it had is gone. prefix: begins the row's source_id, `<stream>/<what>/`, where one record makes several
+    rows of an entity.
     """
 
     entity: str
@@ -214,6 +216,8 @@ class Feed:
     key: str = "id"
     each: str | None = None
     when: Callable[[Record], bool] | None = None
+    needs: tuple[str, ...] = ()
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,7 @@ def _company(number: int, seed: int, now: datetime, staff: tuple[Person, ...], n
         if "zendesk" in systems
         else (),
         usage=stories.usage(story, seats, today, random),
+        **stories.contacts(story, now, Random(f"{seed}/{key}/contacts")),  # noqa: S311 - invented data
         story=story.name,
     )
 

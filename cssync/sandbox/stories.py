@@ -81,6 +81,23 @@ def usage(story: Story, seats: int, today: date, random: Random) -> tuple[tuple[
     return tuple(days)
 
 
+def contacts(story: Story, now: datetime, random: Random) -> dict[str, datetime]:
+    """Return when people last met, called and answered, by the names of Company; what never happened is left out.
+
+    A customer who drifts away is spoken to less; of the new ones some have not had their kickoff yet.
+    """
+    if not story.paying or (story is NEW and random.random() < 0.5):
+        return {}
+    usual = {"silent": 80, "declining": 60, "softening": 45, "new": 12}.get(story.name, 25)
+
+    def ago(mean: float) -> datetime:
+        return (now - timedelta(days=min(240.0, mean * random.uniform(0.6, 1.6)))).replace(minute=0, second=0)
+
+    found = {"met": ago(usual * 1.6), "called": ago(usual * 1.2), "replied": ago(usual)}
+    often = {"met": 0.75, "called": 0.5, "replied": 0.85}
+    return {name: at for name, at in found.items() if random.random() < often[name]}
+
+
 _TOPICS = {
     "ja": (
         ("ログインできません", "login"),

@@ -77,7 +77,8 @@ class Company:
     """A customer. `names` maps system ("hubspot", "salesforce", "zendesk") to the spelling there; a system not in it
     does not know the company. `usage` is (day, active users) for each day, oldest first; a day that is not there was
     not measured. `domain` is empty where nobody entered one. `linked_by` says how the systems can be matched: explicit,
-    crm_native, domain or name. `story` says what is going on there, for tests."""
+    crm_native, domain or name. `met`, `called` and `replied`: the last meeting and call, and when somebody there last
+    answered a mail. `story` says what is going on there, for tests."""
 
     key: str
     names: dict[str, str]
@@ -95,6 +96,9 @@ class Company:
     deals: tuple[Deal, ...] = ()
     requests: tuple[Request, ...] = ()
     usage: tuple[tuple[date, int], ...] = ()
+    met: datetime | None = None
+    called: datetime | None = None
+    replied: datetime | None = None
     story: str = ""
 
 

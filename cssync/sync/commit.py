@@ -142,6 +142,8 @@ def _bury(store: Store, conn: sqlite3.Connection, job: Job, deleted: Iterable[To
     for entity in sorted(others):
         gone |= store.tombstone(conn, entity, name, ids, known_at) if entity != "crm_state" else set()
         store.tombstone(conn, entity, name, [f"{job.stream.name}/{i}" for i in ids], known_at)
+    for feed in job.normalise.derived:
+        store.tombstone(conn, feed.entity, name, [f"{feed.prefix}{i}" for i in ids], known_at)
     if job.stream.entity == "usage_metric":
         wide = [f"{i}/{metric.metric}" for i in ids for metric in job.normalise.metrics]
         gone |= {i.rpartition("/")[0] for i in store.tombstone(conn, "usage_metric", name, wide, known_at)}

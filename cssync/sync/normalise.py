@@ -80,9 +80,9 @@ class _Metric:
 class Normaliser:
     """Turns the records of one stream into rows; made once per stream and run.
 
-    mapped: vendor field -> `entity.column` or `usage_metric.<metric>`. written: vendor fields that cssync writes, to
-    be kept in `crm_state`. currency: for money whose record names none. today: business date, for usage values that
-    carry no date of their own.
+    mapped: vendor field -> `entity.column`, `usage_metric.<metric>` or `interaction.<kind>`. written: vendor fields
+    that cssync writes, to be kept in `crm_state`. currency: for money whose record names none. today: business date,
+    for usage values that carry no date of their own.
     """
 
     def __init__(
@@ -102,12 +102,19 @@ class Normaliser:
         self.written = tuple((name, path(self._vendor_path(name))) for name in written)
         extra: dict[str, dict[str, Field]] = {}
         metrics: list[_Metric] = []
+        dated: list[Feed] = []
         for vendor_field, target in mapped.items():
             entity, _, column = target.partition(".")
             entity = "account_source" if entity == "account" else entity
             source = Field(self._vendor_path(vendor_field))
             if entity == "usage_metric" and ENTITY[entity].column(column) is None:
                 metrics.append(_Metric(column, vendor_field, cell(source, cast.real)))
+            elif entity == "interaction" and ENTITY[entity].column(column) is None:
+                columns = {"kind": Field(const=column), "direction": Field(const="both"), "at": source}
+                if stream.feeds[0].entity == entity:
+                    extra.setdefault(entity, {}).update(columns)
+                else:
+                    dated.append(self._dated(column, columns))
             else:
                 extra.setdefault(entity, {})[column] = source
         self.metrics = tuple(metrics)
@@ -116,8 +123,10 @@ class Normaliser:
         self.usage = self._compile(Feed("usage_metric", usage, key=stream.feeds[0].key), {})
         if metrics:
             extra.pop("usage_metric", None)
-        self.feeds = [self._compile(feed, extra.pop(feed.entity, {})) for feed in stream.feeds if feed is not wide]
-        self.derived = [self._derived(entity, fields, "contract" in extra) for entity, fields in extra.items()]
+        whole = [feed for feed in stream.feeds if feed is not wide and not feed.needs]
+        self.feeds = [self._compile(feed, extra.pop(feed.entity, {})) for feed in whole]
+        self.derived = [self._compile(feed, {}) for feed in (*(f for f in stream.feeds if f.needs), *dated)]
+        self.derived += [self._derived(entity, fields, "contract" in extra) for entity, fields in extra.items()]
         self.key = path(stream.feeds[0].key)
 
     def _vendor_path(self, vendor_field: str) -> str:
@@ -132,6 +141,14 @@ class Normaliser:
             return {"account_source_id": main.key}
         return {"account_source_id": main.fields["account_source_id"]} if "account_source_id" in main.fields else {}
 
+    def _dated(self, kind: str, columns: Mapping[str, Field | str]) -> Feed:
+        """A feed for a date, mapped onto `interaction.<kind>`, of the last contact of that kind."""
+        main = self.stream.feeds[0]
+        fields = {**self._account_ref("interaction"), **columns}
+        return Feed(
+            "interaction", fields, main.key, when=main.when, needs=("at",), prefix=f"{self.stream.name}/{kind}/"
+        )
+
     def _derived(self, entity: str, fields: Mapping[str, Field], with_contract: bool) -> _Compiled:
         """A feed for columns mapped onto an entity that the stream does not declare; its ids are `<stream>/<id>`."""
         main = self.stream.feeds[0]
@@ -145,12 +162,8 @@ class Normaliser:
         own = next((c for c in CURRENCY_COLUMNS if ENTITY[entity].column(c)), None)
         if currency and own and own not in columns:
             columns[own] = currency
-        compiled = self._compile(Feed(entity, columns, key=main.key, when=main.when), {})
-        return _Compiled(
-            **{n: getattr(compiled, n) for n in compiled.__dataclass_fields__ if n not in ("prefix", "needs")},
-            prefix=f"{self.stream.name}/",
-            needs=tuple(fields),
-        )
+        prefix = f"{self.stream.name}/"
+        return self._compile(Feed(entity, columns, main.key, when=main.when, needs=tuple(fields), prefix=prefix), {})
 
     def _compile(self, feed: Feed, extra: Mapping[str, Field]) -> _Compiled:
         entity = ENTITY[feed.entity]
@@ -185,6 +198,8 @@ class Normaliser:
             columnar.picked(feed.key),
             sources,
             currency,
+            feed.prefix,
+            feed.needs,
         )
 
     def __call__(self, record: Record) -> Rows:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cssync.connectors import Feed, Field, Page, PullRequest, Record, Session, Stream
+from cssync_hubspot import contacted
 from cssync_hubspot.client import Paths, results
 from cssync_hubspot.client import body as decoded
 from cssync_hubspot.pull import Enrich, Source, listing, pages
@@ -215,8 +216,9 @@ COMPANIES = _stream(
         fields=(
             "name", "domain", "hs_additional_domains", "industry", "country", "numberofemployees",
             "lifecyclestage", "hs_parent_company_id", "hubspot_owner_id", "hs_salesforceaccountid",
-            "salesforceaccountid", "hs_merged_object_ids",
+            "salesforceaccountid", "hs_merged_object_ids", *contacted.PROPERTIES,
         ),
+        enrich=contacted.meetings,
     ),
     feeds=(
         Feed(
@@ -235,6 +237,7 @@ COMPANIES = _stream(
                 "linked_ids": Field((_p("hs_salesforceaccountid"), _p("salesforceaccountid")), read=salesforce),
             },
         ),
+        *contacted.FEEDS,
     ),
     scope="crm.objects.companies.read",
     writable=True,

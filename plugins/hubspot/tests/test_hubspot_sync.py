@@ -123,3 +123,36 @@ def test_our_own_writes_come_back_as_an_echo_and_their_value_as_the_crms_state(r
     assert report.read == 1
     state = one(store, "SELECT fields FROM crm_state WHERE source_id = ?", company)[0]
     assert json.loads(state) == {"cs_score": "82"}
+
+
+HELD = "SELECT source_id, kind, direction, at FROM interaction WHERE account_source_id = ? AND deleted_at IS NULL"
+
+
+def test_the_last_meeting_call_and_answer_of_a_company_are_its_contacts(rig: Any, store: Store) -> None:
+    """A meeting that is planned leaves the one that was held; what is emptied or archived goes."""
+    portal = rig.app.portal
+    own_id = portal.add("companies", {"name": "Acme", "hs_latest_meeting_activity": "2026-11-03T05:00:00Z",
+                                      "hs_last_logged_call_date": "2026-11-10T05:00:00Z",
+                                      "hs_sales_email_last_replied": "2026-11-12T05:00:00Z"}).id  # fmt: skip
+    pull(rig, store)
+
+    def held() -> dict[str, tuple[str, str, str]]:
+        return {r[0].split("/")[1]: tuple(r)[1:] for r in store.query(HELD, (own_id,))}
+
+    first = {"meeting": ("meeting", "both", "2026-11-03T05:00:00Z"), "call": ("call", "both", "2026-11-10T05:00:00Z"),
+             "reply": ("email", "in", "2026-11-12T05:00:00Z")}  # fmt: skip
+    assert held() == first
+    assert len(store.query("SELECT 1 FROM interaction WHERE deleted_at IS NULL")) == 3 + sum(
+        at is not None for c in portal.world.companies if "hubspot" in c.names for at in (c.met, c.called, c.replied)
+    )
+    rig.clock.now += 3600
+    portal.edit("companies", own_id, hs_latest_meeting_activity="2026-12-01T05:00:00Z")
+    pull(rig, store, "r2")
+    assert held() == {**first, "planned": ("meeting", "both", "2026-12-01T05:00:00Z")}
+    rig.clock.now += 30 * 86400
+    portal.edit("companies", own_id, hs_last_logged_call_date=None)
+    pull(rig, store, "r3")
+    assert held() == {"meeting": ("meeting", "both", "2026-12-01T05:00:00Z"), "reply": first["reply"]}
+    portal.archive("companies", own_id)
+    pull(rig, store, "r4")
+    assert held() == {}

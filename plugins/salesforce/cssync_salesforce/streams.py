@@ -343,6 +343,7 @@ def custom_stream(name: str, mapped: Mapping[str, str]) -> Stream:
         raise ValueError("no field of the object is mapped")
     main, fields = next(iter(columns.items()))
     known = {c: f for c, f in fields.items() if main not in ENTITY or ENTITY[main].column(c)}
+    wide = main == "usage_metric" and len(known) < len(fields)
     references = tuple(s for s, target in mapped.items() if target.endswith("_source_id"))
 
     def complete(record: dict[str, Any]) -> None:
@@ -354,7 +355,7 @@ def custom_stream(name: str, mapped: Mapping[str, str]) -> Stream:
 
     return Stream(
         name=name,
-        feeds=(Feed(main, {**STAMPS, **known}, when=_nothing if len(known) < len(fields) else None),),
+        feeds=(Feed(main, {**STAMPS, **known}, when=_nothing if wide else None),),
         pages=partial(pages, source=name, adapt=complete),
         fields_of=_needs((Feed(main, STAMPS),)),
         cursor_field="SystemModstamp",

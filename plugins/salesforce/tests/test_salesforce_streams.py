@@ -208,3 +208,18 @@ def test_assets_become_contract_lines_as_the_readme_maps_them(org: SalesforceSan
         "product_code": "PRO", "quantity": 40, "unit_price": 3050, "currency": "USD", "start_date": "2026-01-01",
         "end_date": "2026-12-31",
     }  # fmt: skip
+
+
+def test_events_say_when_a_customer_was_met_as_the_readme_maps_them(org: SalesforceSandbox, live: Session) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^  sales\.Event:\n((?:    .*\n)+)", readme, re.MULTILINE)
+    mapped = dict(re.findall(r"^    (\S+): (interaction\.\w+)", block, re.MULTILINE))
+    account = next(iter(org.tables["Account"]))
+    key = org.insert("Event", Subject="QBR", AccountId=account, EndDateTime="2026-11-03T01:00:00.000+0000")
+    stream = custom_stream("Event", mapped)
+    (page,) = stream.pages(live, PullRequest(None, (*stream.fields_of, *mapped), stream.lag))
+    zone = ZoneInfo("Asia/Tokyo")
+    make = Normaliser(stream, mapped=mapped, written=(), timezone=zone, currency="JPY", today="2026-11-21")
+    ((entity, row),) = make(page.records[0]).rows
+    assert (entity, row["source_id"], row["account_source_id"]) == ("interaction", key, account)
+    assert (row["kind"], row["direction"], row["at"]) == ("meeting", "both", "2026-11-03T01:00:00Z")

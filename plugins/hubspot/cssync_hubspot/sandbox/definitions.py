@@ -65,6 +65,8 @@ _STANDARD = "hs_object_id:number:number:ro createdate:datetime:date:ro hs_merged
 _PROPERTIES = {
     "companies": "name domain hs_additional_domains:enumeration:checkbox:ro industry country numberofemployees:number"
     " lifecyclestage:enumeration:radio hs_parent_company_id:number hubspot_owner_id hs_salesforceaccountid"
+    " hs_latest_meeting_activity:datetime:date:ro hs_last_logged_call_date:datetime:date:ro"
+    " hs_sales_email_last_replied:datetime:date:ro"
     " hs_lastmodifieddate:datetime:date:ro description:string:textarea",
     "contacts": "firstname lastname email jobtitle hs_language lastmodifieddate:datetime:date:ro hubspot_owner_id",
     "deals": "dealname dealtype:enumeration:radio pipeline dealstage amount:number deal_currency_code"

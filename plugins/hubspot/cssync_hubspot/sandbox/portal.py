@@ -36,6 +36,10 @@ def stamp(epoch: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else stamp(at.timestamp())
+
+
 @dataclass(slots=True)
 class Thing:
     """A record. `indexed`: former states with the time of the change, for an index that lags behind."""
@@ -209,6 +213,9 @@ class Portal:
                 "contract_start": term.start if term else None,
                 "seats": term.seats if term else None,
                 "segment": company.segment,
+                "hs_latest_meeting_activity": _moment(company.met),
+                "hs_last_logged_call_date": _moment(company.called),
+                "hs_sales_email_last_replied": _moment(company.replied),
             },
             thing_id=own_id,
             at=self._age(key, 60),

@@ -9,7 +9,7 @@ Described = dict[str, Any]
 
 PREFIXES = {
     "Account": "001", "Contact": "003", "User": "005", "Opportunity": "006", "Contract": "800", "Case": "500",
-    "Asset": "02i", "OpportunityLineItem": "00k",
+    "Asset": "02i", "OpportunityLineItem": "00k", "Event": "00U",
     "Task": "00T", "Product_Usage__c": "a01", "Organization": "00D", "PermissionSet": "0PS", "FieldPermissions": "01k",
     "PermissionSetAssignment": "0Pa", "TaskStatus": "01T", "OpportunityStage": "01J", "CustomField": "00N",
 }  # fmt: skip
@@ -158,6 +158,7 @@ def objects() -> dict[str, dict[str, Described]]:
             field("ServiceDate:date"),
             currency,
         ),
+        "Event": _object(field("Subject"), account, owner, field("EndDateTime:datetime")),
         "Asset": _object(
             field("Name"),
             account,
