@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cssync.sandbox.server import SandboxAnswer
+from cssync.sandbox.server import SandboxAnswer, SandboxRequest
 
 
 class Stop(Exception):  # noqa: N818 - carries an answer out of a handler
@@ -88,3 +88,8 @@ def untoken(after: str) -> int:
     if not re.fullmatch(r"n[0-9a-f]+", after):
         raise Stop(refusal(400, "VALIDATION_ERROR", "Invalid paging cursor"))
     return int(after[1:], 16)
+
+
+def archived(request: SandboxRequest) -> bool:
+    """Whether the archived records are asked for; HubSpot's own Python client writes `True`."""
+    return request.query.get("archived", "").lower() == "true"

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from cssync.sandbox.server import SandboxAnswer, SandboxRequest
 from cssync_salesforce import soql
-from cssync_salesforce.sandbox.rows import RUNNING_USER, stamp
+from cssync_salesforce.sandbox.job import ENDED, listing, told
 from cssync_salesforce.sandbox.writes import Refused
 
 if TYPE_CHECKING:
     from cssync_salesforce.sandbox.org import SalesforceSandbox
 
 MOST_BYTES = 100_000_000
-ENDED = ("JobComplete", "Failed", "Aborted")
 NULL = "#N/A"
 
 Row = Mapping[str, str]
@@ -72,7 +71,7 @@ class Ingest:
         key = number + soql.checksum(number)
         job = Load(key, body["object"], body["operation"], body.get("lineEnding", "LF"), self.org.clock())
         self.held[key] = job
-        return SandboxAnswer(200, self._told(job))
+        return SandboxAnswer(200, _told(job))
 
     def upload(self, request: SandboxRequest, key: str) -> SandboxAnswer:
         """Take the rows in: once, and only while the job is open."""
@@ -95,7 +94,7 @@ class Ingest:
             job.state = "Aborted"
         else:
             raise Refused("INVALIDJOBSTATE", f"Job state changes not allowed: {job.state} to {wanted}")
-        return SandboxAnswer(200, self._told(job))
+        return SandboxAnswer(200, _told(job))
 
     def state(self, _: SandboxRequest, key: str) -> SandboxAnswer:
         """Tell how a job is; being asked is what makes time pass for it."""
@@ -107,8 +106,8 @@ class Ingest:
                 job.state, job.error = "Failed", self.fails
             elif job.looks >= self.looks:
                 self.work(job)
-        told = {"numberRecordsProcessed": len(job.done) + len(job.failed), "numberRecordsFailed": len(job.failed)}
-        return SandboxAnswer(200, {**self._told(job), **told, **({"errorMessage": job.error} if job.error else {})})
+        counts = {"numberRecordsProcessed": len(job.done) + len(job.failed), "numberRecordsFailed": len(job.failed)}
+        return SandboxAnswer(200, {**_told(job), **counts, **({"errorMessage": job.error} if job.error else {})})
 
     def work(self, job: Load) -> None:
         """Work a job off, row by row; what one row meets does not stop the others."""
@@ -167,8 +166,7 @@ class Ingest:
 
     def listed(self, _: SandboxRequest) -> SandboxAnswer:
         """List the jobs."""
-        told = [self._told(job) for job in self.held.values()]
-        return SandboxAnswer(200, {"done": True, "records": told, "nextRecordsUrl": None})
+        return listing(self.held.values(), _told)
 
     def delete(self, _: SandboxRequest, key: str) -> SandboxAnswer:
         """Forget a job."""
@@ -183,21 +181,7 @@ class Ingest:
             raise Refused("NOT_FOUND", "The requested resource does not exist", status=404)
         return job
 
-    def _told(self, job: Load) -> dict[str, Any]:
-        return {
-            "id": job.id,
-            "operation": job.operation,
-            "object": job.source,
-            "createdById": RUNNING_USER,
-            "createdDate": stamp(job.created),
-            "systemModstamp": stamp(job.created),
-            "state": job.state,
-            "externalIdFieldName": None,
-            "concurrencyMode": "Parallel",
-            "contentType": "CSV",
-            "apiVersion": 66.0,
-            "contentUrl": f"services/data/v66.0/jobs/ingest/{job.id}/batches",
-            "lineEnding": job.ending,
-            "columnDelimiter": "COMMA",
-            "jobType": "V2Ingest",
-        }
+
+def _told(job: Load) -> dict[str, Any]:
+    own = {"externalIdFieldName": None, "contentUrl": f"services/data/v66.0/jobs/ingest/{job.id}/batches"}
+    return {**told(job), **own, "lineEnding": job.ending, "jobType": "V2Ingest"}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cssync.sandbox.server import SandboxAnswer, SandboxRequest
 from cssync_salesforce import soql
-from cssync_salesforce.sandbox.rows import RUNNING_USER, stamp
+from cssync_salesforce.sandbox.job import ENDED, listing, told
 from cssync_salesforce.sandbox.soql import Query, SoqlError, parse
 from cssync_salesforce.sandbox.writes import Refused
 
@@ -23,7 +23,6 @@ KEPT = timedelta(days=7)
 """How long results can be fetched."""
 STEP = 7919
 """What hides the place in a locator."""
-ENDED = ("JobComplete", "Failed", "Aborted")
 
 
 @dataclass(slots=True)
@@ -77,7 +76,7 @@ class Jobs:
         number = f"7505g{next(self._numbers):010d}"
         job = Job(number + soql.checksum(number), body["operation"], body["query"], query, source, self.org.clock())
         self.held[job.id] = job
-        return SandboxAnswer(200, self._told(job))
+        return SandboxAnswer(200, told(job))
 
     def state(self, _: SandboxRequest, key: str) -> SandboxAnswer:
         """Tell how a job is; being asked is what makes time pass for it."""
@@ -89,7 +88,7 @@ class Jobs:
                 job.state, job.error = "Failed", self.fails
             elif job.looks >= self.looks:
                 self._run(job)
-        return SandboxAnswer(200, {**self._told(job), **self._outcome(job)})
+        return SandboxAnswer(200, {**told(job), **self._outcome(job)})
 
     def _run(self, job: Job) -> None:
         table = self.org.tables[job.source].values()
@@ -114,7 +113,7 @@ class Jobs:
         if request.json().get("state") != "Aborted" or job.state in ENDED:
             raise Refused("INVALIDJOBSTATE", f"Invalid job state: {job.state}")
         job.state = "Aborted"
-        return SandboxAnswer(200, self._told(job))
+        return SandboxAnswer(200, told(job))
 
     def delete(self, _: SandboxRequest, key: str) -> SandboxAnswer:
         """Forget a job and its results."""
@@ -126,8 +125,7 @@ class Jobs:
 
     def listed(self, _: SandboxRequest) -> SandboxAnswer:
         """List the jobs."""
-        told = [self._told(job) for job in self.held.values()]
-        return SandboxAnswer(200, {"done": True, "records": told, "nextRecordsUrl": None})
+        return listing(self.held.values())
 
     def results(self, request: SandboxRequest, key: str) -> SandboxAnswer:
         """Return one page of rows as CSV; every cell is quoted, null is an empty one."""
@@ -161,31 +159,15 @@ class Jobs:
             raise Refused("NOT_FOUND", "The requested resource does not exist", status=404)
         return job
 
-    def _told(self, job: Job) -> dict[str, Any]:
-        return {
-            "id": job.id,
-            "operation": job.operation,
-            "object": job.source,
-            "createdById": RUNNING_USER,
-            "createdDate": stamp(job.created),
-            "systemModstamp": stamp(job.created),
-            "state": job.state,
-            "concurrencyMode": "Parallel",
-            "contentType": "CSV",
-            "apiVersion": 66.0,
-            "lineEnding": "LF",
-            "columnDelimiter": "COMMA",
-        }
-
     def _outcome(self, job: Job) -> dict[str, Any]:
-        told: dict[str, Any] = {
+        outcome: dict[str, Any] = {
             "jobType": "V2Query",
             "numberRecordsProcessed": len(job.rows),
             "retries": 0,
             "totalProcessingTime": 100 * job.looks,
             "isPkChunkingSupported": True,
         }
-        return {**told, "errorMessage": job.error} if job.error else told
+        return {**outcome, "errorMessage": job.error} if job.error else outcome
 
 
 def _cell(value: Any) -> str:
