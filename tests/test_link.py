@@ -123,6 +123,37 @@ def test_the_loser_of_a_merge_and_its_people_follow_the_survivor(tmp_path: Path,
     assert [r[0] for r in gone] == [uid["crm:1"]]
 
 
+@pytest.mark.parametrize("ids", [("1", "2", "3"), ("3", "2", "1"), ("2", "3", "1")])
+def test_a_chain_of_merges_leads_to_the_record_that_is_left(tmp_path: Path, store: Store, ids: Any) -> None:
+    first, second, last = ids
+    crm = World([company(int(i)) for i in ids], [{"id": "p", "name": "P", "company": first}])
+    linked(tmp_path, store, crm=crm)
+    for loser, winner in ((first, second), (second, last)):
+        crm.companies = [c for c in crm.companies if c["id"] != loser]
+        crm.deleted = [Tombstone(loser, merged_into=winner)]
+        _, uid = linked(tmp_path, store, crm=crm)
+    assert uid[f"crm:{first}"] == uid[f"crm:{second}"] == uid[f"crm:{last}"]
+    assert store.query("SELECT account_uid FROM contact")[0][0] == uid[f"crm:{last}"]
+    gone = {r["uid"]: r["merged_into"] for r in store.query("SELECT uid, merged_into FROM account")}
+    assert gone[uid[f"crm:{last}"]] is None
+    crm.deleted = [Tombstone(last, merged_into=first)]  # a vendor that contradicts itself
+    crm.companies = []
+    linked(tmp_path, store, crm=crm)
+
+
+def test_a_merge_that_is_taken_back_gives_the_loser_its_life_back(tmp_path: Path, store: Store) -> None:
+    crm = World([company(1), company(2)])
+    linked(tmp_path, store, crm=crm)
+    loser = crm.companies.pop()
+    crm.deleted = [Tombstone("2", merged_into="1")]
+    linked(tmp_path, store, crm=crm)
+    crm.deleted, crm.companies = [], [*crm.companies, loser]
+    _, uid = linked(tmp_path, store, crm=crm)
+    assert uid["crm:1"] != uid["crm:2"]
+    assert [tuple(r) for r in store.query("SELECT deleted_at, merged_into FROM account_source")] == [(None, None)] * 2
+    assert [tuple(r) for r in store.query("SELECT deleted_at, merged_into FROM account")] == [(None, None)] * 2
+
+
 def test_a_deleted_company_keeps_its_account_and_gets_it_back(tmp_path: Path, store: Store) -> None:
     crm = World([company(1), company(2), company(3)])
     _, before = linked(tmp_path, store, crm=crm)

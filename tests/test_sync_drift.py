@@ -163,3 +163,35 @@ def test_looking_only_stores_no_definition(vendor: Vendor) -> None:
     vendor.change(seats=None)
     assert vendor.pull(keep=False).drift == ()
     assert vendor.store.query("SELECT count(*) FROM field_definition WHERE name = 'seats'")[0][0] == 1
+
+
+def test_the_rules_that_read_a_stopped_column_are_named(vendor: Vendor) -> None:
+    (vendor.space.path.parent / "own").mkdir()
+    (vendor.space.path.parent / "own" / "p.yaml").write_text(PACK, encoding="utf-8")
+    vendor.space = dataclasses.replace(vendor.space, rules=(vendor.space.path.parent / "own",))
+    vendor.change(seats=None, renews=field("renews", "text"), mau=field("mau", "text"))
+    found = {d.field: d for d in vendor.pull().drift}
+    assert found["seats"].rules == ("own.big", "own.both", "own.wide")
+    assert found["renews"].rules == ("own.big", "own.both", "own.late"), "seats end with the contract of their line"
+    assert found["mau"].rules == ("own.idle",)
+    assert "keeps its stored values, which own.big, own.both, own.wide go by" in found["seats"].message
+    assert found["seats"].as_dict()["rules"] == ("own.big", "own.both", "own.wide")
+    assert "which own.idle goes by" in found["mau"].message
+
+
+PACK = """
+pack: own
+version: 1
+features:
+  chairs: {sum: lines.quantity}
+  twice: chairs * 2
+  named: {count: contracts, where: name = 'x'}
+  daily: {last: usage.mau}
+results:
+  wide: {value: twice > 10}
+  big: {value: seats > 10}
+  late: {value: days_since(term_end) > 3}
+  both: {value: seats > 10 and days_until(renews_on) < 90}
+  idle: {value: daily < 2}
+  other: {value: named > 1}
+"""

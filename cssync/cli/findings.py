@@ -100,10 +100,10 @@ def _drifted(workspace: Workspace, connection: Connection, session: Session) -> 
         for stream in connection.mapped:
             used = drift.uses(workspace, connection, stream)
             fields = drift.described(connection, session, stream)
-            for found in drift.compare(store, connection.name, stream, fields, used):
-                if found.used:
-                    level: Literal["error", "note"] = "error" if found.stops else "note"
-                    yield Finding(f"{stream}.{found.field}", level, found.message, found.fix)
+            changed = drift.compare(store, connection.name, stream, fields, used)
+            for found in drift.with_rules(workspace, (d for d in changed if d.used)):
+                level: Literal["error", "note"] = "error" if found.stops else "note"
+                yield Finding(f"{stream}.{found.field}", level, found.message, found.fix)
 
 
 def _needed(workspace: Workspace, connection: Connection, finding: Finding) -> Finding:

@@ -239,14 +239,17 @@ def new_uid(key: Key) -> str:
 
 
 def _bury_links(rows: Iterable[Mapping[str, Any]], links: dict[Key, _Linked], before: Mapping[Key, str]) -> None:
-    """A deleted record keeps its account (it may come back); the loser of a merge follows the survivor."""
-    for row in rows:
-        key = _key(row)
-        if row["deleted_at"] is None:
-            continue
-        survivor = links.get((key[0], row["merged_into"])) if row["merged_into"] else None
-        if survivor:
-            links[key] = _Linked(survivor.account_uid, "crm_native", f"merged into {row['merged_into']}")
+    """A deleted record keeps its account (it may come back); the loser of a merge follows the survivor, and the
+    survivor's survivor where that lost another one."""
+    gone = {_key(row): row["merged_into"] for row in rows if row["deleted_at"] is not None}
+    uids = {key: link.account_uid for key, link in links.items()}
+    for key, survivor in gone.items():
+        heir, seen = key, {key}
+        while gone.get(heir) and (heir := (key[0], gone[heir])) not in seen:
+            seen.add(heir)
+        uid = uids.get(heir) or before.get(heir)
+        if survivor and uid and heir != key:
+            links[key] = _Linked(uid, "crm_native", f"merged into {survivor}")
         elif key in before:
             links[key] = _Linked(before[key], "single", "deleted at the vendor")
 

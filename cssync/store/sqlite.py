@@ -278,9 +278,10 @@ def _upsert_sql(entity: str, columns: tuple[str, ...], rows: int) -> str:
     compared = [quote(c) for c in columns if c not in (*ABOUT, *UNVERSIONED)]
     differs = " OR ".join((*(f"{table}.{c} IS NOT excluded.{c}" for c in compared), f"{table}.deleted_at IS NOT NULL"))
     assigned = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in ("synced_at", *columns))
+    alive = "deleted_at = NULL" + (", merged_into = NULL" if "merged_into" in declared else "")
     values = ", ".join(["(" + ", ".join("?" * len(every)) + ")"] * rows)
     return (
         f"INSERT INTO {table} ({', '.join(quote(c) for c in every)}) VALUES {values} "
-        f"ON CONFLICT (connection, source_id) DO UPDATE SET {assigned}, deleted_at = NULL WHERE {differs} "
+        f"ON CONFLICT (connection, source_id) DO UPDATE SET {assigned}, {alive} WHERE {differs} "
         f"RETURNING source_id, rowid"
     )

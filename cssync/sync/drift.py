@@ -9,7 +9,7 @@ names it, or a person accepts the change (`cssync fields CONNECTION STREAM --acc
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import msgspec
@@ -29,7 +29,8 @@ Kind = Literal["new", "removed", "retyped", "options"]
 @dataclass(frozen=True, slots=True)
 class Drift:
     """A field that differs from the last accepted definition. `used`: what is mapped from or written to it, ""
-    for nothing; `before` and `after` are types, or options that went and came."""
+    for nothing; `before` and `after` are types, or options that went and came; `rules` those that read what has
+    stopped, as `pack.rule`."""
 
     connection: str
     stream: str
@@ -38,6 +39,7 @@ class Drift:
     used: str = ""
     before: str = ""
     after: str = ""
+    rules: tuple[str, ...] = ()
 
     @property
     def stops(self) -> bool:
@@ -54,7 +56,10 @@ class Drift:
             text = f"{name} is now of type {self.after}, it was {self.before}"
         else:
             text = f"{name} is {'gone, or cssync may not see it any more' if self.kind == 'removed' else 'new'}"
-        return f"{text}; {self.used} has stopped and keeps its stored values" if self.stops else text
+        if not self.stops:
+            return text
+        text = f"{text}; {self.used} has stopped and keeps its stored values"
+        return f"{text}, which {_some(self.rules)} go{'' if self.rules[1:] else 'es'} by" if self.rules else text
 
     @property
     def fix(self) -> str:
@@ -79,6 +84,33 @@ def uses(workspace: Workspace, connection: Connection, stream: str) -> dict[str,
     if back is not None and back.to == stream:
         found |= {field: f"the write-back of {result}" for field, result in back.fields.items()}
     return found
+
+
+def with_rules(workspace: Workspace, drifts: Iterable[Drift]) -> tuple[Drift, ...]:
+    """Name with each field that has stopped the rules that read what it feeds; rule packs are only read for that."""
+    listed = tuple(drifts)
+    if not any(drift.stops for drift in listed):
+        return listed
+    from cssync.rules.loading import load
+    from cssync.rules.readers import readers
+
+    try:
+        rules = load(workspace)
+    except CssyncError:
+        return listed  # `cssync rules check` says what is wrong with them
+    return tuple(
+        replace(d, rules=tuple(readers(rules, feeds(workspace.connections[d.connection], d.stream, d.field))))
+        if d.stops
+        else d
+        for d in listed
+    )
+
+
+def feeds(connection: Connection, stream: str, field: str) -> list[str]:
+    """Return every `entity.column` that a vendor field feeds."""
+    found = [column for name, column in _declared(connection, stream) if name == field]
+    mapped = connection.mapped.get(stream, {}).get(field)
+    return [*found, *([mapped] if mapped else [])]
 
 
 def _declared(connection: Connection, stream: str) -> Iterator[tuple[str, str]]:
@@ -191,6 +223,10 @@ def told(drifts: Iterable[Drift]) -> list[str]:
     for kind, words in (("new", "new fields"), ("removed", "fields that are gone")):
         for place in sorted({(d.connection, d.stream) for d in listed if d.kind == kind and not d.used}):
             names = [d.field for d in listed if d.kind == kind and not d.used and (d.connection, d.stream) == place]
-            more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-            found.append(f"{'.'.join(place)}: {words}: {', '.join(names[:SHOWN])}{more}")
+            found.append(f"{'.'.join(place)}: {words}: {_some(names)}")
     return found
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"

@@ -214,6 +214,8 @@ def sync(
         end = time.monotonic() + LAST_WAIT
         for job, reader in zip(jobs, readers, strict=True):
             reader.join(0.0 if job.hung else max(0.0, end - time.monotonic()))
+    for report in reports:
+        report.drift = drift.with_rules(workspace, report.drift)
     if keep:
         remember_reports(store, reports, run_id, fence)
     return reports

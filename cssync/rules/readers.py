@@ -1,0 +1,118 @@
+"""Which rules rest on a column of the store: who has to know when it is no longer filled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from functools import cache
+
+from cssync.model import ENTITY
+from cssync.rules.catalogue import ACCOUNT, ALIASES, FACTS, SOURCES
+from cssync.rules.dialect import SQLITE
+from cssync.rules.facts import GROUPS
+from cssync.rules.freshness import Context
+from cssync.rules.tree import (
+    Aggregate,
+    Expr,
+    Pack,
+    RuleSet,
+    closure,
+    measure_exprs,
+    measure_names,
+    rule_exprs,
+)
+
+
+def readers(rules: RuleSet, targets: Iterable[str]) -> list[str]:
+    """Return the rules (`pack.rule`, sorted) that read one of these `entity.column`, directly or through features.
+
+    What reads the result of another rule is not named: that one is.
+    """
+    wanted = [tuple(target.split(".", 1)) for target in targets]
+    found = {
+        f"{pack.name}.{name}"
+        for pack in rules.packs
+        for name, exprs, features in _rules(pack)
+        if any(_rests(rules, exprs, features, entity, column) for entity, column in wanted)
+    }
+    return sorted(found)
+
+
+def _rules(pack: Pack) -> Iterator[tuple[str, tuple[Expr, ...], set[str]]]:
+    """Yield (name, expressions, features they name) of each rule of a pack."""
+    if pack.accounts is not None:
+        yield "accounts", (pack.accounts,), _named((pack.accounts,))
+    for measure in pack.score.measures if pack.score else ():
+        yield measure.name, tuple(measure_exprs(measure)), measure_names(measure)
+    if pack.score:
+        for name, exprs in (
+            ("caps", tuple(c.when for c in pack.score.caps)),
+            ("models", tuple(m.when for m in pack.score.models if m.when is not None)),
+        ):
+            yield name, exprs, _named(exprs)
+    if pack.tiers is not None:
+        exprs = tuple(pack.tiers.exprs)
+        yield "tiers", exprs, _named(exprs)
+    for result in pack.results:
+        exprs = tuple(rule_exprs(result.rule))
+        yield result.name, exprs, _named(exprs)
+    for signal in pack.signals:
+        exprs = tuple(e for e in (signal.when, signal.severity) if e is not None)
+        yield signal.name, exprs, _named(exprs)
+    for task in pack.tasks:
+        lines = (*rule_exprs(task.priority), *(rule_exprs(task.copy) if task.copy else ()))
+        exprs = tuple(e for e in (task.when, task.due, task.done_when, *lines) if e is not None)
+        yield task.name, exprs, _named(exprs)
+
+
+def _named(exprs: Iterable[Expr]) -> set[str]:
+    return {name for e in exprs for name in e.names("feature")}
+
+
+def _rests(rules: RuleSet, exprs: tuple[Expr, ...], features: set[str], entity: str, column: str) -> bool:
+    names = closure(features, rules.features)
+    definitions = [rules.features[n].definition for n in names if n in rules.features]
+    formulas = (*exprs, *(d for d in definitions if isinstance(d, Expr)))
+    if entity in ("account", "account_source"):
+        asked = {n for e in formulas for n in e.names("account")}
+        return column in asked and column in ACCOUNT
+    if any(isinstance(d, Aggregate) and _reads(d, entity, column) for d in definitions):
+        return True
+    return any(_fact_reads(n, entity, column) for n in names if n in FACTS)
+
+
+def _reads(aggregate: Aggregate, entity: str, column: str) -> bool:
+    """Whether a feature over rows looks at that column: its own, a borrowed one, or the metric it counts."""
+    table = SOURCES[aggregate.source]
+    named = {ALIASES.get((aggregate.source, name), name) for name in {*aggregate.columns, table.at}}
+    borrowed = {table.borrows[n] for n in named if n in table.borrows}
+    if any((b.entity, b.column) == (entity, column) for b in borrowed):
+        return True
+    if table.entity != entity:
+        return False
+    if _is_metric(entity, column):
+        metrics = {e.value for e in (aggregate.where or Expr("and", "bool")).walk() if e.op == "text"}
+        return column in metrics or not metrics
+    own = {n for n in named if n not in table.borrows} | {b.key for b in borrowed} | {"account_source_id"}
+    return column in own
+
+
+def _is_metric(entity: str, column: str) -> bool:
+    """Whether a target such as `usage_metric.active_users` names a metric and no column."""
+    return entity == "usage_metric" and ENTITY[entity].column(column) is None
+
+
+def _fact_reads(name: str, entity: str, column: str) -> bool:
+    fact = FACTS[name]
+    if entity not in fact.tables:
+        return False
+    if _is_metric(entity, column):
+        return {entity, f"{entity}.{column}"} & set(fact.entities) != set()
+    return column == "account_source_id" or re.search(rf"\b{re.escape(column)}\b", _sql(fact.group)) is not None
+
+
+@cache
+def _sql(group: str) -> str:
+    """The statements that compute a group of facts."""
+    return " ".join(GROUPS[group](Context(datetime(2026, 1, 1, tzinfo=UTC)), SQLITE).values())
