@@ -222,10 +222,15 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """A record that is gone; `merged_into` is the survivor's source_id when it lost a merge."""
+    """A record that is gone; `merged_into` is the survivor's source_id when it lost a merge.
+
+    of: a column of the stream's main entity. Then `source_id` is that of a record of another stream, and what is gone
+    is every row that holds it there: a vendor does not tell what goes with its parent.
+    """
 
     source_id: str
     merged_into: str | None = None
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

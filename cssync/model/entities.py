@@ -106,6 +106,7 @@ ENTITIES: tuple[Entity, ...] = (
         (
             *ACCOUNT_REF,
             col("contract_source_id", "text", "contract in the same connection"),
+            col("opportunity_source_id", "text", "deal in which it was sold, in the same connection"),
             col("product_code", "text", "product"),
             col("quantity", "integer", "seats or units"),
             col("unit", "text", "what is counted", "seat", "credit", "flat"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -134,6 +134,7 @@ def _about(sheet: Sheet) -> list[list[Any]]:
 def _bury(store: Store, conn: sqlite3.Connection, job: Job, deleted: Iterable[Tombstone], known_at: str) -> set[str]:
     """Tombstone deleted records in every entity the stream feeds; remember the survivor of a merge."""
     deleted = list(deleted)
+    deleted = [*(t for t in deleted if not t.of), *_with_parents(conn, job, [t for t in deleted if t.of])]
     if not deleted:
         return set()
     name, ids = job.connection.name, [t.source_id for t in deleted]
@@ -153,6 +154,18 @@ def _bury(store: Store, conn: sqlite3.Connection, job: Job, deleted: Iterable[To
             [(t.merged_into, name, t.source_id, t.merged_into) for t in deleted if t.merged_into],
         )
     return gone & set(ids)
+
+
+def _with_parents(conn: sqlite3.Connection, job: Job, parents: Sequence[Tombstone]) -> Iterator[Tombstone]:
+    """The rows that are gone because the record they belong to is."""
+    for column in sorted({t.of for t in parents}):
+        ids = msgspec.json.encode([t.source_id for t in parents if t.of == column]).decode()
+        found = conn.execute(
+            f"SELECT source_id FROM {quote(job.stream.entity)} WHERE connection = ? AND deleted_at IS NULL "
+            f"AND {quote(column)} IN (SELECT value FROM json_each(?))",
+            (job.connection.name, ids),
+        )
+        yield from [Tombstone(row[0]) for row in found]
 
 
 def _feeds(conn: sqlite3.Connection, job: Job) -> list[tuple[str, str, str]]:
@@ -175,7 +188,7 @@ def _quarantine(conn: sqlite3.Connection, job: Job, batch: Batch, known_at: str)
     )
     held = conn.execute("SELECT source_id FROM quarantine WHERE connection = ? AND stream = ?", place).fetchall()
     if len(held) > len(batch.bad):
-        well = {*batch.good.keys} | {t.source_id for t in batch.page.deleted}
+        well = {*batch.good.keys} | {t.source_id for t in batch.page.deleted if not t.of}
         conn.executemany(
             "DELETE FROM quarantine WHERE connection = ? AND stream = ? AND source_id = ?",
             [(*place, row[0]) for row in held if row[0] in well],
@@ -234,15 +247,14 @@ def _sweep(store: Store, conn: sqlite3.Connection, job: Job, known_at: str) -> s
 def _count(job: Job, batch: Batch, new: set[str], changed: set[str], echoes: set[str], gone: set[str]) -> None:
     report, page = job.report, batch.page
     incomplete = frozenset(page.incomplete)
+    deleted = {t.source_id for t in page.deleted if not t.of}
     report.incomplete += sum(key in incomplete for key in batch.good.keys) if incomplete else 0
     report.new += len(new)
     report.changed += len(changed)
     report.echo += len(echoes)
     report.tombstoned += len(gone)
     report.quarantined += len(batch.bad)
-    report.read += (
-        len(batch.good.keys) + len(batch.bad) + len(page.deleted) + len(gone - {t.source_id for t in page.deleted})
-    )
+    report.read += len(batch.good.keys) + len(batch.bad) + sum(not t.of for t in page.deleted) + len(gone - deleted)
     report.same = report.read - (
         report.new + report.changed + report.echo + report.tombstoned + report.incomplete + report.quarantined
     )

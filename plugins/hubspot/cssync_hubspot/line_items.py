@@ -1,7 +1,8 @@
 """Line items of won deals as contract lines: what was sold, from when, and for how much a period.
 
 A line item says nothing of whether its deal was won, and does not change when it is. So two things are followed: line
-items that changed, and deals that changed, whose line items are then read. What belongs to no won deal is no line.
+items that changed, and deals that changed, whose line items are then read. What belongs to no won deal is no line: an
+archived deal names its line items no more, so those that are stored with it go, and come back when it is restored.
 
 The cursor is {"items": cursor, "deals": cursor, "redo": ids of line items whose deal could not be read, "redo_deals":
 ids of deals whose line items could not}.
@@ -37,9 +38,9 @@ ITEMS = Source(
     ),
     links=("deals",),
 )  # fmt: skip
-DEALS = Source(
-    "deals", fields=("hs_is_closed_won", "deal_currency_code", "closedate"), links=("companies",), archive=False
-)
+DEALS = Source("deals", fields=("hs_is_closed_won", "deal_currency_code", "closedate"), links=("companies",))
+DEAL = "opportunity_source_id"
+"""Column by which a line knows its deal."""
 
 
 @dataclass(slots=True)
@@ -136,7 +137,8 @@ def line_items(session: Session, request: PullRequest) -> Iterator[Page]:
     for page in pages(DEALS)(session, changed):
         lines = reader.lines_of(page.records) if page.records else []
         reader.deals = page.cursor or reader.deals
-        done = reader.page(lines) if lines else Page(())
+        gone = tuple(Tombstone(t.source_id, of=DEAL) for t in page.deleted if not t.merged_into)
+        done = reader.page(lines, Page((), deleted=gone)) if lines else Page((), deleted=gone)
         yield replace(done, cursor=reader.cursor() if page.cursor else None, last=page.last)
 
 
@@ -181,6 +183,7 @@ LINE_ITEMS = Stream(
             {
                 **STAMPS,
                 "account_source_id": "company",
+                DEAL: "deal_id",
                 "product_code": "properties.hs_sku",
                 "quantity": "properties.quantity",
                 "amount": "properties.amount",
@@ -204,6 +207,6 @@ LINE_ITEMS = Stream(
     base="properties",
     cursor_field=ITEMS.modified,
     lag=LAG,
-    deletes="archived line items by the list of the archive; those of a deal that is no longer won when it changes",
+    deletes="archived line items by the list of the archive; those of a deal that is archived, or no longer won",
     scope="crm.objects.line_items.read",
 )

@@ -102,6 +102,33 @@ def test_a_changed_and_an_archived_line_item_are_followed(rig: Any, store: Store
     assert lines(store) == []
 
 
+def test_the_lines_of_an_archived_deal_go_and_those_of_a_restored_one_come_back(rig: Any, store: Store) -> None:
+    _, sold, item = deal(rig, "closedwon")
+    _, _, other = deal(rig, "closedwon")
+    for run in ("r1", "r2"):
+        pull(rig, store, run)
+        rig.clock.sleep(3600)
+    rig.app.portal.archive("deals", sold)
+    for run in ("r3", "r4"):
+        report = pull(rig, store, run)["line_items"]
+        assert [line["source_id"] for line in lines(store)] == [other]
+        assert report.tombstoned == (1 if run == "r3" else 0)
+        rig.clock.sleep(3600)
+    rig.app.portal.restore("deals", sold)
+    pull(rig, store, "r5")
+    assert [line["source_id"] for line in lines(store)] == sorted([item, other])
+
+
+def test_the_lines_of_a_merged_deal_follow_it(rig: Any, store: Store) -> None:
+    _, sold, item = deal(rig, "closedwon")
+    _, stays, other = deal(rig, "closedwon")
+    pull(rig, store)
+    rig.clock.sleep(3600)
+    rig.app.portal.merge("deals", stays, sold)
+    pull(rig, store, "r2")
+    assert {line["source_id"]: line["opportunity_source_id"] for line in lines(store)} == {item: stays, other: stays}
+
+
 def test_a_company_that_cannot_be_read_leaves_the_line_for_the_next_run(rig: Any, store: Store) -> None:
     deal(rig, "closedwon")
     busy = SandboxAnswer(503, {"message": "busy"})
