@@ -64,8 +64,9 @@ class Office:
     clock: ManualClock
     runs: int = 0
 
-    def run(self) -> bool:
-        """One run of the write-back as cron would start it; True when nothing is left to do."""
+    def run(self, between: Callable[[], None] = lambda: None) -> bool:
+        """One run of the write-back as cron would start it; True when nothing is left to do. `between`: what happens
+        in the world between planning and sending."""
         self.runs += 1
         run_id = f"r-{self.runs}"
         with open_sessions(self.space, self.store, clock=self.clock) as sessions:
@@ -77,6 +78,7 @@ class Office:
             plan = make_plan(self.store, self.space, RULES, WORLD.now, run_id=run_id, clock=self.clock)
             if plan.status == "held":
                 approve_plan(self.store, plan.id)
+            between()
             done = apply_plan(self.store, self.space, plan.id, sessions, run_id=run_id, clock=self.clock)
         return code == done.exit_code == 0
 

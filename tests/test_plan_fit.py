@@ -74,6 +74,12 @@ def run(store: Store, space: Workspace, name: str) -> tuple[Plan, Any]:
     return plan, apply_plan(store, space, plan.id, opened, run_id=name, describe=describe)
 
 
+def test_a_list_of_options_that_is_not_binding_takes_any_value() -> None:
+    open_list = replace(FITTING[0], restricted=False)
+    assert misfit(FITTING[0], "blue").startswith("has no option 'blue'")
+    assert misfit(open_list, "blue") == ""
+
+
 def test_a_long_text_is_cut_once_told_once_and_no_difference_the_next_day(tmp_path: Path, store: Store) -> None:
     crm, vendor = Crm(), Vendor()
     space = office(store, tmp_path, crm, vendor)

@@ -336,7 +336,8 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class RemoteField:
     """A field as the vendor describes it. `type` is one of the model's column types; `proposal` is the
-    `entity.column` it seems to belong to, empty where nothing is to be proposed."""
+    `entity.column` it seems to belong to, empty where nothing is to be proposed; `restricted`: it takes no value
+    beside its options."""
 
     name: str
     label: str
@@ -346,6 +347,7 @@ class RemoteField:
     length: int | None = None
     custom: bool = False
     proposal: str = ""
+    restricted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def misfit(field: RemoteField | None, value: Any) -> str:
         return f"is a date, and {value!r} is none"
     if field.type == "bool":
         return "" if isinstance(value, bool) else f"is a checkbox, and {value!r} is neither true nor false"
-    missing = [v for v in _options(value) if v not in field.options] if field.options else []
+    missing = [v for v in _options(value) if v not in field.options] if field.options and field.restricted else []
     if missing:
         return f"has no option {', '.join(map(repr, missing))} (it has {', '.join(map(repr, field.options))})"
     return ""

@@ -116,8 +116,27 @@ def _write(work: Work, records: Sequence[Sequence[Entry]]) -> None:
             if mine:
                 changes.append(Change(mine[0].key, "update", stream, source_id, values, read_at=read_at))
                 sent[mine[0].key] = mine
-    if changes:
-        _settle(work, stream, sent, push(work, changes))
+    if not changes:
+        return
+    outcomes = push(work, changes)
+    several = [key for key, mine in sent.items() if len(mine) > 1 and outcomes[key].state == "failed-permanent"]
+    apart = [sent.pop(key) for key in several if work.fault is None]
+    if sent:
+        _settle(work, stream, sent, outcomes)
+    if apart:
+        _one_by_one(work, apart)
+
+
+def _one_by_one(work: Work, refused: Sequence[Sequence[Entry]]) -> None:
+    """Send the fields of refused records again, one field of all records at a time: a field that the vendor does not
+    take holds back no other field of its record. The refused request did nothing."""
+    entries = [entry for record in refused for entry in record]
+    with work.store.transaction(work.fence) as conn:
+        for entry in entries:
+            move(conn, entry, "planned", work.now(), counted=False)
+    for field in sorted({entry.field for entry in entries}):
+        if work.fault is None:
+            _write(work, [[entry] for entry in entries if entry.field == field])
 
 
 def _settle(work: Work, stream: str, sent: Mapping[str, Sequence[Entry]], outcomes: dict[str, Outcome]) -> None:

@@ -137,4 +137,5 @@ def remote_field(described: Mapping[str, Any]) -> RemoteField:
         options=tuple(str(o["value"]) for o in described.get("picklistValues") or () if o.get("active", True)),
         length=described.get("length") or None,
         custom=bool(described.get("custom")),
+        restricted=bool(described.get("restrictedPicklist")),
     )
