@@ -9,7 +9,7 @@ import duckdb
 import psycopg
 import pytest
 
-from engines import Engine, OnDuckDB, OnPostgres, postgres_bin, postgres_server
+from engines import Engine, OnDuckDB, OnPostgres, OnSpark, postgres_bin, postgres_server
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +33,25 @@ def postgres() -> Iterator[Engine | None]:
 
 
 @pytest.fixture(scope="session")
-def engines(duck: Engine, postgres: Engine | None) -> tuple[Engine, ...]:
+def spark() -> Iterator[Engine | None]:
+    """Spark in this process, where somebody asks for it by CSSYNC_SPARK=1 and has installed pyspark and Java."""
+    if not os.environ.get("CSSYNC_SPARK"):
+        yield None
+        return
+    from pyspark.sql import SparkSession
+
+    # A few rows in long statements: nearly all the time goes into planning and compiling them.
+    small = {"shuffle.partitions": "1", "adaptive.enabled": "false", "codegen.wholeStage": "false"}
+    small |= {"codegen.factoryMode": "NO_CODEGEN", "autoBroadcastJoinThreshold": "-1"}
+    builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+    for name, value in small.items():
+        builder = builder.config(f"spark.sql.{name}", value)
+    session = builder.getOrCreate()
+    yield OnSpark(session)
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def engines(duck: Engine, postgres: Engine | None, spark: Engine | None) -> tuple[Engine, ...]:
     """Every engine beside SQLite that is at hand."""
-    return (duck, postgres) if postgres is not None else (duck,)
+    return tuple(engine for engine in (duck, postgres, spark) if engine is not None)

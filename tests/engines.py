@@ -1,4 +1,4 @@
-"""PostgreSQL and DuckDB beside SQLite, for tests: a private server on a Unix socket, and an engine in memory."""
+"""PostgreSQL, DuckDB and Spark beside SQLite, for tests: a private server on a Unix socket, and engines in memory."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ import duckdb
 import psycopg
 import pytest
 
-from cssync.rules.copying import copy_to_duckdb, copy_to_postgres
+from cssync.rules.copying import copy_to_duckdb, copy_to_parquet, copy_to_postgres
 from cssync.rules.dialect import Dialect
-from cssync.rules.dialects import DUCKDB, POSTGRES
+from cssync.rules.dialects import DUCKDB, POSTGRES, SPARK
 
 Rows = list[dict[str, Any]]
 
@@ -85,6 +85,27 @@ class OnDuckDB(Engine):
             yield ask
         finally:
             self.connection.execute("ROLLBACK")
+
+
+class OnSpark(Engine):
+    """Spark on this machine, over Parquet files. `session`: a SparkSession of pyspark, which the project does not
+    install."""
+
+    dialect: Dialect = SPARK
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+
+    @contextmanager
+    def holding(self, store: sqlite3.Connection) -> Iterator[Ask]:
+        def ask(sql: str) -> Rows:
+            return [row.asDict() for row in self.session.sql(sql).collect()]
+
+        with tempfile.TemporaryDirectory() as folder:
+            copy_to_parquet(store, Path(folder))
+            for file in Path(folder).iterdir():
+                self.session.read.parquet(str(file)).createOrReplaceTempView(file.stem)
+            yield ask
 
 
 def postgres_bin() -> Path | None:

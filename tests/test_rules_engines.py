@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from cssync.rules.catalogue import SOURCES
 from cssync.rules.compiler import compile_pack, fact_tables
 from cssync.rules.copying import TABLES
 from cssync.rules.dialect import SQLITE, Dialect
+from cssync.rules.dialects import SPARK
 from cssync.rules.facts import FROM_RESULT
 from cssync.rules.faults import Source
 from cssync.rules.freshness import Context, Freshness
@@ -88,6 +90,18 @@ def test_the_standard_packs_give_the_same_cells(
                 sql = compile_pack(pack, RULES.features, context, engine.dialect).sql
                 assert len(sqlglot.parse(sql, dialect=engine.dialect.name)) == 1
                 assert ask(sql) == wanted, (pack.name, engine.dialect.name)
+
+
+def test_the_standard_packs_are_statements_of_spark() -> None:
+    """Without Spark itself, whose answers are compared where CSSYNC_SPARK=1 is set: docs/engines.md."""
+    context = Context(AS_OF, ZoneInfo("Asia/Tokyo"), "JPY", OK, gaps=GAPS)
+    for pack in RULES.packs:
+        sql = compile_pack(pack, RULES.features, context, SPARK).sql
+        (statement,) = sqlglot.parse(sql, dialect="spark")
+        foreign = {"MATERIALIZED", "::", '"', "strpos", "to_char", "string_agg", "DOUBLE PRECISION"}
+        outside = re.sub(r"'(?:[^'\\]|\\.)*'", "''", sql)
+        assert statement is not None
+        assert [word for word in foreign if word in outside] == []
 
 
 def test_shared_facts_and_volumes_give_the_same_cells(store: sqlite3.Connection, engines: tuple[Engine, ...]) -> None:

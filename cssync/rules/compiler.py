@@ -17,7 +17,7 @@ from typing import Any
 
 from cssync.rules.calendar import offsets
 from cssync.rules.catalogue import FACTS, OUTPUTS, SOURCES
-from cssync.rules.dialect import SQLITE, Dialect, quote
+from cssync.rules.dialect import SQLITE, Dialect
 from cssync.rules.emitter import Emitter
 from cssync.rules.facts import FROM_RESULT, GROUPS, NEEDS, PRESENT
 from cssync.rules.freshness import Context, instant
@@ -43,7 +43,7 @@ from cssync.rules.volume import ENTITY as USAGE
 
 ALWAYS = ("name", "locale", "owner_uid", "csm_uid")
 """Columns of account that every statement carries, for texts and task owners."""
-_HINT = dict.fromkeys(("base", "measured", "weighed", "capped", "sided"), "MATERIALIZED ")
+_ONCE = ("base", "measured", "weighed", "capped", "sided")
 """Links that are computed once: engines would otherwise write their expressions into every place that names them."""
 EVENT_FACTS = ("renewal_contracts", "term_end", "term_days")
 """Facts that identify a renewal event; carried by packs with a task `once_per: renewal_event`."""
@@ -146,7 +146,10 @@ def read_json(value: str, kind: Type, dialect: Dialect) -> str:
     if kind == "bool":
         return f"CASE {value} WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
     bare = f"substr({value}, 2, length({value}) - 2)"
-    return bare if kind == "date" else f"replace(replace({bare}, '\\\"', '\"'), '\\\\', '\\')"
+    if kind == "date":
+        return bare
+    escaped, plain, two, one = map(dialect.text, ('\\"', '"', "\\\\", "\\"))
+    return f"replace(replace({bare}, {escaped}, {plain}), {two}, {one})"
 
 
 def is_known(fact: str, context: Context) -> bool:
@@ -307,13 +310,14 @@ class _Compiler:
             last, results = self.add("resulted", last, results), []
         extra = [*results, *self.signals(), *self.tasks(), *self.tiers()]
         select = f"SELECT {', '.join(['b.*', *extra])} FROM {last} b ORDER BY b.uid"
-        chain = ",\n".join(f"{name} AS {_HINT.get(name, '')}({sql})" for name, sql in self.ctes.items())
+        once = dict.fromkeys(_ONCE, self.d.once)
+        chain = ",\n".join(f"{name} AS {once.get(name, '')}({sql})" for name, sql in self.ctes.items())
         types: dict[str, Type] = {n: self.all[n].type for n in self.names}
         types.update((n, FACTS[n].type) for n in self.facts)
         return Statement(f"WITH {chain}\n{select}", types, self.accounts, self.c.today, self.held)
 
     def base(self) -> str:
-        columns = ["a.uid AS uid", *(f"a.{quote(n)} AS a_{n}" for n in self.accounts)]
+        columns = ["a.uid AS uid", *(f"a.{self.d.quoted(n)} AS a_{n}" for n in self.accounts)]
         joins: list[str] = []
         self.add_facts(columns, joins)
         self.add_sources(columns, joins)
@@ -333,7 +337,7 @@ class _Compiler:
         if self.c.among:
             where.append("a.uid IN (SELECT uid FROM temp.dirty)")
         if self.pack.accounts is not None:
-            of_account = Emitter(self.d, self.c.today, lambda e: f"a.{quote(e.value)}")
+            of_account = Emitter(self.d, self.c.today, lambda e: f"a.{self.d.quoted(e.value)}")
             where.append(of_account.sql(self.pack.accounts))
         columns = [self.as_stated(c) for c in columns] if self.stated is not None else columns
         self.ctes["base"] = f"SELECT {', '.join(columns)} FROM account a {' '.join(joins)} WHERE {' AND '.join(where)}"

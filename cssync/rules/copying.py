@@ -1,4 +1,5 @@
-"""The store's tables that rules read, copied into PostgreSQL or DuckDB: where a portfolio outgrows one file.
+"""The store's tables that rules read, copied into PostgreSQL, DuckDB or Parquet files, which a cluster reads: where a
+portfolio outgrows one file.
 
 The copy has the store's own texts, whole numbers and doubles; the SELECT that `cssync rules sql --dialect` prints runs
 on it and gives the same cells. Nothing is written back.
@@ -16,8 +17,11 @@ from cssync.rules.catalogue import SOURCES
 from cssync.rules.dialect import quote
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import duckdb
     import psycopg
+    import pyarrow as pa  # type: ignore[import-untyped]
 
 TABLES = (
     *("account", "result", "result_history", "score_state", "feature_row"),
@@ -59,6 +63,19 @@ def copy_to_postgres(store: sqlite3.Connection, to: psycopg.Connection[Any], tab
                     copy.write_row([v.replace("\0", "") if isinstance(v, str) else v for v in row])
 
 
+def _batches(store: sqlite3.Connection, table: str) -> Iterator[pa.Table]:
+    """Yield the rows of a table of the store, column by column, at most BATCH at a time and at least once."""
+    import pyarrow as pa
+
+    arrow = {"TEXT": pa.string(), "INTEGER": pa.int64(), "REAL": pa.float64()}
+    schema = pa.schema([(c.name, arrow[SQL_TYPE[c.type]]) for c in columns_of(table)])
+    yield schema.empty_table()
+    found = _rows(store, table)
+    while rows := list(islice(found, BATCH)):
+        columns = [pa.array(values, kind) for values, kind in zip(zip(*rows, strict=True), schema.types, strict=True)]
+        yield pa.Table.from_arrays(columns, schema=schema)
+
+
 def copy_to_duckdb(store: sqlite3.Connection, to: duckdb.DuckDBPyConnection, tables: Iterable[str] = TABLES) -> None:
     """Create the tables where they are missing and add every row of the store, in the caller's transaction.
 
@@ -66,17 +83,28 @@ def copy_to_duckdb(store: sqlite3.Connection, to: duckdb.DuckDBPyConnection, tab
         ImportError: the extra `parquet` is not installed.
         duckdb.Error: the engine refused.
     """
-    import pyarrow as pa  # type: ignore[import-untyped]
-
-    arrow = {"TEXT": pa.string(), "INTEGER": pa.int64(), "REAL": pa.float64()}
     for table in tables:
         to.execute(_ddl(table, _DUCKDB))
-        schema = pa.schema([(c.name, arrow[SQL_TYPE[c.type]]) for c in columns_of(table)])
-        found = _rows(store, table)
-        while rows := list(islice(found, BATCH)):
-            columns = [
-                pa.array(values, kind) for values, kind in zip(zip(*rows, strict=True), schema.types, strict=True)
-            ]
-            to.register("batch_of_rows", pa.Table.from_arrays(columns, schema=schema))
+        for batch in _batches(store, table):
+            to.register("batch_of_rows", batch)
             to.execute(f"INSERT INTO {quote(table)} SELECT * FROM batch_of_rows")
             to.unregister("batch_of_rows")
+
+
+def copy_to_parquet(store: sqlite3.Connection, folder: Path, tables: Iterable[str] = TABLES) -> None:
+    """Write one file a table into a folder, which is made where it is missing: what a cluster reads. Files that are
+    there are replaced.
+
+    Raises:
+        ImportError: the extra `parquet` is not installed.
+        OSError: the folder cannot be written.
+    """
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in tables:
+        batches = _batches(store, table)
+        empty = next(batches)
+        with pq.ParquetWriter(folder / f"{table}.parquet", empty.schema) as writer:
+            for batch in batches:
+                writer.write_table(batch)

@@ -25,6 +25,15 @@ class Dialect(Protocol):
     """
 
     name: str = ""
+    once: str = "MATERIALIZED "
+    """What asks for a link of the statement to be computed once; "" where an engine has no word for it."""
+
+    unknown: str = "NULL"
+    """A condition that is neither true nor false."""
+
+    def quoted(self, name: str) -> str:
+        """Return an identifier as the engine quotes it."""
+        return quote(name)
 
     def text(self, value: str) -> str:
         """Return a text literal."""

@@ -1,6 +1,6 @@
-"""PostgreSQL and DuckDB: engines that a store may be copied to, where it outgrows SQLite.
+"""PostgreSQL, DuckDB and Spark: engines that a store may be copied to, where it outgrows SQLite.
 
-Both have conditions of their own, typed columns and literals, and stop a statement at what SQLite answers with NULL or
+All have conditions of their own, typed columns and literals, and stop a statement at what SQLite answers with NULL or
 the largest number: a day after 9999, an integer beyond 64 bits. Each method says the same as SQLite's.
 """
 
@@ -27,6 +27,8 @@ _FAR = "BETWEEN -24000 AND 120000"
 
 class Typed(Dialect):
     """An engine whose columns have types. Dates stay texts, and are cast where days are counted."""
+
+    timestamp: str = "TIMESTAMP"
 
     def null(self, kind: Type) -> str:
         return f"CAST(NULL AS {_COLUMN[kind]})"
@@ -79,7 +81,7 @@ class Typed(Dialect):
         raise NotImplementedError
 
     def local_day(self, instant: str, spans: Sequence[tuple[str, int]]) -> str:
-        second = f"CAST(substr({instant}, 1, 19) AS TIMESTAMP)"
+        second = f"CAST(substr({instant}, 1, 19) AS {self.timestamp})"
         if len(spans) == 1:
             return self.iso(self.minutes_later(second, spans[0][1]))
         cases = " ".join(f"WHEN {instant} >= '{at}' THEN {self.minutes_later(second, m)}" for at, m in spans)
@@ -152,5 +154,68 @@ class DuckDB(Typed):
         return f"NULLIF(regexp_extract({self.iso(moved)}, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}$'), '')"
 
 
-POSTGRES, DUCKDB = Postgres(), DuckDB()
-DIALECTS: dict[str, Dialect] = {d.name: d for d in (SQLITE, POSTGRES, DUCKDB)}
+class Spark(Typed):
+    """Spark SQL 4 and later, with the settings it comes with. A backslash in a literal escapes what follows."""
+
+    name = "spark"
+    once = ""
+    unknown = "CAST(NULL AS BOOLEAN)"
+    timestamp = "TIMESTAMP_NTZ"  # without a zone: Spark's other kind counts in that of the session
+
+    def quoted(self, name: str) -> str:
+        return "`" + name.replace("`", "``") + "`"
+
+    def text(self, value: str) -> str:
+        return "'" + value.replace("\0", "").replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+    def null(self, kind: Type) -> str:
+        return f"CAST(NULL AS {_SPARK.get(_COLUMN[kind], _COLUMN[kind])})"
+
+    def number(self, value: int | float) -> str:
+        written = f"{value!r}L" if isinstance(value, int) else f"{value!r}D"
+        return f"({written})" if value < 0 else written
+
+    def real(self, value: str) -> str:
+        return f"CAST({value} AS DOUBLE)"
+
+    def whole(self, value: str) -> str:
+        return f"CAST({value} AS BIGINT)"  # towards zero
+
+    def quotient(self, left: str, right: str) -> str:
+        return f"({left} DIV {right})"
+
+    def contains(self, text: str, letters: str) -> str:
+        return f"(instr({text}, {self.text(letters)}) > 0)"
+
+    def json_integer(self, document: str, key: str) -> str:
+        path = self.text(f"$['{key}']")
+        return f"CAST(get_json_object({document}, {path}) AS BIGINT)"
+
+    def days_between(self, later: str, earlier: str) -> str:
+        return f"datediff({self.date(later)}, {self.date(earlier)})"
+
+    def iso(self, day: str) -> str:
+        return f"CAST(CAST({day} AS DATE) AS STRING)"
+
+    def add_days(self, day: str, days: str) -> str:
+        first = "DATE '0001-01-01'"
+        number = f"LEAST(GREATEST(datediff({self.date(day)}, {first}) + {days}, 0), {_LAST})"
+        text = self.iso(f"date_add({first}, CAST({number} AS INTEGER))")
+        return f"NULLIF(NULLIF({text}, '0001-01-01'), '+10000-01-01')"
+
+    def add_months(self, day: str, months: str) -> str:
+        number = f"CAST(CASE WHEN {months} {_FAR} THEN {months} END AS INTEGER)"
+        moved = self.iso(f"add_months({self.date(day)}, {number})")
+        return f"NULLIF(regexp_extract({moved}, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}$', 0), '')"
+
+    def minutes_later(self, instant: str, minutes: int) -> str:
+        return f"({instant} + INTERVAL '{minutes}' MINUTE)"
+
+    def joined_in_order(self, value: str, partition: str) -> str:
+        return f"array_join(sort_array(collect_list({value}) OVER (PARTITION BY {partition})), ' ')"
+
+
+_SPARK: Mapping[str, str] = {"DOUBLE PRECISION": "DOUBLE", "TEXT": "STRING"}
+
+POSTGRES, DUCKDB, SPARK = Postgres(), DuckDB(), Spark()
+DIALECTS: dict[str, Dialect] = {d.name: d for d in (SQLITE, POSTGRES, DUCKDB, SPARK)}

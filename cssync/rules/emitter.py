@@ -76,7 +76,7 @@ class Emitter:
 
     def missing(self, e: Expr) -> str:
         if not self.sure(e.args[0]):
-            return "NULL"
+            return self.d.unknown
         return f"({self.sql(e.args[0])} IS {'' if e.op == 'missing' else 'NOT '}NULL)"
 
     def sum(self, e: Expr) -> str:

@@ -88,18 +88,20 @@ def terms(c: Context, d: Dialect) -> dict[str, str]:
             coalesce(t.status, 'active') AS status, t.term_months, t.notice_days, t.notice_months, t.notice_received_on,
             t.renewed_by_source_id, t.billing_currency, {d.add_days("t.end_date", "1")} AS renewal
             FROM contract t WHERE {live("t", c, d)} AND coalesce(t.status, 'active') <> 'draft'{master}""",
-        "term_next": f"""SELECT k.*, coalesce({months}, {guessed}, 12) AS months,
-            (SELECT min(coalesce(s.start_date, k.renewal)) FROM contract s
-             WHERE s.account_uid = k.account_uid AND NOT (s.connection = k.connection AND s.source_id = k.source_id)
-             AND s.deleted_at IS NULL{same} AND coalesce(s.status, 'active') NOT IN ('draft', 'terminated')
-             AND ((s.connection = k.connection AND s.source_id = k.renewed_by_source_id)
-             OR (s.start_date > k.start_date AND (s.end_date IS NULL OR s.end_date > k.end_date)
-                 AND s.start_date BETWEEN {d.add_days("k.renewal", str(-EARLY_DAYS))}
-                 AND {d.add_days("k.renewal", str(GRACE_DAYS))}))) AS successor_on,
+        "term_successor": f"""SELECT k.connection, k.source_id, min(coalesce(s.start_date, k.renewal)) AS successor_on
+            FROM term_row k JOIN contract s
+            ON s.account_uid = k.account_uid AND NOT (s.connection = k.connection AND s.source_id = k.source_id)
+            AND s.deleted_at IS NULL{same} AND coalesce(s.status, 'active') NOT IN ('draft', 'terminated')
+            AND ((s.connection = k.connection AND s.source_id = k.renewed_by_source_id)
+            OR (s.start_date > k.start_date AND (s.end_date IS NULL OR s.end_date > k.end_date)
+                AND s.start_date BETWEEN {d.add_days("k.renewal", str(-EARLY_DAYS))}
+                AND {d.add_days("k.renewal", str(GRACE_DAYS))}))
+            GROUP BY k.connection, k.source_id""",
+        "term_next": f"""SELECT k.*, coalesce({months}, {guessed}, 12) AS months, u.successor_on,
             CASE WHEN k.status = 'notice' OR k.notice_received_on <= {today} THEN 1 ELSE 0 END AS noticed,
             CASE WHEN k.notice_received_on <= {today} THEN k.notice_received_on
                  WHEN k.status = 'active' THEN {today} END AS reached
-            FROM term_row k""",
+            FROM term_row k LEFT JOIN term_successor u ON u.connection = k.connection AND u.source_id = k.source_id""",
         "term_rolled": """SELECT n.*,
             CASE WHEN n.status IN ('renewed', 'terminated') OR n.renewed_by_source_id IS NOT NULL
                  OR n.successor_on IS NOT NULL THEN 1 ELSE 0 END AS replaced,

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from cssync.model import ENTITY
 from cssync.rules.calendar import offsets, start_of_day
 from cssync.rules.catalogue import SOURCES, row_column
-from cssync.rules.dialect import Dialect, quote
+from cssync.rules.dialect import Dialect
 from cssync.rules.emitter import Emitter
 from cssync.rules.facts import complete, live
 from cssync.rules.freshness import Context
@@ -63,7 +63,7 @@ class SourcePass:
 
     def ref(self, e: Expr) -> str:
         column = row_column(self.source, e.value)
-        raw = f"t.{quote(e.value)}"
+        raw = f"t.{self.d.quoted(e.value)}"
         return self.d.local_day(raw, self.spans) if column and column.type == "instant" else raw
 
     def at_type(self) -> str:
@@ -81,7 +81,7 @@ class SourcePass:
     def filter(self, aggregate: Aggregate) -> str:
         """SQL condition on a row alone: window and `where`."""
         parts: list[str] = []
-        at, instant = f"t.{quote(self.table.at)}", self.at_type() == "instant"
+        at, instant = f"t.{self.d.quoted(self.table.at)}", self.at_type() == "instant"
         if days := window(aggregate, self.c.today):
             if instant:
                 low, high = instant_bounds(days, self.c)
@@ -145,7 +145,7 @@ class SourcePass:
     def places(self, feature: Feature) -> list[str]:
         """Columns that say where a row stands among those that count for a feature: newest first for `last` and
         `newest_per` (the key breaks ties), by value for `median`. Empty for all others."""
-        aggregate, at = definition(feature), f"t.{quote(self.table.at)}"
+        aggregate, at = definition(feature), f"t.{self.d.quoted(self.table.at)}"
         counts = f"({self.filter(aggregate) or '1 = 1'})"
         if aggregate.function == "median":
             counts += f" AND {self.value(aggregate)} IS NOT NULL"
@@ -163,22 +163,23 @@ class SourcePass:
             return [f"CASE WHEN {counts} THEN row_number() OVER ({side}) END AS place_{feature.name}"]
         if aggregate.newest_per is None:
             return []
-        of = f"t.{quote(aggregate.newest_per)}"
+        of = f"t.{self.d.quoted(aggregate.newest_per)}"
         side = f"PARTITION BY t.account_uid, t.connection, {of}, CASE WHEN {counts} THEN 1 ELSE 0 END"
         place = f"CASE WHEN {of} IS NULL THEN 1 ELSE row_number() OVER ({side} ORDER BY {at} DESC, t.source_id) END"
         return [f"CASE WHEN {counts} THEN {place} END AS place_{feature.name}"]
 
     def table_with_borrowed(self) -> str:
         """The table under alias `t`, with the columns that some feature borrows."""
-        table = quote(self.entity.name)
+        table = self.d.quoted(self.entity.name)
         used = {n for f in self.features for n in definition(f).columns} | {self.table.at}
         borrowed = {n: of for n, of in self.table.borrows.items() if n in used}
         if not borrowed:
             return f"{table} t"
         joins = {(of.entity, of.key): f"j{n}" for n, of in enumerate(borrowed.values())}
-        columns = (f"{joins[of.entity, of.key]}.{quote(of.column)} AS {quote(n)}" for n, of in borrowed.items())
+        quoted = self.d.quoted
+        columns = (f"{joins[of.entity, of.key]}.{quoted(of.column)} AS {quoted(n)}" for n, of in borrowed.items())
         parts = (
-            f"LEFT JOIN {quote(entity)} {j} ON {j}.connection = t.connection AND {j}.source_id = t.{quote(key)} "
+            f"LEFT JOIN {quoted(entity)} {j} ON {j}.connection = t.connection AND {j}.source_id = t.{quoted(key)} "
             f"AND {j}.deleted_at IS NULL AND {j}.account_uid = t.account_uid"
             for (entity, key), j in joins.items()
         )
@@ -193,7 +194,7 @@ class SourcePass:
         if windows and all(windows):
             oldest = min(w[0] for w in windows if w)
             bound = instant_bounds((oldest, oldest), self.c)[0] if self.at_type() == "instant" else oldest.isoformat()
-            where += f" AND t.{quote(self.table.at)} >= {self.d.text(bound)}"
+            where += f" AND t.{self.d.quoted(self.table.at)} >= {self.d.text(bound)}"
         table = f"{self.table_with_borrowed()} WHERE {where}"
         if places := [c for f in self.features for c in self.places(f)]:
             table = f"(SELECT t.*, {', '.join(places)} FROM {table}) t"
@@ -219,7 +220,7 @@ class SourcePass:
             conditions.append(f"({self.name}.c_{name} IS NULL OR {self.name}.c_{name} = {self.name}.d_{name})")
         if self.table.never_seen and aggregate.function in ("count", "sum", "distinct"):
             alive = live("e", self.c, self.d).replace("e.account_uid IS NOT NULL", "e.account_uid = a.uid")
-            conditions.append(f"EXISTS (SELECT 1 FROM {quote(self.entity.name)} e WHERE {alive})")
+            conditions.append(f"EXISTS (SELECT 1 FROM {self.d.quoted(self.entity.name)} e WHERE {alive})")
         return f"CASE WHEN {' AND '.join(conditions)} THEN {value} END" if conditions else value
 
     def currency(self, feature: Feature) -> str:
