@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from cssync.cli.run import lines as run_lines
+from cssync.errors import ApprovalNeeded
 from cssync.rules import RuleSet, load_folders
 from cssync.runs.run import RunReport
 from cssync.store import Store
 from cssync.views.plan import plan_lines
 from cssync.writeback.apply import apply_plan
-from cssync.writeback.plan import Plan, draft_plan, make_plan
+from cssync.writeback.plan import Plan, approve_plan, draft_plan, make_plan
 from cssync.writeback.sources import entities_of_packs
 from fake_crm import AS_OF, KNOWN_AT, Crm, account, pulled, result, sessions, task, workspace
 
@@ -102,9 +103,9 @@ def test_packs_on_a_troubled_stream_wait_and_the_others_go_on(
     feed(store, "things", entity, outcome)
     made = plan(store, tmp_path, crm, rules)
     assert written(made) == left
-    notes = [note for note in made.notes if note.kind == "source"]
+    notes = [note for note in made.notes if note.kind == "partial"]
     assert len(notes) == (left != {"health", "renewal", "risk"})
-    assert made.totals["source"] == len(notes)
+    assert made.totals["partial"] == len(notes)
 
 
 def test_a_pack_rests_on_what_the_packs_that_it_reads_rest_on(rules: RuleSet) -> None:
@@ -154,3 +155,39 @@ def test_a_look_at_the_plan_leaves_the_same_out(tmp_path: Path, store: Store, cr
     pulled(store, crm)
     seen = draft_plan(store, workspace(tmp_path, {"crm": crm}, fields=FIELDS), rules, AS_OF)
     assert written(seen) == {"health", "renewal"}
+
+
+def test_what_waits_is_a_plan_of_its_own_that_only_a_person_lets_go(
+    tmp_path: Path, store: Store, crm: Crm, rules: RuleSet
+) -> None:
+    feed(store, "people", "contact", "partial")
+    ready = plan(store, tmp_path, crm, rules)
+    assert (ready.status, ready.held_by) == ("open", ())
+    space = workspace(tmp_path, {"crm": crm}, fields=FIELDS)
+    apply_plan(store, space, ready.id, sessions(space), run_id="r1")
+    held = make_plan(store, space, rules, AS_OF, run_id="r1", waiting=True)
+    assert (written(held), held.status) == ({"risk"}, "held")
+    why, *_ = held.held_by  # its size may hold it, too
+    assert why.startswith("desk.people: the latest pull broke off")
+    assert f"{N + 1} of risk" in why
+    assert not [note for note in held.notes if note.kind == "partial"]
+    with pytest.raises(ApprovalNeeded):
+        apply_plan(store, space, held.id, sessions(space), run_id="r2")
+    pulled(store, crm)
+    assert make_plan(store, space, rules, AS_OF, run_id="r3").id == held.id  # nothing else to do: it is the one to read
+    approve_plan(store, held.id)
+    assert apply_plan(store, space, held.id, sessions(space), run_id="r4").exit_code == 0
+    assert all("cs_risk_flags" in values for values in crm.companies.values())
+
+
+def test_a_plan_with_nothing_but_what_waits_is_held_at_once(
+    tmp_path: Path, store: Store, crm: Crm, rules: RuleSet
+) -> None:
+    feed(store, "people", "contact", "failed")
+    feed(store, "bills", "invoice", "failed")
+    made = plan(store, tmp_path, crm, rules)
+    assert written(made) == {"health", "renewal", "risk"}
+    assert made.status == "held"
+    assert len(made.held_by) == 2
+    report = RunReport("r1", AS_OF, plan=made)
+    assert (report.exit_code, report.held) == (4, made)

@@ -18,7 +18,7 @@ from cssync.rules import load
 from cssync.runs.run import run
 from cssync.runs.sessions import open_sessions
 from cssync.sandbox.make_world import make
-from cssync.sandbox.server import Fault, SandboxServer, serve
+from cssync.sandbox.server import Fault, SandboxAnswer, SandboxServer, serve
 from cssync.sandbox.workspace import write_workspace
 from cssync.store import Store
 from cssync.writeback.provision import provision
@@ -107,6 +107,28 @@ def test_a_plan_sends_no_write_an_approved_run_does_and_a_still_world_gets_none(
         again = go(at_work)
         assert (again.exit_code, again.plan.changes) == (0, ())
     assert at_work.writes() == []
+
+
+def test_what_rests_on_a_stream_that_failed_is_held_and_everything_else_is_sent(at_work: Office) -> None:
+    broken = Fault(r" .*(/tickets|/0-5)", times=99, answer=SandboxAnswer(400, {"message": "no", "category": "X"}))
+    at_work.servers["crm"].faults.append(broken)
+    report = go(at_work, approved=True)
+    assert {f"{s.connection}.{s.stream}" for s in report.streams if s.outcome == "failed"} == {"crm.tickets"}
+    assert (report.exit_code, report.plan.status, report.waiting.status) == (4, "applied", "held")
+    assert any("crm.tickets: the latest pull failed" in why for why in report.waiting.held_by)
+    sent = {change.result_name.partition(".")[0] for change in report.plan.changes}
+    waits = {change.result_name.partition(".")[0] for change in report.waiting.changes}
+    assert (sent & {"health", "risk"}, waits & {"health", "risk"}) == (set(), {"health", "risk"})
+    assert not sent & waits
+    values = held(at_work.hubspot)["companies"].values()
+    assert not [v for v in values if v["cs_health_score"] or v["cs_risk_flags"]]
+    at_work.forget()
+    again = go(at_work)
+    assert (again.exit_code, again.plan.id, at_work.writes()) == (4, report.waiting.id, [])
+    assert again.as_dict()["plan"]["status"] == "held"
+    at_work.servers["crm"].faults.clear()
+    assert go(at_work, approved=True).exit_code == 0
+    assert [v for v in held(at_work.hubspot)["companies"].values() if v["cs_health_score"]]
 
 
 def test_a_persons_edit_survives_every_run(at_work: Office) -> None:

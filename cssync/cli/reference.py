@@ -152,6 +152,7 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "plan": "id, status, `held_by`, totals",
         "resumed": "what became of an interrupted plan",
         "applied": "`outcomes`, `open`, `faults`, `requests`",
+        "waiting": "beside a plan that was sent: the held one on sources that were not read to their end",
         "faults": "connections that could not be used",
     },
     "status": {

@@ -34,8 +34,8 @@ def run(call: Call) -> int:
         for label, text in (("kept", fault.kept), ("fix", fault.fix)):
             if text:
                 call.say(f"  {label}: {text}")
-    if report.plan is not None and report.plan.status == "held":
-        call.say(f"read it with `cssync plan --show {report.plan.id}`, send it with `cssync approve {report.plan.id}`")
+    if (held := report.held) is not None:
+        call.say(f"read it with `cssync plan --show {held.id}`, send it with `cssync approve {held.id}`")
     return report.exit_code
 
 
@@ -62,7 +62,10 @@ def lines(report: RunReport) -> Iterator[str]:
         held = " It is held, nothing of it was sent." if report.plan.status == "held" else ""
         yield f"Plan {report.plan.id}: {totals(report.plan.totals)}.{held}"
         yield from (f"  held: {reason}" for reason in report.plan.held_by if held)
-        for kind in ("misfit", "source", "later"):
+        for kind in ("misfit", "source", "partial", "later"):
             yield from (f"  {text}" for text in note_lines(report.plan, kind))
     if report.applied:
         yield from apply_lines(report.applied)
+    if report.waiting:
+        yield f"Plan {report.waiting.id}: {totals(report.waiting.totals)}. It is held, nothing of it was sent."
+        yield from (f"  held: {reason}" for reason in report.waiting.held_by)

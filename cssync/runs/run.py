@@ -32,7 +32,8 @@ GOOD = ("ok", "empty", "skipped-by-config")
 @dataclass(slots=True)
 class RunReport:
     """What a run did, stage by stage; a stage that was not reached is None. `faults` are connections that could not be
-    used, by name; `resumed` is a plan that an interrupted run had begun."""
+    used, by name; `resumed` is a plan that an interrupted run had begun; `waiting` holds, beside a plan that was sent,
+    what rests on a source that was not read to its end."""
 
     run_id: str
     as_of: datetime
@@ -42,7 +43,13 @@ class RunReport:
     resumed: ApplyReport | None = None
     plan: Plan | None = None
     applied: ApplyReport | None = None
+    waiting: Plan | None = None
     faults: dict[str, CssyncError] = field(default_factory=dict)
+
+    @property
+    def held(self) -> Plan | None:
+        """The plan that waits for approval, if there is one."""
+        return next((p for p in (self.plan, self.waiting) if p is not None and p.status == "held"), None)
 
     @property
     def exit_code(self) -> int:
@@ -52,7 +59,7 @@ class RunReport:
         if self.streams and all(stream.outcome == "failed" for stream in self.streams):
             errors = [stream.error for stream in self.streams]
             return 2 if all(isinstance(error, ConfigError) for error in errors) else 1
-        if self.plan is not None and self.plan.status == "held":
+        if self.held is not None:
             return 4
         applies = [report for report in (self.resumed, self.applied) if report is not None]
         stopped = self.plan is not None and (self.plan.totals["misfit"] or self.plan.totals["blocked"])
@@ -71,6 +78,7 @@ class RunReport:
             "plan": _plan(self.plan),
             "resumed": self.resumed.as_dict() if self.resumed else None,
             "applied": self.applied.as_dict() if self.applied else None,
+            "waiting": _plan(self.waiting),
             "faults": {name: fault.message for name, fault in self.faults.items()},
         }
 
@@ -166,6 +174,10 @@ def _stages(
             progress=tell,
         )  # fmt: skip
         report.plan = replace(report.plan, status=load_plan(store, report.plan.id).status)
+        if report.plan.totals["partial"] and report.plan.status in ("applied", "refused"):
+            report.waiting = make_plan(
+                store, workspace, rules, as_of, run_id=run_id, fence=lease, describe=describe, waiting=True, clock=clock
+            )
     prune(store, datetime.fromtimestamp(clock.time(), UTC), fence=lease)
 
 

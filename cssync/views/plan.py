@@ -39,7 +39,8 @@ HEADINGS = {
     "kept": "not taken back, because it is not as the run left it",
     "cut": "too long for its field",
     "misfit": "mappings that stopped, because the vendor's field does not take the value",
-    "source": "waiting for a source that was not read to its end",
+    "source": "sources that are too old",
+    "partial": "waiting for a source that was not read to its end, or for a yes: a plan of their own, held",
 }
 
 
@@ -233,7 +234,7 @@ def _cut(text: str) -> str:
 
 
 def _where(note: Note) -> str:
-    if note.kind == "source":
+    if note.kind in ("source", "partial"):
         return line(f"{note.connection}.{note.field}")
     return line(
         f"{note.account}, {note.connection}" + (f".{note.field}" if note.kind in ("conflict", "blocked") else "")

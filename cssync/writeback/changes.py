@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 Action = Literal["set", "clear", "create_task", "update_task", "close_task", "reopen_task"]
 Status = Literal["open", "held", "approved", "applied", "superseded", "refused"]
-NoteKind = Literal["conflict", "later", "blocked", "unsettled", "unowned", "kept", "cut", "misfit", "source"]
+NoteKind = Literal["conflict", "later", "blocked", "unsettled", "unowned", "kept", "cut", "misfit", "source", "partial"]
 NOTE_KINDS: tuple[NoteKind, ...] = get_args(NoteKind)
 
 
@@ -47,7 +47,8 @@ class Note:
     conflict: a person changed the value since we wrote it. later: over the load limit of its owner. blocked: the
     vendor refused exactly this before. unsettled: an earlier write whose outcome is not known yet. unowned: a task that
     goes to nobody. kept: an undo does not touch it. cut: written, but not in full. misfit: the vendor's field does not
-    take it, so that mapping stops. source: what rests on a stream that was not read to its end waits for it.
+    take it, so that mapping stops. source: results on a stream that is too old keep their values. partial: changes on a
+    stream that was not read to its end wait for it, or for a person's yes.
     """
 
     kind: NoteKind

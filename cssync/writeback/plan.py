@@ -22,7 +22,7 @@ from cssync.writeback.fit import Describe, fitting, lengths, must_have_one_sourc
 from cssync.writeback.outbox import remember
 from cssync.writeback.overrides import ended_overrides
 from cssync.writeback.send import stamp
-from cssync.writeback.sources import without_troubled
+from cssync.writeback.sources import held_part, parted
 from cssync.writeback.tasks import task_changes
 from cssync.writeback.undo import draft_undo
 
@@ -74,9 +74,13 @@ def make_plan(
     fence: Fence | None = None,
     attended: bool = True,
     describe: Describe | None = None,
+    waiting: bool = False,
     clock: Clock = SYSTEM,
 ) -> Plan:
     """Make the plan of this moment and store it; an older one that was not carried out becomes `superseded`.
+
+    Changes that rest on a source that was not read to its end are not in it. They are a plan of their own, held: the
+    one made with `waiting`, or when there is nothing else to do.
 
     A plan whose changes are just those of the waiting one is that plan: its id and its approval stay. It is `held`
     when a brake applies; `attended=False` (a run without a person) also holds the first plan of each connection.
@@ -94,11 +98,21 @@ def make_plan(
         if lengths(store, workspace) != known:  # the first look at these fields: compare again, with texts cut to fit
             fitted = fitting(draft(store, workspace, types, as_of), describe)
         found = fitted
-    found = without_troubled(store, rules, found, as_of)
-    why = brakes.reasons(store, workspace, found, as_of)
+    found, why = _part(store, workspace, rules, found, as_of, waiting=waiting)
     if not attended:
         why = (*(f"{name}: first write to this connection" for name in brakes.first_writes(store, found)), *why)
     return _freeze(store, found, why, as_of, run_id=run_id, fence=fence, clock=clock)
+
+
+def _part(
+    store: Store, workspace: Workspace, rules: RuleSet, found: Draft, as_of: datetime, *, waiting: bool = False
+) -> tuple[Draft, tuple[str, ...]]:
+    """Return the part of a draft to be planned now, and what holds it."""
+    whole = parted(store, rules, found, as_of)
+    chosen, why = whole.ready, tuple[str, ...]()
+    if whole.waiting and (waiting or not chosen.changes):
+        chosen, why = held_part(whole), whole.why
+    return chosen, (*why, *brakes.reasons(store, workspace, chosen, as_of))
 
 
 def make_undo(
@@ -154,8 +168,8 @@ def _freeze(
 
 def draft_plan(store: Store, workspace: Workspace, rules: RuleSet, as_of: datetime) -> Plan:
     """Make a plan to look at, without storing anything: for while another run is at work. Raises as `make_plan`."""
-    found = without_troubled(store, rules, draft(store, workspace, mapped_types(workspace, rules), as_of), as_of)
-    why = brakes.reasons(store, workspace, found, as_of)
+    found = draft(store, workspace, mapped_types(workspace, rules), as_of)
+    found, why = _part(store, workspace, rules, found, as_of)
     at = as_of.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Plan(UNSTORED, at, at, "held" if why else "open", why, digest(found.changes), found.changes, found.notes)
 

@@ -1,9 +1,10 @@
 """Sources in trouble: what rests on a stream that was not read to its end is left out of the plan.
 
 A stream that failed or broke off leaves the store between two states of the vendor: a ticket may be counted whose
-closing was on the next page. What rules make of it is not written until the stream was read to its end again;
-everything else goes on. Where a source is too old, the rules themselves call their results stale, and the CRM keeps its
-values. Whoever runs cssync is told once for each stream, not once for each account.
+closing was on the next page. What rules make of it is not written until the stream was read to its end again, or a
+person approves it: it is a plan of its own, held. Everything else goes on. Where a source is too old, the rules
+themselves call their results stale, and the CRM keeps its values. Whoever runs cssync is told once for each stream, not
+once for each account.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cssync.store import Store
-from cssync.writeback.changes import Draft, Note, PlannedChange
+from cssync.writeback.changes import Draft, Note, NoteKind, PlannedChange
 
 if TYPE_CHECKING:
     from cssync.rules import RuleSet
@@ -34,9 +35,18 @@ WHERE f.entity <> ? ORDER BY f.connection, f.stream, f.entity
 _STALE = "SELECT DISTINCT substr(name, 1, instr(name, '.') - 1) AS pack FROM result WHERE state = 'stale'"
 
 
-def without_troubled(store: Store, rules: RuleSet | None, found: Draft, as_of: datetime) -> Draft:
-    """Return the draft without the changes of packs that rest on a troubled stream, with one note for each stream that
-    is in trouble or too old.
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """A draft in two: what may be written, and the changes that wait for a source, with one line for each source."""
+
+    ready: Draft
+    waiting: tuple[PlannedChange, ...] = ()
+    why: tuple[str, ...] = ()
+
+
+def parted(store: Store, rules: RuleSet | None, found: Draft, as_of: datetime) -> Parted:
+    """Take the changes of packs that rest on a troubled stream out of the draft; one note for each stream that is in
+    trouble or too old.
 
     A pack rests on the entities of its features and, through the results that it reads, on those of other packs.
     """
@@ -46,7 +56,7 @@ def without_troubled(store: Store, rules: RuleSet | None, found: Draft, as_of: d
     streams = store.query(_STREAMS, (ACCOUNTS,))
     ill = [row for row in streams if row["outcome"] in TROUBLE or fresh[row["entity"]].state == "stale"]
     if not ill or rules is None:
-        return found
+        return Parted(found)
     resting = entities_of_packs(rules)
     stale = {row["pack"] for row in store.query(_STALE)}
     notes: dict[tuple[str, str], Note] = {}
@@ -56,15 +66,25 @@ def without_troubled(store: Store, rules: RuleSet | None, found: Draft, as_of: d
         counts = Counter(pack for c in found.changes if (pack := _pack(c)) in packs)
         if row["outcome"] in TROUBLE and counts:
             left_out |= packs
-            notes[row["connection"], row["stream"]] = _note(row, _waiting(counts))
+            notes[row["connection"], row["stream"]] = _note("partial", row, _waiting(counts))
         elif fresh[row["entity"]].state == "stale" and packs & stale:
             kept = f"results of {', '.join(sorted(packs & stale))} are stale and keep their values in the CRM"
-            notes.setdefault((row["connection"], row["stream"]), _note(row, kept))
-    return replace(
-        found,
-        changes=tuple(c for c in found.changes if _pack(c) not in left_out),
-        notes=(*found.notes, *notes.values()),
+            notes.setdefault((row["connection"], row["stream"]), _note("source", row, kept))
+    return Parted(
+        replace(
+            found,
+            changes=tuple(c for c in found.changes if _pack(c) not in left_out),
+            notes=(*found.notes, *notes.values()),
+        ),
+        tuple(c for c in found.changes if _pack(c) in left_out),
+        tuple(f"{n.connection}.{n.field}: {n.message}" for n in notes.values() if n.kind == "partial"),
     )
+
+
+def held_part(whole: Parted) -> Draft:
+    """Return the part that waits as a draft of its own; what holds it is said once, by `Parted.why`."""
+    notes = tuple(note for note in whole.ready.notes if note.kind != "partial")
+    return replace(whole.ready, changes=whole.waiting, notes=notes, agreed=())
 
 
 def entities_of_packs(rules: RuleSet) -> Mapping[str, frozenset[str]]:
@@ -94,8 +114,8 @@ def _waiting(counts: Mapping[str, int]) -> str:
     return "changes that wait for it: " + ", ".join(f"{count:,} of {pack}" for pack, count in sorted(counts.items()))
 
 
-def _note(row: sqlite3.Row, effect: str) -> Note:
+def _note(kind: NoteKind, row: sqlite3.Row, effect: str) -> Note:
     since = f"last read to its end {row['last_success_at']}" if row["last_success_at"] else "never read to its end"
     trouble = TROUBLE.get(row["outcome"])
     told = f"the latest pull {trouble}, {since}; {effect}" if trouble else f"{since}; {effect}"
-    return Note("source", row["connection"], "", "", row["stream"], told)
+    return Note(kind, row["connection"], "", "", row["stream"], told)
