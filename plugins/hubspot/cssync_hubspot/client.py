@@ -303,6 +303,19 @@ def left(answer: Answer) -> Iterator[tuple[str, int, None]]:
 # --- Requests used in several places ----------------------------------------------------------------------------------
 
 
+def account(session: Session) -> Mapping[str, Any]:
+    """Return what HubSpot says of the account behind the token.
+
+    Raises:
+        ConnectionFault: refused, or something else answers: without this check a deal would lose its currency.
+    """
+    answer = session.get(Paths(session).account)
+    found = body(answer)
+    if not found.get("portalId"):
+        raise _misshapen(answer, "names no account")
+    return found
+
+
 def batch_read(session: Session, kind: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     """Read live records by id, 100 a request. Ids that are gone are absent.
 

@@ -23,7 +23,7 @@ from typing import Any
 from cssync.connectors import Cursor, Page, PullRequest, Record, Session, Tombstone
 from cssync.errors import ConnectionFault
 from cssync_hubspot import links
-from cssync_hubspot.client import Paths, batch_read, body, following, listed
+from cssync_hubspot.client import Paths, account, batch_read, body, following, listed
 
 log = logging.getLogger("cssync.hubspot")
 
@@ -113,7 +113,7 @@ class _Reader:
 def greet(session: Session) -> None:
     """Ask something small before the first request: from here on session.now() is HubSpot's clock."""
     if not session.requests:
-        session.get(Paths(session).account)
+        account(session)
 
 
 def pages(source: Source) -> Callable[[Session, PullRequest], Iterator[Page]]:

@@ -9,7 +9,7 @@ from typing import Any
 from cssync.connectors import Answer, Finding, Identity, OwnField, RemoteField, Session
 from cssync.connectors.judging import error_body
 from cssync_hubspot.chosen import streams_of
-from cssync_hubspot.client import Paths, body, complaint, definitions, results, scopes
+from cssync_hubspot.client import Paths, account, complaint, definitions, results, scopes
 
 GROUP = "cssync"
 COLUMN_TYPES = {
@@ -36,7 +36,7 @@ PROBES = {
 
 def identity(session: Session) -> Identity:
     """Return the HubSpot account behind the token; test accounts and sandboxes count as `sandbox`."""
-    found = body(session.get(Paths(session).account))
+    found = account(session)
     portal = str(found["portalId"])
     return Identity(
         org_id=portal,

@@ -9,8 +9,7 @@ from typing import Any
 
 from cssync.connectors import Feed, Field, Page, PullRequest, Record, Session, Stream
 from cssync_hubspot import contacted
-from cssync_hubspot.client import Paths, results
-from cssync_hubspot.client import body as decoded
+from cssync_hubspot.client import Paths, account, results
 from cssync_hubspot.pull import Enrich, Source, listing, pages
 
 LAG = timedelta(minutes=10)
@@ -132,7 +131,7 @@ def deal_stages(session: Session) -> Enrich:
     """Add `stage` (label, closed, won, probability) and `currency` to a deal. Stages are told apart by id and
     pipeline, since labels are renamed; a stage that no pipeline has any more leaves everything but its id unknown."""
     stages = _stages(session, "deals")
-    own = decoded(session.get(Paths(session).account)).get("companyCurrency")
+    own = account(session).get("companyCurrency")
 
     def enrich(record: dict[str, Any]) -> None:
         held = record.get("properties") or {}

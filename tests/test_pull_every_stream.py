@@ -1,0 +1,124 @@
+"""The promises of the pull, for every stream of every connector that speaks HTTP: a new stream is covered by itself."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cssync.sandbox.server import Fault, SandboxAnswer
+from vendor_hands import bench, every_stream
+
+STREAMS = every_stream()
+YEAR_2009 = datetime(2009, 1, 5, 9, tzinfo=UTC).timestamp()
+each_stream = pytest.mark.parametrize(("vendor", "stream"), STREAMS, ids=[".".join(pair) for pair in STREAMS])
+
+
+def test_every_stream_is_covered() -> None:
+    assert len(STREAMS) >= 18
+
+
+@each_stream
+def test_a_world_since_2009_is_read_whole_under_the_default_configuration(
+    vendor: str, stream: str, tmp_path: Path
+) -> None:
+    with bench(vendor, stream, tmp_path) as b:
+        made = b.hands.make(stream, 3, YEAR_2009) + b.hands.make(stream, 2, YEAR_2009 + 5 * 365 * 86400)
+        assert b.pull().outcome in ("ok", "empty")
+        assert set(made) <= b.live()
+        old = b.store.query(f'SELECT count(*) FROM "{b.entity}" WHERE created_at < ?', ("2010",))[0][0]
+        assert old == (3 if made else 0)
+
+
+@each_stream
+def test_twelve_rows_removed_and_nine_gone_stale_behind_our_back_are_all_found_and_repaired(
+    vendor: str, stream: str, tmp_path: Path
+) -> None:
+    with bench(vendor, stream, tmp_path) as b:
+        b.hands.make(stream, 24, b.clock.now - 7200)
+        b.pull()
+        before, ids = b.held(), sorted(b.live())
+        removed, stale = (ids[:12], ids[12:21]) if len(ids) >= 21 else (ids[:1], ids[1:2])
+        assert removed, "the sandbox has nothing of this stream"
+        assert stale
+        (column,) = {"name", "subject", "comment", "product_code"} & set(b.stream.feeds[0].fields)
+        with b.store.transaction() as conn:
+            conn.executemany(f'DELETE FROM "{b.entity}" WHERE source_id = ?', [(i,) for i in removed])
+            conn.executemany(f'UPDATE "{b.entity}" SET "{column}" = ? WHERE source_id = ?', [("x", i) for i in stale])
+        damaged = b.held()
+        for keep in (False, True):
+            found = b.pull(full=True, keep=keep)
+            assert (found.new, found.changed, found.tombstoned) == (len(removed), len(stale), 0)
+            assert b.held() == (before if keep else damaged)
+        again = b.pull(full=True, keep=False)
+        assert (again.new, again.changed, again.tombstoned) == (0, 0, 0)
+
+
+@each_stream
+def test_a_deleted_record_is_followed_and_a_restored_one_comes_back(vendor: str, stream: str, tmp_path: Path) -> None:
+    with bench(vendor, stream, tmp_path) as b:
+        made = b.hands.make(stream, 3, b.clock.now - 7200)
+        if not made:
+            pytest.skip("people cannot make records of this stream")
+        b.pull()
+        before = b.live()
+        for key in made[:2]:
+            b.sleep(600)
+            if not b.hands.delete(stream, key):
+                pytest.skip("the vendor deletes no records of this stream")
+        b.sleep(600)
+        assert b.pull().tombstoned == 2
+        assert b.live() == before - set(made[:2])
+        b.sleep(600)
+        back = b.hands.restore(stream, made[0])
+        b.sleep(600)
+        b.pull()
+        assert b.live() == before - {made[1], *([] if back else [made[0]])}
+        full = b.pull(full=True)
+        assert (full.new, full.changed, full.tombstoned) == (0, 0, 0)
+
+
+BAD = {
+    "forbidden": SandboxAnswer(403, {"message": "no", "category": "MISSING_SCOPES"}),
+    "gone": SandboxAnswer(404, {"message": "nothing here"}),
+    "page": SandboxAnswer(200, b"<!doctype html><title>Login</title>", {"Content-Type": "text/html"}),
+    "torn": SandboxAnswer(200, b'{"results": [{"id": "1"', {"Content-Type": "application/json"}),
+    "empty": SandboxAnswer(200, b"", {"Content-Type": "application/json"}),
+    "other": SandboxAnswer(200, {"ok": True}),
+    "list": SandboxAnswer(200, []),
+    "null": SandboxAnswer(200, dict.fromkeys(("results", "records", "tickets", "users", "organizations"))),
+    "busy": SandboxAnswer(503, b"", {"Retry-After": "1"}),
+}
+
+
+@each_stream
+def test_no_bad_answer_on_any_route_is_taken_for_no_records(vendor: str, stream: str, tmp_path: Path) -> None:
+    """Each route that a full or an incremental pull asks, answered wrong in each way, one at a time."""
+    with bench(vendor, stream, tmp_path) as b:
+        b.hands.make(stream, 2, b.clock.now - 60)
+        routes: dict[bool, list[str]] = {}
+        for full in (True, False):
+            b.server.journal.clear()
+            b.pull(full=full)
+            lines = [f"{e.method} {e.path}" + ("?archived" if "archived" in e.query else "") for e in b.server.journal]
+            routes[full] = [line for line in dict.fromkeys(lines) if "/token" not in line]
+        before, cursor = b.held(), b.cursor()
+        for number, (full, line) in enumerate((f, r) for f in (True, False) for r in routes[f]):
+            for kind in list(BAD) if number == 0 else [list(BAD)[(number * 2 + n) % len(BAD)] for n in range(2)]:
+                path, _, archive = line.partition("?")
+                route = re.escape(path) + (r"\?.*archived" if archive else r"(\?(?!.*archived)|$)")
+                fault = Fault(route, answer=BAD[kind], times=10_000)
+                b.server.faults[:] = [fault]
+                b.put_cursor(cursor)
+                report = b.pull(full=full)
+                assert fault.seen, line
+                where = f"{line} answered {kind}, full={full}: {report.outcome}"
+                assert report.outcome in ("failed", "partial"), where
+                assert report.error is not None or report.incomplete, where
+                assert b.held() == before, where
+                assert b.cursor() == cursor or report.read, where
+        b.server.faults.clear()
+        assert b.pull(full=True).error is None
+        assert b.held() == before
