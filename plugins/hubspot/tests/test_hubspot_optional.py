@@ -157,6 +157,27 @@ def test_line_items_of_a_deal_that_cannot_be_listed_are_owed(rig: Any, store: St
     assert [line["source_id"] for line in lines(store)] == [item]
 
 
+def test_1_762_line_items_of_a_deal_are_read_and_kept_when_a_later_page_of_them_fails(rig: Any, store: Store) -> None:
+    _, sold, first = deal(rig, "qualifiedtobuy")
+    items = [first, *rig.fill("line_items", 1_761, **YEARLY)]
+    for item in items[1:]:
+        rig.app.portal.link("line_items", item, "deals", sold)
+    pull(rig, store, "r0")
+    for run, kept in (("r1", items), ("r2", items)):
+        rig.clock.sleep(3600)
+        rig.app.portal.edit("deals", sold, dealstage="closedwon", closedate=f"2026-0{run[1]}-01T00:00:00Z")
+        if run == "r2":
+            rig.faults.append(
+                Fault("/deals/line_items/batch/read", nth=3, times=10_000, answer=SandboxAnswer(503, b"busy"))
+            )
+        pull(rig, store, run, all_well=False)
+        assert len(lines(store)) == len(kept)
+    rig.faults.clear()
+    rig.clock.sleep(3600)
+    pull(rig, store, "r3")
+    assert {line["source_id"] for line in lines(store)} == set(items)
+
+
 def test_line_items_cost_the_batch_minimum(rig: Any, store: Store) -> None:
     for _ in range(250):
         deal(rig, "closedwon")
