@@ -113,10 +113,10 @@ def test_a_value_that_moved_between_plan_and_apply_is_left_alone(tmp_path: Path,
     crm.companies["0"]["cs_health_band"] = "green"
     del crm.companies["1"]
     report = apply(store, space, plan)
-    assert (dict(report.outcomes), report.exit_code) == ({"refused": 2, "verified": 1}, 3)
+    assert (dict(report.outcomes), report.exit_code) == ({"failed-permanent": 1, "refused": 1, "verified": 1}, 3)
     assert [e.error for e in report.open] == [
         "the CRM holds 'green' now, the plan saw nothing",
-        "the record is gone: deleted or merged",
+        "the CRM does not show this record: deleted, merged, or hidden from cssync's user",
     ]
     assert crm.companies["0"]["cs_health_band"] == "green"
     assert make(store, space, "r2").totals["conflict"] == 1

@@ -12,6 +12,8 @@ from cssync.connectors import Change, Outcome
 from cssync.store import Store
 from cssync.writeback import plan as planning
 from cssync.writeback.apply import ApplyReport, apply_plan
+from cssync.writeback.failures import failing
+from cssync.writeback.outbox import NOT_SHOWN
 from fake_crm import AS_OF, TYPES, Crm, account, pulled, result, sessions, task, workspace
 
 BAND = {"cs_health_band": "health.band"}
@@ -86,7 +88,8 @@ def test_the_guard_against_our_own_first_try_is_proved_by_looking(tmp_path: Path
     assert len(crm.journal) == 2
 
 
-def test_a_record_found_gone_gets_no_more_writes_until_it_is_seen_again(tmp_path: Path, store: Store) -> None:
+def test_a_record_not_shown_is_listed_once_and_written_when_a_pull_sees_it_again(tmp_path: Path, store: Store) -> None:
+    """It may be gone, or only hidden from our user: that is for the vendor's list of deletions to say."""
     crm = Crm({str(n): {} for n in range(4)})
     for n in range(4):
         account(store, f"a-{n}")
@@ -95,19 +98,42 @@ def test_a_record_found_gone_gets_no_more_writes_until_it_is_seen_again(tmp_path
     pulled(store, crm)
     rules: Any = None
     plan = planning.make_plan(store, space, rules, AS_OF, run_id="r1")
-    gone = crm.companies.pop("1")  # the pull does not tell: merged away, hidden, converted
+    gone = crm.companies.pop("1")
     report = apply_plan(store, space, plan.id, sessions(space), run_id="r1")
-    assert dict(report.outcomes) == {"refused": 1, "verified": 3}
+    assert dict(report.outcomes) == {"failed-permanent": 1, "verified": 3}
     for n in range(2, 5):
         again = planning.make_plan(store, space, rules, AS_OF, run_id=f"r{n}")
         assert again.changes == ()
+        assert ["hidden from cssync's user" in note.message for note in again.notes] == [True]
+    assert [entry.error for entry in failing(store)] == [NOT_SHOWN]
+    assert store.query("SELECT count(*) AS n FROM account_source WHERE deleted_at IS NOT NULL")[0]["n"] == 0
     crm.companies["1"] = gone
     with store.transaction() as conn:
-        store.upsert(conn, "account_source", "crm", [{"source_id": "1", "name": "back"}], "2026-11-21T00:00:00Z")
-    assert [c.source_id for c in planning.make_plan(store, space, rules, AS_OF, run_id="r6").changes] == ["1"]
+        row = {"source_id": "1", "name": "back"}
+        store.upsert(conn, "account_source", "crm", [row], "2099-11-21T00:00:00Z")
+    last = planning.make_plan(store, space, rules, AS_OF, run_id="r6")
+    assert [c.source_id for c in last.changes] == ["1"]
+    assert dict(apply_plan(store, space, last.id, sessions(space), run_id="r6").outcomes) == {"verified": 1}
 
 
-def test_a_look_that_shows_next_to_nothing_buries_nobody(tmp_path: Path, store: Store) -> None:
+def test_a_new_value_is_tried_on_a_record_that_was_not_shown(tmp_path: Path, store: Store) -> None:
+    crm = Crm({"1": {}, "2": {}})
+    for n in (1, 2):
+        account(store, f"a-{n}")
+        result(store, f"a-{n}", "health.band", "red")
+    space = workspace(tmp_path, {"crm": crm}, fields=BAND)
+    pulled(store, crm)
+    rules: Any = None
+    plan = planning.make_plan(store, space, rules, AS_OF, run_id="r1")
+    gone = crm.companies.pop("1")
+    apply_plan(store, space, plan.id, sessions(space), run_id="r1")
+    crm.companies["1"] = gone
+    result(store, "a-1", "health.band", "yellow")
+    plan = planning.make_plan(store, space, rules, AS_OF, run_id="r2")
+    assert dict(apply_plan(store, space, plan.id, sessions(space), run_id="r2").outcomes) == {"verified": 1}
+
+
+def test_a_look_that_shows_next_to_nothing_is_no_word_on_any_record(tmp_path: Path, store: Store) -> None:
     crm = Crm({str(n): {} for n in range(20)})
     for n in range(20):
         account(store, f"a-{n}")
@@ -116,6 +142,8 @@ def test_a_look_that_shows_next_to_nothing_buries_nobody(tmp_path: Path, store: 
     pulled(store, crm)
     rules: Any = None
     plan = planning.make_plan(store, space, rules, AS_OF, run_id="r1")
-    crm.companies = {"0": {}}
-    apply_plan(store, space, plan.id, sessions(space), run_id="r1")
-    assert store.query("SELECT count(*) AS n FROM account_source WHERE deleted_at IS NOT NULL")[0]["n"] == 0
+    shown, crm.companies = crm.companies, {"0": {}}
+    report = apply_plan(store, space, plan.id, sessions(space), run_id="r1")
+    assert dict(report.outcomes) == {"refused": 19, "verified": 1}
+    crm.companies = shown
+    assert len(planning.make_plan(store, space, rules, AS_OF, run_id="r2").changes) == 19

@@ -5,7 +5,7 @@ planned --> sent --> verified             the answer or a read-back names the re
    |          |----> failed-permanent     the vendor will not have it; blocked until value or target changes
    |          '----> unknown --> verified | failed-retry | refused      settled by looking, never by sending
    |----> waiting    its connection went away; taken up again, or overtaken by the next plan
-   |----> refused    by us: the world moved, or the record is gone
+   |----> refused    by us: the world moved
    '----> verified   the CRM held it already
 sent, unknown --> planned                 looked for and not there, while its plan is still being carried out
 failed-*, unknown, waiting --> dropped    by a person, with a reason
@@ -31,6 +31,9 @@ MAX_ATTEMPTS = 5
 
 UNDO = "undo"
 """Takes the place of the result's name in changes that take a run back."""
+
+NOT_SHOWN = "the CRM does not show this record: deleted, merged, or hidden from cssync's user"
+"""Error of a write to a record that was not there when we looked; it is lifted when a pull sees the record again."""
 
 OPEN = ("planned", "waiting", "sent", "unknown")
 """States that still ask for something to be done."""
@@ -145,14 +148,21 @@ ORDER BY o.run_id, o.plan_id, o.seq
 """
 
 
+_SEEN_AGAIN = """
+SELECT o.key FROM outbox o JOIN account_source r ON r.connection = o.connection AND r.source_id = o.source_id
+WHERE o.state = 'failed-permanent' AND o.error = ? AND r.synced_at > o.settled_at
+"""
+
+
 def failed(store: Store) -> dict[tuple[str, str, str, str], Failed]:
     """Return the places whose last write failed, was dropped, or took an earlier one back.
 
-    Writes that we refused ourselves do not count.
+    Writes that we refused ourselves do not count, nor those to records that a pull has seen again since.
     """
+    again = {row["key"] for row in store.query(_SEEN_AGAIN, (NOT_SHOWN,))}
     last: dict[tuple[str, str, str, str], Entry] = {}
     for entry in entries(store.query(_LAST)):
-        if entry.state != "refused":
+        if entry.state != "refused" and entry.key not in again:
             last[entry.place] = entry
     found = {place: Failed(entry) for place, entry in last.items()}
     shut = ("failed-retry", "failed-permanent", "dropped")

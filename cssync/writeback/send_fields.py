@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC
 from itertools import groupby
 from typing import Any
 
@@ -12,7 +11,7 @@ from cssync.connectors.contract import Change, Outcome
 from cssync.writeback.brakes import HANDFUL, VANISHED_SHARE
 from cssync.writeback.canonical import altered, kind_of, same
 from cssync.writeback.changes import load
-from cssync.writeback.outbox import MAX_ATTEMPTS, Entry, State, move, observe, prove
+from cssync.writeback.outbox import MAX_ATTEMPTS, NOT_SHOWN, Entry, State, move, observe, prove
 from cssync.writeback.overrides import ENDED
 from cssync.writeback.send import CHUNK, Work, chunks, is_outage, moved_on, push, said
 
@@ -49,12 +48,11 @@ def look(work: Work, entries: Sequence[Entry], *, resume: str | None = None, fin
             now = work.now()
             with work.store.transaction(work.fence) as conn:
                 observe(conn, work.connection.name, stream, live, now)
-                if final:
-                    _bury(work, conn, {entry.source_id for entry in chunk}, live)
+                missing = _missing({entry.source_id for entry in chunk}, live)
                 for entry in chunk:
                     if entry.source_id not in live:
                         if final:
-                            move(conn, entry, "refused", now, error="the record is gone")
+                            move(conn, entry, missing, now, error=NOT_SHOWN)
                         continue
                     held = live[entry.source_id].get(entry.field)
                     if _is(entry.new, held) or (not _is(entry.old, held) and altered(entry.new, held)):
@@ -95,14 +93,14 @@ def _write(work: Work, records: Sequence[Sequence[Entry]]) -> None:
     now = work.now()
     with work.store.transaction(work.fence) as conn:
         observe(conn, work.connection.name, stream, live, now)
-        _bury(work, conn, {entry.source_id for entry in entries}, live)
+        missing = _missing({entry.source_id for entry in entries}, live)
         for record in records:
             source_id, values, mine = record[0].source_id, {}, []
             renewed = any(e.result_name == ENDED and _moved(e, live.get(source_id)) for e in record)
             for entry in record:
                 held = live.get(source_id, {}).get(entry.field)
                 if source_id not in live:
-                    move(conn, entry, "refused", now, error="the record is gone: deleted or merged")
+                    move(conn, entry, missing, now, error=NOT_SHOWN)
                 elif _is(entry.new, held):
                     _prove(conn, entry, held, now)
                 elif not _is(entry.old, held):
@@ -172,13 +170,13 @@ def _settle(work: Work, stream: str, sent: Mapping[str, Sequence[Entry]], outcom
         look(work, [replace(entry, state="sent") for entry in guarded])
 
 
-def _bury(work: Work, conn: Any, asked: set[str], live: Live) -> None:
-    """Mark records that the vendor no longer shows as deleted, so that nothing is planned for them until a pull sees
-    them again. Many at once are more likely a fault of the look than gone: then only their writes are refused."""
+def _missing(asked: set[str], live: Live) -> State:
+    """What becomes of writes to records that the vendor does not show. Whether they are gone is for the pull to say, by
+    the vendor's own list of deletions: they may only be hidden from us. The write has failed, until a pull sees the
+    record again or the value changes. Many at once are more likely a fault of the look: then the next plan has them."""
     gone = asked - live.keys()
-    if gone and (len(gone) < HANDFUL or len(gone) <= VANISHED_SHARE * len(asked)):
-        at = work.session.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        work.store.tombstone(conn, "account_source", work.connection.name, sorted(gone), at)
+    few = len(gone) < HANDFUL or len(gone) <= VANISHED_SHARE * len(asked)
+    return "failed-permanent" if few else "refused"
 
 
 def _prove(conn: Any, entry: Entry, held: Any, now: str) -> None:
