@@ -189,13 +189,18 @@ def _sent(plan: Plan) -> str:
 
 
 def _account(changes: Sequence[PlannedChange]) -> Iterator[str]:
-    """The changes of one record; a reason that several fields share is told once, after the last of them."""
+    """The changes of one record; a reason that several fields share is told once, after the last of them, with the
+    results or rules that it is of."""
+    rules: list[str] = []
     for number, change in enumerate(changes):
         what = f"{line(change.account)}  {_kind(change)}"
         yield f"{SIGNS[change.action]} {what}: {_move(change.action, change.old, change.new)}"
+        rules.append(line(change.result_name))
         follows = changes[number + 1].because if number + 1 < len(changes) else None
-        if change.because and change.because != follows:
-            yield f"      because {_cut(change.because)}"
+        if change.because != follows:
+            of = ", ".join(rules)
+            yield f"      because {_cut(change.because)} ({of})" if change.because else f"      by {of}"
+            rules = []
 
 
 def _kind(change: PlannedChange) -> str:
