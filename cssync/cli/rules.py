@@ -117,7 +117,7 @@ def _told(reports: list[CaseReport], failed: list[CaseReport]) -> Iterator[str]:
 
 @rules.command(epilog=example("cssync rules sql health", "cssync rules sql renewal --dialect duckdb"))
 @click.argument("pack", help="Name of the pack.")
-@click.option("--dialect", default="sqlite", show_default=True, help="Engine to write for: sqlite, postgres, duckdb.")
+@click.option("--dialect", default="sqlite", show_default=True, help="Engine: sqlite, postgres, duckdb or spark.")
 @shared
 def sql(call: Call, pack: str, dialect: str) -> int:
     """Print the one SELECT that a pack is compiled to, as of now, with every source taken as fresh."""
