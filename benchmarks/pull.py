@@ -1,35 +1,39 @@
-"""What does a pull cost beyond fetching, decoding and inserting? Run by hand: `uv run benchmarks/pull.py [RECORDS]`.
+"""What does a pull cost beyond fetching, decoding and inserting? Run: `uv run benchmarks/pull.py [RECORDS] [CASE]`.
 
-A server in a process of its own hands out the same HubSpot company pages each time. Measured in this process, in turn:
+For each case of `pull_pages.py` a server in a process of its own hands out the same pages each time. Measured in this
+process, in turn, the least of TURNS:
 
     fetch          httpx GET of every page, body discarded
-    + decode       msgspec
-    + insert       the same columns into a plain sqlite3 table, one transaction a page, WAL: the floor
-    cssync         the HubSpot connector through session, normaliser and store: history, checkpoint, quarantine and all
+    + decode       msgspec (csv for a bulk job)
+    + insert       the same values into a plain sqlite3 table, one upsert a page and transaction, WAL: the floor
+    cssync         the connector through session, normaliser and store: history, checkpoint, quarantine and all
     cssync again   the same once more over a filled store: nothing changed
 
-Prints CPU seconds, the ratio to the floor, requests per 1,000 records beside the vendor's minimum, and peak memory at
-this number of records and at a tenth of it (measured in child processes). Aims: at most 1.5 x the floor, flat memory.
+Prints CPU seconds, the ratio to the floor, and requests per 1,000 records beside the vendor's minimum; with `--memory`
+instead the peak memory of child processes at so many records and at a tenth of it. Aims: at most 1.5 x the floor, and
+memory that does not grow (at most 1.15 x).
 """
 
 from __future__ import annotations
 
+import argparse
 import http.server
-import json
 import multiprocessing
 import resource
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 import httpx
-import msgspec
+from pull_pages import CASES, Answers, Case, Pages
 
 from cssync.config import Connection, Workspace
 from cssync.http import UNLIMITED, open_session
@@ -37,36 +41,14 @@ from cssync.plugins import plugins
 from cssync.store import Store
 from cssync.sync import sync
 
-PAGE = 100
-PROPERTIES = (
-    "name", "domain", "website", "industry", "country", "numberofemployees", "lifecyclestage", "hubspot_owner_id",
-    "createdate", "hs_lastmodifieddate", "hs_object_id", "city", "phone", "description", "annualrevenue", "hs_language",
-)  # fmt: skip
+TURNS = 3
 
 
-def company(number: int) -> dict[str, Any]:
-    """Return one company as HubSpot lists it."""
-    values = {p: f"{p} of company {number}" for p in PROPERTIES}
-    values |= {"domain": f"company-{number}.example", "numberofemployees": str(number % 5000), "hs_language": "en",
-               "createdate": "2024-05-01T07:25:37.123Z", "hs_lastmodifieddate": "2026-11-01T07:25:37.123Z",
-               "hs_object_id": str(10**9 + number), "hubspot_owner_id": str(number % 40), "lifecyclestage": "customer",
-               "website": f"https://company-{number}.example"}  # fmt: skip
-    return {"id": str(10**9 + number), "properties": values, "createdAt": values["createdate"],
-            "updatedAt": values["hs_lastmodifieddate"], "archived": False,
-            "url": f"https://app.hubspot.com/contacts/1/record/0-2/{10**9 + number}"}  # fmt: skip
-
-
-def server(records: int, ready: Any) -> None:
-    """Serve `records` companies as HubSpot would; runs in a process of its own."""
-    pages = {}
-    for start in range(0, records, PAGE):
-        body: dict[str, Any] = {"results": [company(n) for n in range(start, min(start + PAGE, records))]}
-        if start + PAGE < records:
-            body["paging"] = {"next": {"after": str(start + PAGE)}}
-        pages[str(start)] = json.dumps(body).encode()
-    account = json.dumps(
-        {"portalId": 1, "accountType": "STANDARD", "timeZone": "UTC", "companyCurrency": "USD"}
-    ).encode()
+def server(case: Case, records: int, ready: Any) -> None:
+    """Serve the pages of a case; runs in a process of its own."""
+    answers: Answers = dict(case.beside)
+    for pages in case.streams:
+        answers.update(pages.answers(int(records * pages.share)))
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -76,136 +58,154 @@ def server(records: int, ready: Any) -> None:
             pass
 
         def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
             split = urlsplit(self.path)
-            query = parse_qs(split.query)
-            body = account
-            if "/objects/" in split.path:
-                archived = query.get("archived") == ["true"]
-                body = b'{"results": []}' if archived else pages[query.get("after", ["0"])[0]]
+            query = {name: values[0] for name, values in parse_qs(split.query).items()}
+            place = query.get("after") or query.get("cursor") or query.get("locator") or ""
+            place = "archived" if query.get("archived") == "true" else place
+            body, headers = answers.get((split.path, place)) or answers["", ""]
             self.send_response(200)
-            self.send_header("Content-Type", "application/json")
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 - named by the base class
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         ready.put(running.server_address[1])
         running.serve_forever()
 
 
-def fetched(url: str) -> Iterator[bytes]:
-    """Yield the body of every page."""
-    after: str | None = "0"
+@contextmanager
+def serving(case: Case, records: int) -> Iterator[str]:
+    """Run the server for the duration of the block and give its address."""
+    ready: Any = multiprocessing.Queue()
+    process = multiprocessing.Process(target=server, args=(case, records, ready), daemon=True)
+    process.start()
+    try:
+        yield f"http://127.0.0.1:{ready.get()}"
+    finally:
+        process.terminate()
+
+
+def fetched(url: str, pages: Pages, records: int) -> Iterator[bytes]:
+    """Yield the body of every page of a stream."""
     with httpx.Client() as client:
-        while after is not None:
-            body = client.get(f"{url}/crm/objects/2026-09/companies", params={"limit": PAGE, "after": after}).content
-            yield body
-            at = body.rfind(b'"after": "')
-            after = body[at + 10 : body.index(b'"', at + 10)].decode() if at > 0 else None
+        for path in pages.urls(int(records * pages.share)):
+            yield client.get(url + path).content
 
 
-def decoded(url: str) -> Iterator[list[dict[str, Any]]]:
-    """Yield the records of every page."""
-    for body in fetched(url):
-        yield msgspec.json.decode(body)["results"]
+def decoded(url: str, pages: Pages, records: int) -> Iterator[list[Any]]:
+    """Yield the records of every page of a stream."""
+    for body in fetched(url, pages, records):
+        yield list(pages.records(body))
 
 
-def inserted(url: str, path: Path) -> None:
-    """Put the same columns into a plain table."""
-    columns = ("name", "domain", "industry", "country", "numberofemployees", "lifecyclestage", "hubspot_owner_id",
-               "createdate", "hs_lastmodifieddate", "website", "hs_language")  # fmt: skip
+def inserted(url: str, case: Case, records: int, path: Path) -> None:
+    """Put every page into a plain table."""
     conn = sqlite3.connect(path, isolation_level=None)
     conn.execute("PRAGMA journal_mode = WAL")
     conn.execute("PRAGMA synchronous = FULL")
-    conn.execute(f"CREATE TABLE t (id TEXT PRIMARY KEY, {', '.join(c + ' TEXT' for c in columns)}, url TEXT)")
-    for records in decoded(url):
-        conn.execute("BEGIN IMMEDIATE")
-        conn.executemany(
-            f"INSERT INTO t VALUES ({', '.join('?' * (len(columns) + 2))}) ON CONFLICT (id) DO UPDATE SET "
-            + ", ".join(f"{c} = excluded.{c}" for c in columns),
-            [(r["id"], *(r["properties"][c] for c in columns), r["url"]) for r in records],
+    for pages in case.streams:
+        conn.execute(f"CREATE TABLE {pages.stream} (id TEXT PRIMARY KEY, {', '.join(c for c in pages.columns)})")
+        upsert = (
+            f"INSERT INTO {pages.stream} VALUES ({', '.join('?' * (len(pages.columns) + 1))}) ON CONFLICT (id) "
+            f"DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in pages.columns)}"
         )
-        conn.execute("COMMIT")
+        for found in decoded(url, pages, records):
+            conn.execute("BEGIN IMMEDIATE")
+            conn.executemany(upsert, map(pages.row, found))
+            conn.execute("COMMIT")
     conn.close()
 
 
-def pulled(url: str, path: Path, *, full: bool = False) -> int:
+def pulled(url: str, case: Case, path: Path, *, full: bool = False) -> int:
     """Pull through cssync; return the requests used."""
-    hubspot = plugins().connector("hubspot")
-    settings = hubspot.config.model_validate(
-        {"connector": "hubspot", "token": "bench", "base_url": url, "allow_hosts": ["127.0.0.1"]}
+    connector = plugins().connector(case.connector)
+    settings = connector.config.model_validate(
+        {**case.settings, "connector": case.connector, "base_url": url, "allow_hosts": ["127.0.0.1"]}
     )
-    stream = hubspot.stream("companies")
-    assert stream is not None
+    streams = tuple(s for s in connector.streams if s.name in {pages.stream for pages in case.streams})
     zone = ZoneInfo("UTC")
-    workspace = Workspace("bench", path, zone, "USD", path, {"crm": Connection("crm", hubspot, settings, (stream,))})
+    connection = Connection("crm", connector, settings, streams)
+    workspace = Workspace("bench", path, zone, "USD", path, {"crm": connection})
     with (
         Store.open(path) as store,
-        open_session(hubspot, settings, connection="crm", timezone=zone, limiter=UNLIMITED) as session,
+        open_session(connector, settings, connection="crm", timezone=zone, limiter=UNLIMITED) as session,
     ):
-        (report,) = sync(store, workspace, {"crm": session}, run_id="bench", full=full)
-        assert report.error is None, report.error
-        return report.requests
+        reports = sync(store, workspace, {"crm": session}, run_id="bench", full=full)
+    for report in reports:
+        assert report.outcome == "ok", (report.outcome, report.error)
+    return sum(report.requests for report in reports)
 
 
-def cpu(work: Any) -> tuple[float, Any]:
-    """Return the CPU seconds of this process that the work took, and its result."""
-    before = time.process_time()
-    result = work()
-    return time.process_time() - before, result
-
-
-def peak(url: str, folder: str) -> None:
-    """Pull once and print the peak resident memory in MiB; runs in a process of its own."""
-    pulled(url, Path(folder) / "peak.db")
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-
-
-def started(records: int) -> tuple[multiprocessing.Process, str]:
-    """Start the server and return it with its address."""
-    ready: Any = multiprocessing.Queue()
-    process = multiprocessing.Process(target=server, args=(records, ready), daemon=True)
-    process.start()
-    return process, f"http://127.0.0.1:{ready.get()}"
-
-
-def memory(records: int) -> float:
-    """Return the peak memory in MiB of a pull of so many records, measured in a fresh process."""
-    import subprocess
-
-    process, url = started(records)
+def cpu(work: Callable[[Path], Any]) -> tuple[float, Any]:
+    """Return the CPU seconds of this process that the work took in a folder of its own, and its result."""
     with tempfile.TemporaryDirectory() as folder:
+        before = time.process_time()
+        result = work(Path(folder))
+        return time.process_time() - before, result
+
+
+def measured(case: Case, url: str, records: int) -> tuple[dict[str, float], int]:
+    """Return the least CPU seconds of each way to do it, and the requests of a first pull."""
+    figures: dict[str, float] = {}
+    requests = 0
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "again.db"
+        pulled(url, case, store)
+        ways: dict[str, Callable[[Path], Any]] = {
+            "fetch": lambda _: [sum(1 for _ in fetched(url, pages, records)) for pages in case.streams],
+            "+ decode": lambda _: [sum(1 for _ in decoded(url, pages, records)) for pages in case.streams],
+            "+ insert (floor)": lambda place: inserted(url, case, records, place / "plain.db"),
+            "cssync": lambda place: pulled(url, case, place / "cssync.db"),
+            "cssync again": lambda _: pulled(url, case, store, full=True),
+        }
+        for _ in range(TURNS):
+            for name, work in ways.items():
+                seconds, found = cpu(work)
+                figures[name] = min(seconds, figures.get(name, seconds))
+                requests = found if name == "cssync" else requests
+    return figures, requests
+
+
+def memory(case: Case, records: int) -> float:
+    """Return the peak memory in MiB of a pull of so many records, measured in a fresh process."""
+    with serving(case, records) as url, tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [sys.executable, __file__, "--peak", url, folder], check=True, capture_output=True, text=True
+            [sys.executable, __file__, "--peak", url, folder, case.name], check=True, capture_output=True, text=True
         )
-    process.terminate()
     return float(done.stdout)
 
 
-def main(records: int) -> None:
-    """Measure and print."""
-    process, url = started(records)
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        pulled(url, place / "warm.db")
-        figures = {
-            "fetch": cpu(lambda: sum(1 for _ in fetched(url)))[0],
-            "+ decode": cpu(lambda: sum(1 for _ in decoded(url)))[0],
-            "+ insert (floor)": cpu(lambda: inserted(url, place / "plain.db"))[0],
-        }
-        figures["cssync"], requests = cpu(lambda: pulled(url, place / "cssync.db"))
-        figures["cssync again"], _ = cpu(lambda: pulled(url, place / "cssync.db", full=True))
-    process.terminate()
-    floor = figures["+ insert (floor)"]
-    for name, seconds in figures.items():
-        print(f"{name:18} {seconds:7.2f} s CPU   {seconds / floor:5.2f} x floor")
-    print(f"requests per 1,000 records: {1000 * requests / records:.2f} (vendor's minimum {1000 / PAGE:.0f})")
-    small, large = memory(records // 10), memory(records)
-    print(f"peak memory: {small:.0f} MiB at {records // 10}, {large:.0f} MiB at {records}: {large / small:.2f} x")
+def main() -> None:
+    """Measure and print what was asked for."""
+    asked = argparse.ArgumentParser(description="What a pull costs beyond fetching, decoding and inserting")
+    asked.add_argument("records", type=int, nargs="?", default=50_000)
+    asked.add_argument("case", nargs="?", default="", help="cases whose name holds this")
+    asked.add_argument("--memory", action="store_true")
+    given = asked.parse_args()
+    for case in (c for c in CASES if given.case in c.name):
+        if given.memory:
+            small, large = memory(case, given.records // 10), memory(case, given.records)
+            print(f"{case.name}: peak memory {small:.0f} MiB at {given.records // 10:,}, {large:.0f} MiB at "
+                  f"{given.records:,}: {large / small:.2f} x", flush=True)  # fmt: skip
+            continue
+        with serving(case, given.records) as url:
+            figures, requests = measured(case, url, given.records)
+        floor = figures["+ insert (floor)"]
+        per = 1000 * requests / given.records
+        print(f"{case.name}: {per:.2f} requests per 1,000 records (vendor's minimum {case.minimum:g})")
+        for name, seconds in figures.items():
+            print(f"  {name:18} {seconds:7.2f} s CPU   {seconds / floor:5.2f} x floor", flush=True)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--peak"]:
-        peak(sys.argv[2], sys.argv[3])
+        address, place, named = sys.argv[2:]
+        pulled(address, next(c for c in CASES if c.name == named), Path(place) / "peak.db")
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     else:
-        main(int(sys.argv[1]) if sys.argv[1:] else 50_000)
+        main()

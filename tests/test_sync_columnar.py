@@ -130,15 +130,22 @@ def test_an_ordinary_page_takes_the_fast_way_and_keeps_money_in_its_currency() -
     }  # fmt: skip
 
 
+def test_rows_that_hold_other_columns_are_a_sheet_of_their_own_and_keep_what_they_do_not_hold() -> None:
+    found = normaliser().page([usual(1), {**usual(2), "p": {"name": "only"}}, usual(3)])
+    companies = [sheet for sheet in found.sheets if sheet.entity == "account_source"]
+    assert [list(sheet.ids) for sheet in companies] == [["1", "3"], ["2"]]
+    assert "employee_count" in companies[0].columns
+    assert companies[1].columns == ("source_id", "name", "created_at", "country")
+
+
 @pytest.mark.parametrize(
     "records",
     [
         [usual(1), usual(2, staff="5,0")],
         [usual(1), usual(1)],
         [usual(1), {"p": {}}],
-        [usual(1), {**usual(2), "p": {"name": "only"}}],
     ],
-    ids=["unreadable value", "one id twice", "no id", "columns that differ"],
+    ids=["unreadable value", "one id twice", "no id"],
 )
 def test_a_page_with_anything_unusual_is_taken_record_by_record(records: list[Any]) -> None:
     with pytest.raises(Unusual):

@@ -28,6 +28,8 @@ CACHE_KIB = 16_384
 """Pages kept in memory by a connection: rows of a large pull land all over the indexes."""
 MAX_VARIABLES = 30_000
 """Bound values per statement; SQLite's own limit is 32,766."""
+ROWS_AT_ONCE = 250
+"""Rows of one upsert: more save nothing, and the statement of each number of rows is parsed and kept for itself."""
 KEYS = ("connection", "synced_at", "source_id")
 """What every statement binds before the columns of the rows."""
 
@@ -229,7 +231,7 @@ class Store:
         new: set[str] = set()
         changed: set[str] = set()
         rows = len(values[0])
-        step = max(1, MAX_VARIABLES // (len(columns) + 2))
+        step = min(ROWS_AT_ONCE, MAX_VARIABLES // (len(columns) + 2))
         for start in range(0, rows, step):
             part = values if rows <= step else [column[start : start + step] for column in values]
             size = len(part[0])

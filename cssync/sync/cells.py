@@ -10,7 +10,12 @@ from typing import Any
 
 from cssync.connectors import Field, Record
 
-ABSENT: Any = object()
+
+class Absent:
+    """The type of ABSENT alone, so that a column's types tell whether some record lacks it."""
+
+
+ABSENT: Any = Absent()
 """The record does not hold the path: the stored value stays."""
 
 Cell = Callable[[Record], Any]

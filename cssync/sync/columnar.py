@@ -1,25 +1,30 @@
 """A page of records, a column at a time: the same as record by record, several times as fast.
 
-A page on which anything is unusual (a record without id, a value that cannot be read, a column that some records hold
-and others do not, one id twice) raises `Unusual`; the caller then takes it record by record, which says exactly what
-is wrong with which.
+A page on which anything is unusual (a record without id, a value that cannot be read, one id twice) raises `Unusual`;
+the caller then takes it record by record, which says exactly what is wrong with which. Where some records hold a column
+and others do not, the rows are parted into sheets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import compress
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from cssync.connectors import Field, Record
 from cssync.sync.cast import instant, text
-from cssync.sync.cells import ABSENT, Cast, among, first_of, path
+from cssync.sync.cells import ABSENT, Absent, Cast, among, first_of, path
 
 Values = list[Any]
 Column = Callable[["Records"], Values]
 """The values of a column for each record: in the column's type, None, or ABSENT."""
-_TEXT, _TEXT_OR_NONE = {str}, {str, type(None)}
+SAMPLE = 48
+"""Values that are looked at to tell whether those of a column repeat."""
+_TEXT_OR_NONE = {str, type(None)}
+_zone, _before_hour, _before_second = attrgetter("tzinfo"), itemgetter(10), itemgetter(16)
 
 
 class Unusual(Exception):  # noqa: N818 - steers the caller to the exact way
@@ -46,11 +51,12 @@ class Sheet:
 
 
 class Records:
-    """The records of a page, and what was already picked out of them."""
+    """The records of a page, and what was already worked out of them: the feeds of a stream share columns."""
 
     def __init__(self, records: Sequence[Record]) -> None:
         self.records = records
         self._inside: dict[str, Values] = {}
+        self._done: dict[tuple[str, object], Values] = {}
 
     def inside(self, outer: str) -> Values:
         """Return the object that each record holds under a name; {} where it holds none."""
@@ -61,17 +67,31 @@ class Records:
             ]
         return found
 
+    def once(self, source: str, what: object, work: Callable[[], Values]) -> Values:
+        """Return what `work` makes of the values at a path; it is done once a page."""
+        found = self._done.get((source, what))
+        if found is None:
+            found = self._done[source, what] = work()
+        return found
+
 
 def picked(source: str) -> Column:
     """Compile a dotted path, as `cells.path` does for one record."""
     steps = source.split(".")
     if source.startswith("^") or len(steps) > 2:
         find = path(source)
-        return lambda page: [find(record) for record in page.records]
-    if len(steps) == 1:
-        return lambda page: [record.get(source, ABSENT) for record in page.records]
-    outer, inner = steps
-    return lambda page: [held.get(inner, ABSENT) for held in page.inside(outer)]
+        return lambda page: page.once(source, picked, lambda: [find(record) for record in page.records])
+    *outer, name = steps
+    get = itemgetter(name)
+
+    def pick(page: Records) -> Values:
+        held = page.inside(outer[0]) if outer else page.records
+        try:
+            return list(map(get, held))
+        except KeyError:
+            return [each.get(name, ABSENT) for each in held]
+
+    return lambda page: page.once(source, picked, lambda: pick(page))
 
 
 def column(field: Field, to_type: Cast, allowed: frozenset[str] = frozenset()) -> Column:
@@ -83,52 +103,98 @@ def column(field: Field, to_type: Cast, allowed: frozenset[str] = frozenset()) -
     sources = (field.source,) if isinstance(field.source, str) else field.source
     if len(sources) > 1:
         return _several([picked(s) for s in sources], field.read or first_of, finish)
-    pick, read = picked(sources[0]), field.read
-    if read is not None:
-        return lambda page: _each(lambda value: finish(read(value)), pick(page))
-    if finish is text:
-        return lambda page: _texts(pick(page))
-    if finish is instant:
-        return lambda page: [v if v is None or v is ABSENT else instant(v) for v in pick(page)]
+    source, pick, whole = sources[0], picked(sources[0]), WHOLE.get(finish)
+    if field.read is not None:
+        return _read(pick, field.read, finish)
+    if whole is not None:
+        return lambda page: page.once(source, finish, lambda: whole(pick(page)))
     return lambda page: _each(lambda value: None if value is None else finish(value), pick(page))
+
+
+def _read(pick: Column, read: Cast, finish: Cast) -> Column:
+    """Compile a field that the vendor's own function reads first."""
+    whole = WHOLE.get(finish)
+
+    def get(page: Records) -> Values:
+        values = pick(page)
+        if whole is not None and not _repeat(values):
+            return whole(_each(read, values))
+        return _each(lambda value: finish(read(value)), values)
+
+    return get
 
 
 def _each(function: Callable[[Any], Any], values: Values) -> Values:
     """Apply a function of one value; once for each different text where texts repeat."""
     if set(map(type, values)) <= _TEXT_OR_NONE:
-        different = set(values)
-        if len(different) * 2 <= len(values):
-            known = {value: function(value) for value in different}
-            return [known[value] for value in values]
-        return [function(value) for value in values]
+        return _mapped(function, values)
     return [value if value is ABSENT else function(value) for value in values]
+
+
+def _repeat(values: Sequence[Any]) -> bool:
+    """Whether the values of a column seem to repeat."""
+    sample = values[:SAMPLE]
+    try:
+        return len(set(sample)) * 2 <= len(sample)
+    except TypeError:  # lists and objects
+        return False
+
+
+def _mapped(function: Callable[[Any], Any], values: Sequence[Any]) -> Values:
+    if not _repeat(values):
+        return list(map(function, values))
+    known = {value: function(value) for value in set(values)}
+    return list(map(known.__getitem__, values))
 
 
 def _several(picks: Sequence[Column], read: Callable[..., Any], finish: Cast) -> Column:
     def get(page: Records) -> Values:
         found = [pick(page) for pick in picks]
-        present = dict(without_absent([(str(at), values) for at, values in enumerate(found)]))
-        if not present:
-            return found[0]
-        if len(present) < len(found):
-            nothing = [None] * len(page.records)
-            found = [present.get(str(at), nothing) for at in range(len(found))]
-        if all(set(map(type, values)) <= _TEXT_OR_NONE for values in found):
-            given = list(zip(*found, strict=True))
-            known: dict[tuple[Any, ...], Any] = {}
-            if len(different := set(given)) * 2 <= len(given):
-                known = {values: finish(read(*values)) for values in different}
-                return [known[values] for values in given]
-        return [finish(read(*values)) for values in zip(*found, strict=True)]
+        kinds = set[type]().union(*(map(type, values) for values in found))
+        if Absent in kinds:
+            return [
+                ABSENT if all(v is ABSENT for v in row) else finish(read(*(None if v is ABSENT else v for v in row)))
+                for row in zip(*found, strict=True)
+            ]
+        if kinds <= _TEXT_OR_NONE:
+            return _mapped(lambda row: finish(read(*row)), list(zip(*found, strict=True)))
+        whole = WHOLE.get(finish)
+        return whole(list(map(read, *found))) if whole else list(map(finish, map(read, *found)))
 
     return get
 
 
 def _texts(values: Values) -> Values:
-    kinds = set(map(type, values))
-    if kinds <= _TEXT_OR_NONE and "\0" not in "".join(values if kinds <= _TEXT else filter(None, values)):
-        return [value or None for value in values] if "" in values else values
-    return [value if value is None or value is ABSENT else text(value) for value in values]
+    try:
+        joined = "".join(values)
+    except TypeError:  # not all of them are text
+        kinds = set(map(type, values))
+        if kinds == {int}:
+            return list(map(str, values))
+        if not kinds <= _TEXT_OR_NONE:
+            return [value if value is None or value is ABSENT else text(value) for value in values]
+        joined = "".join(filter(None, values))
+    if "\0" in joined:
+        return [text(value) for value in values]
+    return [value or None for value in values] if "" in values else values
+
+
+def _instants(values: Values) -> Values:
+    """Read points in time. Where all stand there in UTC with date, time and zone in full, they are but cut."""
+    try:
+        if (
+            set(map(_zone, map(datetime.fromisoformat, values))) == {UTC}
+            and set(map(_before_hour, values)) == {"T"}
+            and set(map(_before_second, values)) == {":"}
+        ):
+            return [value[:19] + "Z" for value in values]
+    except (TypeError, ValueError, IndexError):  # None, "", a number, or no point in time
+        pass
+    return [value if value is None or value is ABSENT else instant(value) for value in values]
+
+
+WHOLE: Mapping[Cast, Callable[[Values], Values]] = {text: _texts, instant: _instants}
+"""Casts that a whole column goes through at once."""
 
 
 def keys(values: Values, prefix: str = "") -> list[str]:
@@ -140,26 +206,25 @@ def keys(values: Values, prefix: str = "") -> list[str]:
     kinds = set(map(type, values))
     if kinds == {int}:
         values = list(map(str, values))
-    elif kinds != _TEXT or "" in values:
+    elif kinds != {str} or "" in values:
         raise Unusual
     if len(set(values)) < len(values):
         raise Unusual
     return [prefix + value for value in values] if prefix else values
 
 
-def without_absent(columns: Sequence[tuple[str, Values]]) -> list[tuple[str, Values]]:
-    """Leave out the columns that no record holds.
-
-    Raises:
-        Unusual: some records hold a column and others do not.
-    """
-    kept = []
-    for name, values in columns:
-        if ABSENT not in values:
-            kept.append((name, values))
-        elif any(value is not ABSENT for value in values):
-            raise Unusual
-    return kept
+def parted(columns: Sequence[tuple[str, Values]]) -> list[tuple[list[int] | None, list[str]]]:
+    """Return which rows hold which columns, as (places of the rows, names); places None: all rows."""
+    torn = {name: values for name, values in columns if Absent in set(map(type, values))}
+    names = [name for name, _ in columns]
+    places: dict[tuple[bool, ...], list[int]] = {}
+    for at, held in enumerate(zip(*([v is not ABSENT for v in values] for values in torn.values()), strict=True)):
+        places.setdefault(held, []).append(at)
+    found: list[tuple[list[int] | None, list[str]]] = []
+    for held, rows in places.items():
+        without = {name for name, there in zip(torn, held, strict=True) if not there}
+        found.append((None if len(places) == 1 else rows, [n for n in names if n not in without]))
+    return found or [(None, names)]
 
 
 def without(sheet: Sheet, owners: Set[str]) -> Sheet:
@@ -174,3 +239,9 @@ def chosen(sheet: Sheet, keep: Sequence[bool]) -> Sheet:
     """Return only the rows to keep."""
     values = tuple(list(compress(column, keep)) for column in sheet.values)
     return Sheet(sheet.entity, sheet.columns, values, list(compress(sheet.owners, keep)))
+
+
+def at(sheet: Sheet, places: Sequence[int]) -> Sheet:
+    """Return only the rows at these places."""
+    values = tuple([column[place] for place in places] for column in sheet.values)
+    return Sheet(sheet.entity, sheet.columns, values, [sheet.owners[place] for place in places])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -76,10 +76,7 @@ def _upsert(store: Store, conn: sqlite3.Connection, job: Job, batch: Batch, know
     name, good, incomplete = job.connection.name, batch.good, frozenset(batch.page.incomplete)
     new: set[str] = set()
     changed: set[str] = set()
-    for key, entity, source_id in good.gone:
-        if key not in incomplete and store.tombstone(conn, entity, name, [source_id], known_at):
-            changed.add(key)
-    for sheet in good.sheets:
+    for number, sheet in enumerate(good.sheets):
         kept = without(sheet, incomplete)
         result = store.upsert_rows(conn, sheet.entity, name, kept.columns, kept.values, known_at)
         if result.new or result.changed:
@@ -88,7 +85,32 @@ def _upsert(store: Store, conn: sqlite3.Connection, job: Job, batch: Batch, know
                     new.add(owner)
                 elif source_id in result.new or source_id in result.changed:
                     changed.add(owner)
+        if number == 0:
+            unheard = result.new if sheet.entity == job.stream.entity else frozenset[str]()  # have no rows to lose
+            changed |= _lost(store, conn, name, good.gone, incomplete | unheard, known_at)
+    if not good.sheets:
+        changed |= _lost(store, conn, name, good.gone, incomplete, known_at)
     return new, changed - new
+
+
+def _lost(
+    store: Store,
+    conn: sqlite3.Connection,
+    connection: str,
+    gone: Sequence[tuple[str, str, str]],
+    spared: Set[str],
+    known_at: str,
+) -> set[str]:
+    """Tombstone mapped rows that records no longer have, but for some records; return the records that lost one."""
+    owners: dict[str, dict[str, str]] = {}
+    for owner, entity, source_id in gone:
+        if owner not in spared:
+            owners.setdefault(entity, {})[source_id] = owner
+    return {
+        found[source_id]
+        for entity, found in owners.items()
+        for source_id in store.tombstone(conn, entity, connection, found, known_at)
+    }
 
 
 def _echoes(conn: sqlite3.Connection, job: Job, batch: Batch, moved: set[str]) -> set[str]:

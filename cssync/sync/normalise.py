@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import compress, repeat
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -61,6 +62,7 @@ class _Compiled:
     money: tuple[tuple[str, Cell], ...]
     wide: tuple[tuple[str, Column], ...]
     wide_money: tuple[tuple[str, Column], ...]
+    key_path: str
     wide_key: Column
     sources: Mapping[str, str]
     currency: str | None
@@ -128,6 +130,7 @@ class Normaliser:
         self.derived = [self._compile(feed, {}) for feed in (*(f for f in stream.feeds if f.needs), *dated)]
         self.derived += [self._derived(entity, fields, "contract" in extra) for entity, fields in extra.items()]
         self.key = path(stream.feeds[0].key)
+        self.wide_key = columnar.picked(stream.feeds[0].key)
 
     def _vendor_path(self, vendor_field: str) -> str:
         return f"{self.stream.base}.{vendor_field}" if self.stream.base else vendor_field
@@ -195,6 +198,7 @@ class Normaliser:
             tuple(money),
             tuple(wide),
             tuple(wide_money),
+            feed.key,
             columnar.picked(feed.key),
             sources,
             currency,
@@ -241,55 +245,81 @@ class Normaliser:
         Raises:
             Unusual: it must be done record by record; nothing else is raised for what a vendor sends.
         """
+        page = Records(records)
         try:
-            keys = columnar.keys([self.key(record) for record in records])
-            sheets = [self._sheet(feed, records, keys) for feed in self.feeds]
+            keys = columnar.keys(self.wide_key(page))
             gone: list[tuple[str, str, str]] = []
-            sheets += [_with_needed(self._sheet(feed, records, keys), feed.needs, gone) for feed in self.derived]
+            feeds = (*self.feeds, *self.derived)
+            sheets = [sheet for feed in feeds for sheet in self._sheets(feed, page, keys, gone)]
             sheets += self._extra(records, keys, gone)
         except (*UNREADABLE, RecordError) as error:
             raise Unusual from error
         kept = [sheet for sheet in sheets if sheet.ids]
         first: dict[str, tuple[str, str]] = {}
         for sheet in reversed(kept):
-            first.update((owner, (sheet.entity, i)) for owner, i in zip(sheet.owners, sheet.ids, strict=True))
+            first.update(zip(sheet.owners, zip(repeat(sheet.entity), sheet.ids, strict=False), strict=True))
         return Normalised(keys, kept, first, gone)
 
-    def _sheet(self, feed: _Compiled, records: Sequence[Record], owners: Sequence[str]) -> Sheet:
-        """Return the rows that one feed makes out of a page."""
+    def _sheets(
+        self, feed: _Compiled, page: Records, owners: Sequence[str], gone: list[tuple[str, str, str]]
+    ) -> Iterator[Sheet]:
+        """Yield the rows that one feed makes out of a page; rows that hold the same columns are together."""
         if feed.when is not None:
-            chosen = [(r, o) for r, o in zip(records, owners, strict=True) if feed.when(r)]
-            records, owners = [r for r, _ in chosen], [o for _, o in chosen]
+            page, owners = _kept(page, owners, [bool(feed.when(record)) for record in page.records])
+        if feed.needs and page.records:
+            needed = [get(page) for name, get in (*feed.wide, *feed.wide_money) if name in feed.needs]
+            full = _any([value is not None and value is not ABSENT for value in values] for values in needed)
+            gone += self._without(feed, page, owners, full, needed)
+            page, owners = _kept(page, owners, full)
         if feed.each is not None:
             each = feed.each
             items = [
                 ({**item, "^": record}, owner)
-                for record, owner in zip(records, owners, strict=True)
+                for record, owner in zip(page.records, owners, strict=True)
                 if isinstance(found := each(record), Sequence) and not isinstance(found, str)
                 for item in found
             ]
-            records, owners = [r for r, _ in items], [o for _, o in items]
-        if not records:
-            return Sheet(feed.entity, ("source_id",), ([],), ())
-        page = Records(records)
-        held = {"source_id": columnar.keys(feed.wide_key(page), feed.prefix)}
-        held.update(columnar.without_absent([(name, get(page)) for name, get in feed.wide]))
+            page, owners = Records([r for r, _ in items]), [o for _, o in items]
+        if not page.records:
+            return
+        ids = self._ids(feed, page, owners)
+        held = {name: get(page) for name, get in feed.wide}
         if feed.wide_money:
             self._money(feed, page, held)
-        return Sheet(feed.entity, tuple(held), tuple(held.values()), owners)
+        for places, names in columnar.parted(list(held.items())):
+            sheet = Sheet(feed.entity, ("source_id", *names), (ids, *(held[name] for name in names)), owners)
+            yield sheet if places is None else columnar.at(sheet, places)
+
+    def _ids(self, feed: _Compiled, page: Records, owners: Sequence[str]) -> Sequence[str]:
+        if feed.each is not None or feed.key_path != self.stream.feeds[0].key:
+            return columnar.keys(feed.wide_key(page), feed.prefix)
+        return [feed.prefix + owner for owner in owners] if feed.prefix else owners
+
+    def _without(
+        self,
+        feed: _Compiled,
+        page: Records,
+        owners: Sequence[str],
+        full: Sequence[bool],
+        needed: Sequence[Sequence[Any]],
+    ) -> Iterator[tuple[str, str, str]]:
+        """Yield (owner, entity, source_id) of the rows whose needed columns the records hold, all of them empty."""
+        there = _any([value is not ABSENT for value in values] for values in needed)
+        empty = [t and not f for t, f in zip(there, full, strict=True)]
+        if any(empty):
+            page, owners = _kept(page, owners, empty)
+            yield from zip(owners, repeat(feed.entity), self._ids(feed, page, owners), strict=False)
 
     def _money(self, feed: _Compiled, page: Records, held: dict[str, list[Any]]) -> None:
         """Add the columns of money, and the currency of every row that has some."""
-        amounts = columnar.without_absent([(name, get(page)) for name, get in feed.wide_money])
+        amounts = {name: get(page) for name, get in feed.wide_money}
         own = held.get(feed.currency) if feed.currency else None
-        currencies = [c or self.currency for c in own] if own else [self.currency] * len(page.records)
-        for name, values in amounts:
-            held[name] = [cast.minor_units(v, c) for v, c in zip(values, currencies, strict=True)]
-        if feed.currency and amounts:
-            paid = [any(v is not None for v in row) for row in zip(*(values for _, values in amounts), strict=True)]
-            if own is None and not all(paid):
-                raise Unusual
-            before = own or currencies
+        before = own or [ABSENT] * len(page.records)
+        currencies = [self.currency if c is ABSENT else c or self.currency for c in before]
+        for name, values in amounts.items():
+            held[name] = [v if v is ABSENT else cast.minor_units(v, c) for v, c in zip(values, currencies, strict=True)]
+        if feed.currency:
+            paid = [any(v is not None and v is not ABSENT for v in row) for row in zip(*amounts.values(), strict=True)]
             held[feed.currency] = [c if p else b for c, p, b in zip(currencies, paid, before, strict=True)]
 
     def _extra(self, records: Sequence[Record], keys: Sequence[str], gone: list[tuple[str, str, str]]) -> list[Sheet]:
@@ -391,16 +421,16 @@ def sheets_of(rows: Iterable[tuple[str, str, Row]]) -> list[Sheet]:
     ]
 
 
-def _with_needed(sheet: Sheet, needs: Sequence[str], gone: list[tuple[str, str, str]]) -> Sheet:
-    """Leave out the rows in which none of the mapped columns has a value; those that lost theirs are `gone`."""
-    mapped = [values for name, values in zip(sheet.columns, sheet.values, strict=True) if name in needs]
-    if not mapped:
-        return Sheet(sheet.entity, ("source_id",), ([],), ())
-    keep = [any(v is not None for v in row) for row in zip(*mapped, strict=True)]
+def _kept(page: Records, owners: Sequence[str], keep: Sequence[bool]) -> tuple[Records, Sequence[str]]:
     if all(keep):
-        return sheet
-    gone += [(o, sheet.entity, i) for o, i, k in zip(sheet.owners, sheet.ids, keep, strict=True) if not k]
-    return columnar.chosen(sheet, keep)
+        return page, owners
+    return Records(list(compress(page.records, keep))), list(compress(owners, keep))
+
+
+def _any(columns: Iterable[Sequence[bool]]) -> Sequence[bool]:
+    """Return for each row whether one of the columns is true."""
+    first, *more = columns
+    return [any(row) for row in zip(first, *more, strict=True)] if more else first
 
 
 def _prefixed(prefix: str, value: Any) -> str:

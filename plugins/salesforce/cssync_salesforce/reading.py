@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -119,10 +119,12 @@ class _Reader:
                 if fault := self._contradiction(batch, received, links):
                     yield Page((), cursor=self.before)  # what may be missing lies behind the checkpoints of this pass
                     raise fault
-                for at, record in self._stamped(batch.records):
-                    newest = at if newest is None else max(newest, at)
+                stamps = self._stamped(batch.records)
+                newest = max((*stamps, newest) if newest else stamps, default=None)
+                for at, record in zip(reversed(stamps), reversed(batch.records), strict=True):
                     if at <= started:  # a record that changed while we read is out of order: no place to resume from
-                        position = Position(at, record, started)
+                        position = Position(at, record["id"], started)
+                        break
                 if self.wide:
                     self._widen(batch.records)
                 if batch.next is None:
@@ -179,7 +181,7 @@ class _Reader:
             total = yield from bulk.finished(self.session, place)
             newest = soql.moment(place.newest)
             for records, behind in bulk.groups(self.session, place, total, self.columns):
-                newest = max(newest, *(at for at, _ in self._stamped(records)))
+                newest = max(newest, *self._stamped(records))
                 yield self._page(records, _at(position, replace(behind, newest=soql.instant(newest))))
         except bulk.NoJob as lost:
             self._no_job(lost)
@@ -201,19 +203,19 @@ class _Reader:
             fix="run again; if it persists, ask Salesforce support about the query cursor",
         )
 
-    def _stamped(self, records: Iterable[dict[str, Any]]) -> Iterator[tuple[datetime, str]]:
-        """Yield (change stamp, id) of each record, and set its id to the long form."""
-        raw, at = "", None
+    def _stamped(self, records: Sequence[dict[str, Any]]) -> list[datetime]:
+        """Return the change stamp of each record, and set its id to the long form."""
+        stamp = self.shape.stamp
         try:
+            if not soql.are_long([record["Id"] for record in records]):
+                for record in records:
+                    record["Id"] = soql.id18(record["Id"])
             for record in records:
-                key = soql.id18(record["Id"])
-                if key is None:
+                record["id"] = record["Id"]
+                if not record["id"]:
                     raise ValueError("no id")
-                record["Id"] = record["id"] = key
-                if record[self.shape.stamp] != raw or at is None:  # a load leaves thousands with one stamp
-                    raw = record[self.shape.stamp]
-                    at = soql.moment(raw)
-                yield at, key
+            known = {raw: soql.moment(raw) for raw in {record[stamp] for record in records}}  # a load shares one stamp
+            return [known[record[stamp]] for record in records]
         except (KeyError, TypeError, ValueError):
             raise bulk.Contradiction(
                 f"a record of {self.shape.object} came without a readable Id or {self.shape.stamp}",
@@ -271,12 +273,13 @@ class _Reader:
         alive: list[dict[str, Any]] = []
         gone: list[Tombstone] = []
         inner = [path.split(".") for path in self.inner]
+        pages = self.settings.pages
         for record in records:
             if record.get("IsDeleted") is True:
                 gone.append(Tombstone(record["Id"], soql.id18(record.get("MasterRecordId"))))
                 continue
             record.pop("attributes", None)
-            record["_url"] = f"{self.settings.pages}/{record['Id']}"
+            record["_url"] = f"{pages}/{record['Id']}"
             for name, convert in self.convert.items():
                 if name in record:
                     record[name] = convert(record[name])

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from cssync.errors import ConnectionFault
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*")
-_ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
 _ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
 _CHECKSUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
@@ -61,7 +60,7 @@ def name(value: str) -> str:
 
 def is_id(value: object) -> bool:
     """True for something of the form of a record id."""
-    return isinstance(value, str) and _ID.fullmatch(value) is not None
+    return type(value) is str and len(value) in (15, 18) and value.isascii() and value.isalnum()
 
 
 def id18(value: str | None) -> str | None:
@@ -77,6 +76,15 @@ def id18(value: str | None) -> str | None:
     if not is_id(value):
         raise ValueError("not a Salesforce record id")
     return value if len(value) == 18 else value + checksum(value)
+
+
+def are_long(ids: Sequence[object]) -> bool:
+    """True when all are ids in the 18-character form."""
+    try:
+        joined = "".join(ids)  # type: ignore[arg-type]  # what is no text is told below
+    except TypeError:
+        return False
+    return set(map(len, ids)) == {18} and joined.isascii() and joined.isalnum()  # type: ignore[arg-type]
 
 
 def checksum(short: str) -> str:

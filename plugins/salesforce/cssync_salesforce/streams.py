@@ -22,10 +22,16 @@ REQUESTS = 0.5
 DELETES = "queryAll with IsDeleted, for the 15 days of the recycle bin; merges by MasterRecordId"
 
 
+_PLAIN = re.compile(r"(?:https?://)?(?:www\.)?(?!www\.)((?:[a-z0-9-]+\.)+[a-z0-9-]+)/?")
+"""A website as it is mostly written: what the rest of `domains` would make of it, in a tenth of the time."""
+
+
 def domains(website: str | None) -> list[str] | None:
     """Return the host of a website written in any way, without `www.`; None where there is none."""
     if not website or not website.strip():
         return None
+    if plain := _PLAIN.fullmatch(website):
+        return [plain[1]]
     try:
         host = urlsplit(website.strip() if "//" in website else f"//{website.strip()}").hostname or ""
     except ValueError:

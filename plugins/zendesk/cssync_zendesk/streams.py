@@ -7,7 +7,6 @@ export's own cursor says where to go on.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,7 +25,8 @@ SMALLER = (250, 100)
 LAG = timedelta(minutes=2)
 """Zendesk withholds the last minute and refuses a start time in it; the second one is for clocks that differ."""
 STAFF = ("agent", "admin")
-IN_API = re.compile(r"/api/v2/(organizations|users|tickets)/(\d+)(?:\.json)?$")
+IN_BROWSER = ("organizations", "users", "tickets")
+"""Records that have a page for people, at the same path below `/agent/`."""
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -137,8 +137,14 @@ def _parted(
     rows: Sequence[Mapping[str, Any]], gone: Callable[[Mapping[str, Any]], bool]
 ) -> tuple[list[Mapping[str, Any]], list[Tombstone]]:
     """Part live rows from tombstones. A row without an id stays with the live ones, to be quarantined by name."""
-    dead = [Tombstone(str(row["id"])) for row in rows if row.get("id") and gone(row)]
-    return [row for row in rows if not (row.get("id") and gone(row))], dead
+    live: list[Mapping[str, Any]] = []
+    dead: list[Tombstone] = []
+    for row in rows:
+        if gone(row) and row.get("id"):
+            dead.append(Tombstone(str(row["id"])))
+        else:
+            live.append(row)
+    return live, dead
 
 
 def _canonical(session: Session, fields: Sequence[str]) -> Callable[[Mapping[str, Any]], Record]:
@@ -182,7 +188,7 @@ def tickets(session: Session, request: PullRequest) -> Iterator[Page]:
     for rows, body, cursor, end in _by_cursor(session, request, path, "tickets", **params):
         aside = {str(m.get("ticket_id")): m for m in body.get("metric_sets") or () if isinstance(m, Mapping)}
         live, gone = _parted(rows, _is_gone)
-        theirs = [_ticket(row, aside) for row in live if is_ours(row) or not _is_tagged(row)]
+        theirs = [_ticket(row, aside) for row in live if not _is_tagged(row) or is_ours(row)]
         yield Page(theirs, cursor={"after": cursor} if cursor else None, deleted=gone, last=end)
 
 
@@ -192,20 +198,18 @@ def _is_tagged(row: Mapping[str, Any]) -> bool:
 
 
 def _is_gone(row: Mapping[str, Any]) -> bool:
-    scrubbed = row.get("subject") == "SCRUBBED" and row.get("description") == "X" and row.get("organization_id") is None
-    return row.get("status") == "deleted" or scrubbed
+    if row.get("status") == "deleted":
+        return True
+    return row.get("subject") == "SCRUBBED" and row.get("description") == "X" and row.get("organization_id") is None
 
 
 def _ticket(row: Mapping[str, Any], aside: Mapping[Any, Mapping[str, Any]]) -> Record:
     """Join the metrics (inside the ticket, or beside the tickets) and key custom fields by id."""
     listed = row.get("custom_fields")
-    each = (e for e in listed if isinstance(e, Mapping)) if isinstance(listed, list) else ()
-    custom = {str(e.get("id")): plain(e.get("value")) for e in each}
+    each = (e for e in listed if type(e) is dict) if isinstance(listed, list) else ()
+    custom = {str(e.get("id")): value if (value := e.get("value")) is None else plain(value) for e in each}
     metrics = row.get("metric_set") or aside.get(str(row.get("id")))
-    joined = {**row, "custom_fields": custom}
-    if metrics:
-        joined["metric_set"] = metrics
-    return joined
+    return {**row, "custom_fields": custom, **({"metric_set": metrics} if metrics else {})}
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -220,8 +224,9 @@ def _domains(names: Any) -> list[str] | None:
 
 def _in_browser(url: Any) -> str | None:
     """The page of a record for people, out of its API address."""
-    text = str(url or "")
-    return IN_API.sub(r"/agent/\1/\2", text) if IN_API.search(text) else None
+    origin, _, rest = str(url or "").rpartition("/api/v2/")
+    kind, _, number = rest.removesuffix(".json").partition("/")
+    return f"{origin}/agent/{kind}/{number}" if kind in IN_BROWSER and number.isdecimal() else None
 
 
 def _lower(value: Any) -> Any:
