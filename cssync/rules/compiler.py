@@ -10,6 +10,7 @@ tasks; `tier_override`, `tier_since` of a pack with tiers. Conditions are 1, 0 o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -19,7 +20,7 @@ from cssync.rules.calendar import offsets
 from cssync.rules.catalogue import FACTS, OUTPUTS, SOURCES
 from cssync.rules.dialect import SQLITE, Dialect
 from cssync.rules.emitter import Emitter
-from cssync.rules.facts import FROM_RESULT, GROUPS, NEEDS, PRESENT
+from cssync.rules.facts import GROUPS, LINKS, NEEDS, PRESENT
 from cssync.rules.freshness import Context, instant
 from cssync.rules.memory import REMEMBERED
 from cssync.rules.score_sql import ScoreSql
@@ -43,7 +44,7 @@ from cssync.rules.volume import ENTITY as USAGE
 
 ALWAYS = ("name", "locale", "owner_uid", "csm_uid")
 """Columns of account that every statement carries, for texts and task owners."""
-_ONCE = ("base", "measured", "weighed", "capped", "sided")
+_ONCE = ("base", "measured", "weighed", "capped", "sided", "term_end", "week_value", "week_both")
 """Links that are computed once: engines would otherwise write their expressions into every place that names them."""
 EVENT_FACTS = ("renewal_contracts", "term_end", "term_days")
 """Facts that identify a renewal event; carried by packs with a task `once_per: renewal_event`."""
@@ -182,9 +183,8 @@ def compile_pack(
 ) -> Statement:
     """Return the pack's statement for a day. Same arguments, same bytes.
 
-    also: further facts to carry. shared: what stands ready as tables: groups of facts as `fact_<group>`, passes over a
-    source under their name (`source_passes`). stated: values of
-    facts and features, in place of what the rows of the sources say; those that are not named have none.
+    also: further facts to carry. shared: names of tables that stand ready: `fact_tables`, `source_passes`. stated:
+    values of facts and features, in place of what the rows of the sources say; those that are not named have none.
     """
     return _Compiler(pack, features, context, dialect, also, shared, stated).statement()
 
@@ -192,22 +192,37 @@ def compile_pack(
 def fact_tables(
     rules: Iterable[Pack], features: Mapping[str, Feature], context: Context, dialect: Dialect = SQLITE
 ) -> dict[str, str]:
-    """Return group -> SELECT of the fact groups that these packs use and that `context` knows, in order.
+    """Return name -> SELECT of the tables of facts that these packs use and that `context` knows, in order: each reads
+    those before it.
 
     An evaluation runs each once, instead of once per pack.
     """
     used = {n for p in rules for n in (*closure(used_names(p), features), *EVENT_FACTS)}
     found: dict[str, str] = {}
-    for group, build in GROUPS.items():
+    for group in GROUPS:
         if any(is_known(n, context) for n in used if n in FACTS and FACTS[n].group == group):
-            ctes: dict[str, str] = {}
-            for part in NEEDS.get(group, ()):
-                if group not in FROM_RESULT or part not in found:
-                    ctes.update(GROUPS[part](context, dialect))
-            ctes.update(build(context, dialect))
-            chain = ",\n".join(f"{name} AS ({sql})" for name, sql in ctes.items())
-            found[group] = f"WITH {chain} SELECT * FROM fact_{group}"
+            ctes = _of_group(group, context, dialect)
+            for name in (*(n for n in LINKS if n in ctes), f"fact_{group}"):
+                if name not in found:
+                    found[name] = f"WITH {_chained(_behind(name, ctes, found), dialect)} SELECT * FROM {name}"
     return found
+
+
+def _of_group(group: str, context: Context, dialect: Dialect) -> dict[str, str]:
+    """Common table expressions of a group of facts, with those of the groups it needs."""
+    ctes: dict[str, str] = {}
+    for part in (*NEEDS.get(group, ()), group):
+        ctes.update(GROUPS[part](context, dialect))
+    return ctes
+
+
+def _behind(last: str, ctes: Mapping[str, str], ready: Collection[str]) -> dict[str, str]:
+    """The expressions that one of them reads, and itself, without those that stand ready."""
+    wanted = {last}
+    for name in reversed([n for n in ctes if n not in ready]):
+        if name in wanted:
+            wanted.update(re.findall(r"\w+", ctes[name]))
+    return {name: sql for name, sql in ctes.items() if name in wanted and name not in ready}
 
 
 def source_passes(
@@ -228,6 +243,12 @@ def source_passes(
     passes = (SourcePass(source, wanted[source].values(), context, dialect) for source in SOURCES
               if context is not None and source in wanted)  # fmt: skip
     return {one.name: one.sql() for one in passes}
+
+
+def _chained(ctes: Mapping[str, str], dialect: Dialect) -> str:
+    """Common table expressions as they follow WITH."""
+    once = dict.fromkeys(_ONCE, dialect.once)
+    return ",\n".join(f"{name} AS {once.get(name, '')}({sql})" for name, sql in ctes.items())
 
 
 def result_column(pack: Pack, name: str) -> str:
@@ -310,11 +331,9 @@ class _Compiler:
             last, results = self.add("resulted", last, results), []
         extra = [*results, *self.signals(), *self.tasks(), *self.tiers()]
         select = f"SELECT {', '.join(['b.*', *extra])} FROM {last} b ORDER BY b.uid"
-        once = dict.fromkeys(_ONCE, self.d.once)
-        chain = ",\n".join(f"{name} AS {once.get(name, '')}({sql})" for name, sql in self.ctes.items())
         types: dict[str, Type] = {n: self.all[n].type for n in self.names}
         types.update((n, FACTS[n].type) for n in self.facts)
-        return Statement(f"WITH {chain}\n{select}", types, self.accounts, self.c.today, self.held)
+        return Statement(f"WITH {_chained(self.ctes, self.d)}\n{select}", types, self.accounts, self.c.today, self.held)
 
     def base(self) -> str:
         columns = ["a.uid AS uid", *(f"a.{self.d.quoted(n)} AS a_{n}" for n in self.accounts)]
@@ -366,10 +385,8 @@ class _Compiler:
             if not facts:
                 continue
             ready = any(is_known(n, self.c) for n in facts)
-            if ready and group not in self.shared:
-                for part in (*NEEDS.get(group, ()), group):
-                    if part not in self.shared:
-                        self.ctes.update(GROUPS[part](self.c, self.d))
+            if ready and f"fact_{group}" not in self.shared:
+                self.ctes.update(_behind(f"fact_{group}", _of_group(group, self.c, self.d), self.shared))
             if ready:
                 joins.append(f"LEFT JOIN fact_{group} ON fact_{group}.account_uid = a.uid")
             for name in facts:

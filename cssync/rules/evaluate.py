@@ -26,6 +26,7 @@ from cssync.rules.compiler import (
 )
 from cssync.rules.dialect import SQLITE
 from cssync.rules.events import EVENT, event_numbers
+from cssync.rules.facts import LINKS
 from cssync.rules.freshness import Context, instant, read_freshness, with_usage
 from cssync.rules.outcome import Outcome
 from cssync.rules.results import (
@@ -187,7 +188,7 @@ def evaluate(
         bands = conn.execute(
             "SELECT value, count(*) FROM result WHERE name = ? GROUP BY value", (f"{scored}.band",)
         ).fetchall()
-        _drop(conn, *(name if name.startswith("of_") else f"fact_{name}" for name in shared))
+        _drop(conn, *shared)
     looked_at = {e for p in rules.packs for e in _entities(p, rules.features)}
     states = {(e.partition(".")[0], contexts[p.name].state(e)) for p in rules.packs for e in looked_at}
     today = local_date(as_of, workspace.timezone)
@@ -207,27 +208,25 @@ def _entities(pack: Pack, features: Mapping[str, Feature]) -> set[str]:
 
 
 def share(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Context]) -> tuple[str, ...]:
-    """Build what several packs need once for all, as temporary tables: groups of facts as `fact_<group>`, passes over
-    sources as `of_<source>`; returns the groups and passes.
+    """Build what several packs need once for all, as temporary tables; returns their names.
 
-    Packs may allow different ages: a group is built when one pack finds it fresh, and the others still see it as stale.
+    Packs may allow different ages: a table is built when one pack finds it fresh, and the others still see it as stale.
     """
-    found: list[str] = []
+    tables: dict[str, str] = {}
     for context in contexts.values():
-        for group, sql in fact_tables(rules.packs, rules.features, context).items():
-            if group not in found:
-                _keep(conn, f"fact_{group}", sql)
-                found.append(group)
-    for name, sql in source_passes(rules.packs, rules.features, contexts).items():
+        more = fact_tables(rules.packs, rules.features, context)
+        tables.update((name, sql) for name, sql in more.items() if name not in tables)
+    tables |= source_passes(rules.packs, rules.features, contexts)
+    for name, sql in tables.items():
         _keep(conn, name, sql)
-        found.append(name)
-    return tuple(found)
+    return tuple(tables)
 
 
 def _keep(conn: sqlite3.Connection, name: str, sql: str) -> None:
     conn.execute(f"DROP TABLE IF EXISTS temp.{name}")
     conn.execute(f"CREATE TEMP TABLE {name} AS {sql}")
-    conn.execute(f"CREATE UNIQUE INDEX temp.{name}_account ON {name} (account_uid)")
+    key = ", ".join(LINKS.get(name, ("account_uid",)))
+    conn.execute(f"CREATE UNIQUE INDEX temp.{name}_key ON {name} ({key})")
 
 
 def _drop(conn: sqlite3.Connection, *more: str) -> None:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from cssync.rules.calendar import monday, offsets
+from cssync.rules.calendar import offsets
 from cssync.rules.catalogue import USE
 from cssync.rules.dialect import Dialect
 from cssync.rules.freshness import Context
+from cssync.rules.rows import complete, live, master_rows
+from cssync.rules.weeks import weeks
 
 GRACE_DAYS = 30
 """Days after the renewal date in which a late signature still counts as renewed."""
@@ -23,47 +25,9 @@ EARLY_DAYS = 31
 """A contract that starts so many days before another one's renewal date is its successor."""
 SCALE = 27_720
 """Smallest unit for sums of ARR: every billing period of 1 to 12, 18, 24 and 36 months divides 12 x SCALE."""
-MIN_BASE = 5
-"""Base median under which growth is not applicable."""
 PEAK_DAYS = 28
 UNKNOWN_DAYS = 3
 """Incomplete days since the last use, of the last PEAK_DAYS, from which on nobody knows when the last use was."""
-
-
-def live(alias: str, context: Context, dialect: Dialect) -> str:
-    """Condition for rows that count: not deleted, assigned, and of the one account looked at, if any."""
-    only = f" AND {alias}.account_uid = {dialect.text(context.only)}" if context.only is not None else ""
-    return (
-        f"{alias}.deleted_at IS NULL AND {alias}.account_uid IS NOT NULL{only}{context.within(f'{alias}.account_uid')}"
-    )
-
-
-def complete(alias: str, context: Context, dialect: Dialect, metrics: Iterable[str] | None = None) -> str:
-    """Condition for rows of usage that say something: marked complete, and of a day that is complete for all accounts.
-
-    metrics: those that the rows can be of; None is any.
-    """
-    found = f"coalesce({alias}.is_complete, 1) = 1"
-    for (connection, metric), days in sorted(context.gaps.items()):
-        if metrics is None or metric in metrics:
-            listed = ", ".join(dialect.day(day) for day in days)
-            found += (
-                f" AND NOT (coalesce({alias}.metric = {dialect.text(metric)}, FALSE) AND {alias}.connection = "
-                f"{dialect.text(connection)} AND coalesce({alias}.period_start IN ({listed}), FALSE))"
-            )
-    return found
-
-
-def master_rows(entity: str, context: Context, dialect: Dialect) -> str:
-    """Condition over alias `t` that a row is of the entity's master, where the account has a row of the master."""
-    if entity not in context.masters:
-        return ""
-    master = dialect.text(context.masters[entity])
-    of_master = (
-        f"SELECT 1 FROM {entity} m WHERE m.account_uid = t.account_uid AND m.connection = {master} "
-        "AND m.deleted_at IS NULL"
-    )
-    return f" AND (t.connection = {master} OR NOT EXISTS ({of_master}))"
 
 
 def _month(day: str) -> str:
@@ -110,7 +74,8 @@ def terms(c: Context, d: Dialect) -> dict[str, str]:
         "term_end": f"""SELECT r.*, CASE WHEN assumed = 1 AND replaced = 0 THEN
             CASE WHEN {rolled} > reached THEN {rolled} ELSE {d.add_months("renewal", f"(({turns} + 1) * months)")} END
             ELSE renewal END AS renews FROM term_rolled r""",
-        "term": f"""SELECT e.*, CASE WHEN notice_months IS NOT NULL
+        "term": f"""SELECT account_uid, connection, source_id, start_date, end_date, billing_currency, auto_renew,
+            notice_received_on, months, renewal, renews, replaced, noticed, assumed, CASE WHEN notice_months IS NOT NULL
             THEN {d.add_days(d.add_months("renews", "(- notice_months)"), "-1")}
             ELSE {d.add_days("renews", "(- notice_days - 1)")} END AS deadline,
             CASE WHEN assumed = 1 AND replaced = 0 THEN {d.add_months("renews", "(- months)")}
@@ -126,14 +91,16 @@ def terms(c: Context, d: Dialect) -> dict[str, str]:
             max(CASE WHEN replaced = 0 AND noticed = 1 THEN notice_received_on END) AS noticed_on,
             max(CASE WHEN end_date IS NULL AND replaced = 0 THEN 1 ELSE 0 END) AS open_ended
             FROM term GROUP BY account_uid""",
-        "event_term": f"""SELECT t.*, coalesce(e.coming, e.passed) AS event_on,
+        "event_term": f"""SELECT t.account_uid, t.connection, t.source_id, t.auto_renew, t.deadline, t.renews, t.begins,
+            t.assumed, coalesce({d.days_between("t.renewal", "t.start_date")}, t.months * 30) AS days,
+            coalesce(e.coming, e.passed) AS event_on,
             {d.joined_in_order("t.connection || ':' || t.source_id", "t.account_uid")} AS members
             FROM term t JOIN event e ON e.account_uid = t.account_uid WHERE t.replaced = 0 AND t.renews BETWEEN
             CASE WHEN e.coming IS NULL THEN {d.add_days("e.passed", str(-CO_TERM_DAYS))} ELSE e.coming END AND
             CASE WHEN e.coming IS NULL THEN e.passed ELSE {d.add_days("e.coming", str(CO_TERM_DAYS))} END""",
-        "event_one": f"""SELECT account_uid, max(auto_renew) AS auto_renew, min(deadline) AS deadline,
+        "event_one": """SELECT account_uid, max(auto_renew) AS auto_renew, min(deadline) AS deadline,
             min(CASE WHEN auto_renew = 1 AND deadline IS NOT NULL THEN deadline ELSE renews END) AS anchor,
-            min(coalesce({d.days_between("renewal", "start_date")}, months * 30)) AS term_days,
+            min(days) AS term_days,
             max(assumed) AS assumed, max(members) AS members, min(begins) AS begins
             FROM event_term GROUP BY account_uid""",
         "fact_terms": f"""SELECT e.account_uid, coalesce(e.coming, e.passed) AS renews_on,
@@ -181,10 +148,10 @@ def lines(c: Context, d: Dialect) -> dict[str, str]:
                  AND ({start} IS NULL OR {start} <= {today})
                  AND {today} <= CASE WHEN t.end_date IS NOT NULL AND (k.end_date IS NULL OR t.end_date < k.end_date)
                      THEN t.end_date ELSE coalesce(k.covered_to, '9999-12-31') END THEN 1 ELSE 0 END AS counted,
-            CASE WHEN k.source_id IS NULL OR k.event_on IS NOT NULL THEN 1 ELSE 0 END AS in_event
-            FROM line_priced t LEFT JOIN (SELECT m.*, g.event_on FROM term m LEFT JOIN event_term g
-                ON g.connection = m.connection AND g.source_id = m.source_id) k
-            ON k.connection = t.connection AND k.source_id = t.contract_source_id
+            CASE WHEN k.source_id IS NULL OR g.event_on IS NOT NULL THEN 1 ELSE 0 END AS in_event
+            FROM line_priced t
+            LEFT JOIN term k ON k.connection = t.connection AND k.source_id = t.contract_source_id
+            LEFT JOIN event_term g ON g.connection = t.connection AND g.source_id = t.contract_source_id
             LEFT JOIN contract x ON x.connection = t.connection AND x.source_id = t.contract_source_id""",
         "line_now": """SELECT l.*, CASE WHEN counted = 1 AND scaled IS NOT NULL THEN currency END AS money
             FROM line_dated l""",
@@ -237,71 +204,6 @@ def usage(c: Context, d: Dialect) -> dict[str, str]:
             WHEN 2 * ({open_days} + {len(gone)}) >= {PEAK_DAYS} THEN NULL
             WHEN {peak} IS NULL AND {open_days} = 0 THEN 0 ELSE {peak} END AS active_users_28d
             FROM usage_metric t WHERE {live("t", c, d)} GROUP BY t.account_uid""",
-    }
-
-
-def weeks(c: Context, d: Dialect) -> dict[str, str]:
-    """Medians of weekly usage: the last 4 complete ISO weeks against the 8 before.
-
-    A week's value is the mean of its measured days of `active_users` (or its weekly value). Left out: weeks before
-    the first record, weeks with an incomplete record, weeks full of holidays. A week without any record after the
-    first one is a real zero. At least 3 of 4 and 5 of 8 weeks must remain.
-    """
-    start = monday(c.today)
-    first, number = (
-        d.day(start - timedelta(weeks=12)),
-        d.quotient(f"({d.days_between(d.day(start), 't.period_start')} + 6)", "7"),
-    )
-    out = c.dropped_weeks
-    begins = {n: d.day(start - timedelta(weeks=n)) for n in range(1, 13)}
-
-    def known(numbers: range) -> str:
-        counted = [f"(CASE WHEN f.first_on <= {begins[n]} THEN 1 ELSE 0 END)" for n in numbers if n not in out]
-        return " + ".join(counted) or "0"
-
-    week_begin = " ".join(f"WHEN {n} THEN {day}" for n, day in begins.items())
-    not_out = f" AND w.week NOT IN ({', '.join(map(str, out))})" if out else ""
-    thousandths = d.whole(d.smallest(["t.value", "1000000000000.0"]) + " * 1000 + 0.5")
-
-    def median(which: int) -> str:
-        low, high = d.quotient("(r.n + 1)", "2"), d.quotient("(r.n + 2)", "2")
-        hit = f"r.place - r.dropped IN ({low}, {high})"  # from the largest: zeros need no place
-        twice = f"CASE WHEN {low} = {high} THEN 2 ELSE 1 END"
-        value = f"CASE WHEN r.part = {which} AND r.incomplete = 0 AND {hit} THEN r.value * {twice} ELSE 0 END"
-        return f"CASE WHEN min(CASE WHEN r.part = {which} THEN r.n END) >= {least[which]} THEN sum({value}) / 2.0 END"
-
-    def silent(which: int, column: str) -> str:
-        return (
-            f"CASE WHEN m.seen{which} = 1 THEN m.{column} WHEN {known(numbers[which])} >= {least[which]} THEN 0.0 END"
-        )
-
-    numbers, least = {0: range(1, 5), 1: range(5, 13)}, {0: 3, 1: 5}
-    counts = f"CASE r.part WHEN 0 THEN {known(numbers[0])} ELSE {known(numbers[1])} END".replace("f.first", "r.first")
-    # One window for both: the incomplete weeks come first, so that the complete ones know how many there are.
-    side = "PARTITION BY w.account_uid, w.part ORDER BY w.incomplete DESC, w.value DESC, w.week"
-    side += " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
-    return {
-        "week_first": "SELECT account_uid, first_on FROM fact_usage WHERE first_on IS NOT NULL",
-        "week_value": f"""SELECT t.account_uid, {number} AS week,
-            max(CASE WHEN t.is_complete = 0 OR t.value IS NULL THEN 1 ELSE 0 END) AS incomplete,
-            {d.real(f"sum({thousandths})")} / 1000.0 / count(t.value) AS value FROM usage_metric t
-            WHERE {live("t", c, d)} AND t.metric = 'active_users' AND t.period_start >= {first}
-            AND t.period_start < {d.day(start)} GROUP BY t.account_uid, {number}""",
-        "week_valid": f"""SELECT w.account_uid, w.week, w.incomplete, w.value, f.first_on,
-            CASE WHEN w.week <= 4 THEN 0 ELSE 1 END AS part FROM week_value w
-            JOIN week_first f ON f.account_uid = w.account_uid
-            WHERE f.first_on <= CASE w.week {week_begin} END{not_out}""",
-        "week_ranked": f"""SELECT w.*,
-            row_number() OVER ({side}) AS place, sum(w.incomplete) OVER ({side}) AS dropped FROM week_valid w""",
-        "week_counted": f"SELECT r.*, {counts} - r.dropped AS n FROM week_ranked r",
-        "week_median": f"""SELECT r.account_uid, {median(0)} AS recent, {median(1)} AS base,
-            max(CASE WHEN r.part = 0 THEN 1 ELSE 0 END) AS seen0, max(CASE WHEN r.part = 1 THEN 1 ELSE 0 END) AS seen1,
-            sum(r.incomplete) AS dropped FROM week_counted r GROUP BY r.account_uid""",
-        "week_both": f"""SELECT f.account_uid, {silent(0, "recent")} AS usage_recent,
-            {silent(1, "base")} AS usage_before, {len(out)} + coalesce(m.dropped, 0) AS weeks_left_out
-            FROM week_first f LEFT JOIN week_median m ON m.account_uid = f.account_uid""",
-        "fact_weeks": f"""SELECT b.*, CASE WHEN usage_before >= {MIN_BASE} THEN usage_recent / usage_before - 1
-            END AS usage_growth FROM week_both b""",
     }
 
 
@@ -412,8 +314,12 @@ GROUPS: Mapping[str, Callable[[Context, Dialect], dict[str, str]]] = {
 }
 NEEDS: Mapping[str, tuple[str, ...]] = {"lines": ("terms",), "weeks": ("usage",), "burn": ("terms",)}
 """Groups whose expressions another group builds on."""
-FROM_RESULT = {"weeks", "burn"}
-"""Those that build on nothing but the finished facts of that group."""
+LINKS: Mapping[str, tuple[str, ...]] = {
+    "term": ("connection", "source_id"),
+    "event": ("account_uid",),
+    "event_term": ("connection", "source_id"),
+}
+"""Expressions that are read more than once, and the key of their rows."""
 TIMED = {"contact": (("interaction", "at"), ("contact", "last_meeting_at"), ("contact", "last_inbound_at"))}
 """Groups that count rows up to the hour: entity and column of the instant."""
 PRESENT = {"has_contract": "0", "has_open_renewal_opportunity": "0"}

@@ -23,10 +23,11 @@ from cssync.rules.compiler import is_known
 from cssync.rules.dialect import SQLITE, quote
 from cssync.rules.emitter import Emitter
 from cssync.rules.evaluate import context_for
-from cssync.rules.facts import GROUPS, NEEDS, live
+from cssync.rules.facts import GROUPS, NEEDS
 from cssync.rules.faults import Mark, Source
 from cssync.rules.freshness import Context, instant
 from cssync.rules.reports import MONTH_DAYS, Grouping, Report, ReportColumn
+from cssync.rules.rows import live
 from cssync.rules.sources import SourcePass
 from cssync.rules.texts import language, render
 from cssync.rules.tree import Aggregate, Expr, Feature, Lines, Pack, RuleSet, rule_exprs

@@ -10,8 +10,8 @@ from cssync.rules.calendar import offsets, start_of_day
 from cssync.rules.catalogue import SOURCES, row_column
 from cssync.rules.dialect import Dialect
 from cssync.rules.emitter import Emitter
-from cssync.rules.facts import complete, live
 from cssync.rules.freshness import Context
+from cssync.rules.rows import complete, live
 from cssync.rules.tree import Aggregate, Expr, Feature
 
 
