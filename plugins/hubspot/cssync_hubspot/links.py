@@ -62,6 +62,7 @@ def associated(session: Session, start: str, end: str, ids: Iterable[str]) -> As
     """Read the associations of many records, up to MOST to a request, each list to its end.
 
     Raises:
+        TransientFault: HubSpot said when to come back.
         ConnectionFault: the token may not read them.
     """
     answer = Associated({i: [] for i in ids})
@@ -92,7 +93,9 @@ def _ask(
         got = session.request(
             "POST", Paths(session).associations(start, end), json={"inputs": list(part)}, accept=(400, 404)
         )
-    except TransientFault:
+    except TransientFault as fault:
+        if fault.resumes_at is not None:
+            raise  # the day's allowance is used up: what comes next would fail, too
         answer.failed.update(i["id"] for i in part)
         return ()
     if got.status >= 400:

@@ -63,6 +63,12 @@ class Rig:
     session: Session
     clock: ManualClock
     faults: list[Fault] = field(default_factory=list)
+    opened: Callable[[], Session] | None = None
+
+    def next_run(self) -> None:
+        """Open another session, as the next run does."""
+        assert self.opened is not None
+        self.session = self.opened()
 
     def pages(
         self, stream: str, cursor: Any = None, *extra: str, mapped: dict[str, str] | None = None
@@ -124,7 +130,11 @@ def rig(world: World, clock: ManualClock) -> Iterator[Rig]:
                 **HUBSPOT.sandbox_settings,
             }
         )
-        with open_session(
-            HUBSPOT, settings, connection="crm", timezone=TOKYO, limiter=UNLIMITED, clock=clock
-        ) as opened:
-            yield Rig(app, server, opened, clock, faults)
+        with ExitStack() as stack:
+
+            def opened() -> Session:
+                return stack.enter_context(
+                    open_session(HUBSPOT, settings, connection="crm", timezone=TOKYO, limiter=UNLIMITED, clock=clock)
+                )
+
+            yield Rig(app, server, opened(), clock, faults, opened)

@@ -199,6 +199,29 @@ def test_a_nested_page_that_fails_leaves_the_record_incomplete_until_it_can_be_r
     assert "redo" not in healed.cursor
 
 
+def test_a_day_that_ends_in_the_middle_of_the_associations_leaves_no_record_behind(rig: Any) -> None:
+    cursor = rig.pull("deals").cursor
+    rig.clock.now += 3600
+    made = rig.fill("deals", 1_400, dealname="x")
+    company = min(known(rig))
+    for deal in made:
+        rig.app.portal.link("deals", deal, "companies", company)
+    spent = SandboxAnswer(429, {"policyName": "DAILY", "message": "You have reached your daily limit."})
+    rig.faults.append(Fault("deals/companies/batch/read", nth=2, times=100, answer=spent))
+    pages = []
+    with pytest.raises(TransientFault, match="daily allowance") as fault:
+        pages.extend(rig.pages("deals", cursor))
+    assert fault.value.resumes_at
+    read = {r["id"]: r for page in pages for r in page.records}
+    assert len(read) == 1_000
+    assert not any(page.incomplete for page in pages)
+    rig.faults.clear()
+    rig.clock.now += 86_400
+    rig.next_run()
+    read |= rig.pull("deals", pages[-1].cursor).records
+    assert {i for i, r in read.items() if r["company"] == company} >= set(made)
+
+
 def test_one_record_whose_associations_are_refused_does_not_cost_the_others_theirs(rig: Any) -> None:
     cursor = rig.pull("deals").cursor
     rig.clock.now += 3600

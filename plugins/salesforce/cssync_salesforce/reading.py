@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 URL_BUDGET = 12_000
 """Bytes of field names in a query: URI and headers together may have 16,384."""
 _LOCATOR = re.compile(r"/services/data/v\d+\.0/query(?:All)?/[A-Za-z0-9_-]+")
-_NO_COLUMN = re.compile(r"No such column '([^']+)'")
+_NO_COLUMN = re.compile(r"No such column '([^']+)'(?: on (?:entity|sobject of type) '?(\w+))?")
 
 Adapt = Callable[[dict[str, Any]], None]
 """Changes a record in place before it is handed to the core."""
@@ -235,13 +235,28 @@ class _Reader:
             if answer.status != 400:
                 return self._batch(answer)
             unknown = _NO_COLUMN.search(" ".join(message for _, message in errors(answer)))
-            lost = [f for f in self.fields if unknown and f.rpartition(".")[2].casefold() == unknown[1].casefold()]
+            lost = self._unknown(unknown[1], unknown[2]) if unknown else []
             if not lost:
                 raise refusal(answer, f"query of {self.shape.object}")
             for field in lost:
                 self._without(field)
             self.inner = [path for path in self.inner if path not in lost]
             self.fields = [f for f in self.fields if f not in lost]
+
+    def _unknown(self, column: str, entity: str | None) -> list[str]:
+        """Return the fields that Salesforce means: a parent's field may have the name of one of the object's own."""
+        named = [f for f in self.fields if f.rpartition(".")[2].casefold() == column.casefold()]
+        if not entity:
+            return named
+        return [f for f in named if self._is_of(entity.casefold(), f.rpartition(".")[0].casefold())] or named
+
+    def _is_of(self, entity: str, path: str) -> bool:
+        """Whether a field reached by this path of relationships may be one of that object; names in lower case."""
+        if not path:
+            return entity == self.shape.object.casefold()
+        described = self.shape.fields.values()
+        leads = [f.get("referenceTo") or () for f in described if str(f.get("relationshipName")).casefold() == path]
+        return "." in path or entity in {str(o).casefold() for objects in leads for o in objects}
 
     def _more(self, path: str) -> _Batch | None:
         """Fetch the next batch; None when the vendor's cursor is gone."""

@@ -327,6 +327,19 @@ def test_an_unknown_field_of_a_parent_costs_that_field(live: Session, replica: R
     assert "Account" not in record
 
 
+@pytest.mark.parametrize("bulk_from", [0, 1], ids=["query", "bulk"])
+def test_a_hidden_field_of_a_parent_does_not_cost_the_field_of_that_name(
+    org: SalesforceSandbox, open_live: Callable[..., Session], replica: Replicas, bulk_from: int
+) -> None:
+    org.batch = 3
+    org.hidden.add("User.Name")
+    accounts = replica("accounts", extra=("Owner.Name", "Parent.Name"))
+    accounts.pull(open_live(bulk_from=bulk_from))
+    wanted = {k: r["Name"] for k, r in org.tables["Account"].items()}
+    assert {k: r["Name"] for k, r in accounts.records.items()} == wanted
+    assert all("Owner" not in r and "Name" in r["Parent"] for r in accounts.records.values())
+
+
 def test_an_object_that_may_not_be_read_fails_by_name(org: SalesforceSandbox, live: Session, replica: Replicas) -> None:
     del org.schema["Contract"]
     with pytest.raises(ConnectionFault, match="Contract") as fault:
