@@ -227,9 +227,11 @@ def _mark_seen(conn: sqlite3.Connection, job: Job, batch: Batch) -> None:
         conn.execute("DELETE FROM temp.seen WHERE connection = ? AND stream = ?", place)
         job.marked = True
     ids = [*batch.good.keys, *(b.source_id for b in batch.bad)]
+    before = conn.total_changes
     conn.executemany(
         "INSERT OR IGNORE INTO temp.seen VALUES (?, ?, ?)", [(job.connection.name, job.stream.name, i) for i in ids]
     )
+    job.doubled += len(ids) - (conn.total_changes - before)
 
 
 def _sweep(store: Store, conn: sqlite3.Connection, job: Job, known_at: str) -> set[str]:

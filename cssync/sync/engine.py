@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
+import logging
 import queue
 import threading
 import time
@@ -29,6 +30,8 @@ from cssync.sync.columnar import Unusual
 from cssync.sync.commit import commit_page, note_run, remember_stream
 from cssync.sync.drift import Drift
 from cssync.sync.normalise import Normalised, Normaliser, Rows, gathered
+
+log = logging.getLogger("cssync.sync")
 
 YOUNG_OBJECTS = 100_000
 """Containers that may be made before Python looks for cycles among them. A decoded page is a tree of thousands, with no
@@ -129,6 +132,8 @@ class Job:
     requests_before: int = 0
     cursors: set[bytes] = field(default_factory=set)
     marked: bool = False
+    doubled: int = 0
+    """Records of a full pass whose id had come before in it."""
     nameless: bool = False
     """A record without an id was quarantined: it may be any of those that seem to be gone."""
 
@@ -456,6 +461,12 @@ def _close(store: Store, job: Job, error: CssyncError | None, fence: Fence | Non
         if report.read
         else "empty"
     )
+    if job.doubled and job.stream.whole:
+        log.warning(
+            "%s.%s: %s rows have an id that another row of the table has, too; of those, the last one counts. Add "
+            "columns to its key until no two rows share one",
+            *(report.connection, report.stream, f"{job.doubled:,}"),
+        )
     if job.keep:
         remember_stream(store, job, complete=not failed, fence=fence)
 

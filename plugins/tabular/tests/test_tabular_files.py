@@ -154,6 +154,24 @@ def test_no_rows_are_an_answer_where_the_table_says_so(bench: Any, customers: An
     assert bench.pull().tombstoned == 1
 
 
+@pytest.mark.parametrize("size", [1_000, 2])
+def test_rows_that_share_an_id_are_told_and_the_last_one_counts(
+    bench: Any, customers: Any, caplog: pytest.LogCaptureFixture, size: int
+) -> None:
+    customers()
+    bench.text = bench.text.replace("tabular", f"tabular\n    page_size: {size}", 1)
+    bench.write("customers.csv", HEADER + "7,First,1\n1,Acme,5\n7,Second,2\n8,Other,6\n7,Last,3\n")
+    for _ in range(2):
+        caplog.clear()
+        assert bench.pull().read == 5
+        assert bench.live("name") == [("Acme",), ("Last",), ("Other",)]
+        assert "product.customers: 2 rows have an id that another row of the table has" in caplog.text
+    caplog.clear()
+    bench.write("customers.csv", HEADER + "7,Last,3\n1,Acme,5\n8,Other,6\n")
+    bench.pull()
+    assert "rows have an id" not in caplog.text
+
+
 def test_a_wrong_delimiter_is_told_with_its_remedy(bench: Any, customers: Any) -> None:
     customers()
     bench.write("customers.csv", b"id;name;staff\n1;Acme;5\n")
