@@ -83,7 +83,12 @@ def body(answer: Answer) -> Mapping[str, Any]:
 
 
 def results(answer: Answer) -> Sequence[Mapping[str, Any]]:
-    """Return the `results` of an answer; one without such a list is a fault, never "nothing found".
+    """Return the `results` of an answer that must hold all that was asked for; raises as `whole` does."""
+    return whole(answer, body(answer))
+
+
+def done(answer: Answer) -> Sequence[Mapping[str, Any]]:
+    """Return what a batch did; what it failed to do stands in its `errors`, where the caller looks.
 
     Raises:
         ConnectionFault: no list of objects there.
@@ -91,8 +96,22 @@ def results(answer: Answer) -> Sequence[Mapping[str, Any]]:
     return listed(answer, body(answer))
 
 
+def whole(answer: Answer, decoded: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the `results` of an answer that is decoded already: one without such a list, or with errors beside it, is
+    a fault, never "nothing found".
+
+    Raises:
+        ConnectionFault: no list of objects there, or only a part of it.
+    """
+    found = listed(answer, decoded)
+    if decoded.get("errors") or decoded.get("numErrors"):
+        words, _ = complaint(next(iter(decoded.get("errors") or ()), None))
+        raise _misshapen(answer, f"is not complete: {words}")
+    return found
+
+
 def listed(answer: Answer, decoded: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Return the `results` of an answer that is decoded already; raises as `results` does."""
+    """Return the `results` of an answer that is decoded already, all or a part of it; raises as `done` does."""
     found = decoded.get("results")
     if not isinstance(found, list) or not all(type(r) is dict for r in found):
         raise _misshapen(answer, "has no list of results")
@@ -333,7 +352,11 @@ def batch_read(session: Session, kind: str, ids: Sequence[str], fields: Sequence
         for error in found.get("errors") or ():
             if error.get("category") != "OBJECT_NOT_FOUND":
                 words, _ = complaint(error)
-                raise ConnectionFault(f"HubSpot could not read some {kind}: {words}")
+                raise ConnectionFault(
+                    f"HubSpot could not read some {kind}: {words}",
+                    kept="what was stored before; the checkpoint stays before these records",
+                    fix="run again; if it stays, give HubSpot's support the words above",
+                )
 
 
 def definitions(session: Session, kind: str) -> dict[str, Mapping[str, Any]]:

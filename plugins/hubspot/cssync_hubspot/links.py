@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from cssync.connectors import Session
 from cssync.errors import TransientFault
-from cssync_hubspot.client import BATCH, Paths, body, chunks, following, results
+from cssync_hubspot.client import BATCH, Paths, body, chunks, done, following
 
 MOST = 1_000
 """Records whose associations are asked for at once. HubSpot takes that many as far as is known; where it refuses, it is
@@ -110,7 +110,7 @@ def _ask(
             *_ask(session, start, end, part[:middle], answer),
             *_ask(session, start, end, part[middle:], answer),
         ]
-    found = results(got)
+    found = done(got)
     there = {str((item.get("from") or {}).get("id")) for item in found}
     for error in body(got).get("errors") or ():
         if error.get("category") == "OBJECT_NOT_FOUND" or "NO_ASSOCIATIONS" in str(error.get("subCategory")):

@@ -23,7 +23,7 @@ from typing import Any
 from cssync.connectors import Cursor, Page, PullRequest, Record, Session, Tombstone
 from cssync.errors import ConnectionFault
 from cssync_hubspot import links
-from cssync_hubspot.client import Paths, account, batch_read, body, following, listed
+from cssync_hubspot.client import Paths, account, batch_read, body, following, whole
 
 log = logging.getLogger("cssync.hubspot")
 
@@ -185,7 +185,7 @@ def listing(session: Session, path: str, after: str | None = None, **params: Any
     while True:
         answer = session.get(path, limit=LIST_PAGE, after=after, **params)
         found = body(answer)
-        listed(answer, found)
+        whole(answer, found)
         yield found
         after = following(found)
         if after is None:
@@ -221,9 +221,11 @@ def _full(reader: _Reader, after: str | None, started: str) -> Iterator[Page]:
 
 
 def _widened(reader: _Reader, records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Fetch by POST the properties that would not fit into a URL; a record archived meanwhile drops out."""
+    """Fetch by POST the properties that would not fit into a URL. A record that is left out was archived meanwhile, or
+    was forgotten: the next run asks for it once more."""
     ids = [str(r["id"]) for r in records]
     read = {str(r["id"]): r for r in batch_read(reader.session, reader.source.kind, ids, reader.fields)}
+    reader.redo += [i for i in ids if i not in read and i not in reader.redo]
     return [{**r, **read[str(r["id"])]} for r in records if str(r["id"]) in read]
 
 
@@ -255,7 +257,7 @@ def _window(reader: _Reader, since: str, until: str, last: str, request: PullReq
             },
         )
         found = body(answer)
-        records = listed(answer, found)
+        records = whole(answer, found)
         more = int(found.get("total") or 0) > len(records) or following(found) is not None
         if records:
             _ascending(records, last, source.kind)

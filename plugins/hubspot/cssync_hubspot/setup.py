@@ -9,7 +9,7 @@ from typing import Any
 from cssync.connectors import Answer, Finding, Identity, OwnField, RemoteField, Session
 from cssync.connectors.judging import error_body
 from cssync_hubspot.chosen import streams_of
-from cssync_hubspot.client import Paths, account, complaint, definitions, results, scopes
+from cssync_hubspot.client import Paths, account, complaint, definitions, done, results, scopes
 
 GROUP = "cssync"
 COLUMN_TYPES = {
@@ -289,7 +289,7 @@ def _created(session: Session, stream: str, fields: Sequence[OwnField]) -> Itera
         for field in fields:
             yield from _created(session, stream, [field])
         return
-    made = {str(r.get("name")) for r in results(answer)} if answer.status < 300 else set()
+    made = {str(r.get("name")) for r in done(answer)} if answer.status < 300 else set()
     found = error_body(answer)
     found = found if isinstance(found, Mapping) else {}
     for field in fields:

@@ -18,7 +18,7 @@ from typing import Any
 from cssync.connectors import Answer, Change, Outcome, RemoteTask, Session, TaskContent
 from cssync.connectors.judging import error_body
 from cssync.errors import ConnectionFault, TransientFault, UnknownOutcome
-from cssync_hubspot.client import Paths, batch_read, chunks, complaint, results
+from cssync_hubspot.client import Paths, batch_read, chunks, complaint, done
 from cssync_hubspot.deals import beginning, find_deals
 from cssync_hubspot.deals import properties as deal_properties
 from cssync_hubspot.links import associated, linked_id
@@ -116,7 +116,7 @@ def _send(session: Session, kind: str, batch: Sequence[Change], sender: Sender) 
     left = [c for c in batch if c.key not in settled]
     if not left:
         return
-    accounted = len(results(answer)) + len(found.get("errors") or ()) >= len(batch)
+    accounted = len(done(answer)) + len(found.get("errors") or ()) >= len(batch)
     if len(batch) > 1 and (sender is _update or accounted):
         size = max(1, len(left) // 2) if len(left) == len(batch) else len(left)
         for part in chunks(left, size):
@@ -131,7 +131,7 @@ def _settled(session: Session, batch: Sequence[Change], found: Mapping[str, Any]
     """The changes an answer is explicit about: matched by record id, our key in the task, or the trace id."""
     by_trace = {c.key: c for c in batch}
     by_id = {c.source_id: c for c in batch if c.source_id}
-    for result in results(answer):
+    for result in done(answer):
         held = result.get("properties") or {}
         key = task_key(held.get("hs_task_body"))
         change = by_id.get(str(result.get("id"))) or by_trace.get(str(result.get("objectWriteTraceId")))

@@ -38,7 +38,7 @@ def refused(status: int, **body: Any) -> httpx.Response:
 
 
 def test_what_is_sent_on_a_full_load(api: respx.MockRouter, session: Callable[..., Session]) -> None:
-    api.get("/account-info/2026-09/details").respond(json={}, headers={"date": DATE})
+    api.get("/account-info/2026-09/details").respond(json={"portalId": 1}, headers={"date": DATE})
     route = api.get("/crm/objects/2026-09/companies")
     route.side_effect = [page(company(1), after="c2/=&"), page(company(2)), page()]
     pages = list(COMPANIES.pages(session(), PullRequest(None, ("name",), COMPANIES.lag)))
@@ -59,7 +59,9 @@ def test_links_come_with_the_list_and_the_version_is_one_setting(
 ) -> None:
     held = {"companies": {"results": [{"id": "7", "type": "deal_to_company_unlabeled"},
                                       {"id": "8", "type": "deal_to_company"}]}}  # fmt: skip
-    api.get("/account-info/2027-03/details").respond(json={"companyCurrency": "EUR"}, headers={"date": DATE})
+    api.get("/account-info/2027-03/details").respond(
+        json={"portalId": 1, "companyCurrency": "EUR"}, headers={"date": DATE}
+    )
     api.get("/crm/pipelines/2027-03/deals").respond(json={"results": []})
     route = api.get("/crm/objects/2027-03/deals")
     route.side_effect = [page({**company(1), "associations": held}), page()]

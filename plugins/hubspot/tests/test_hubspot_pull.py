@@ -357,6 +357,8 @@ def test_a_custom_object_finds_its_company_by_association_or_by_a_mapped_propert
         SandboxAnswer(200, {"results": {"id": "1"}}),
         SandboxAnswer(200, ["results"]),
         SandboxAnswer(400, {"status": "error", "category": "VALIDATION_ERROR", "message": "no such type"}),
+        SandboxAnswer(207, {"results": [], "numErrors": 1, "errors": [{"category": "INTERNAL", "message": "oops"}]}),
+        SandboxAnswer(200, {"results": [], "total": 0, "errors": [{"message": "shard down"}]}),
     ],
 )
 def test_a_bad_answer_is_an_error_and_never_an_empty_stream(rig: Any, answer: SandboxAnswer) -> None:
@@ -466,6 +468,14 @@ def test_a_batch_read_that_reports_a_failure_is_not_taken_for_deleted_records(ri
     rig.faults.append(Fault("companies/batch/read", answer=SandboxAnswer(200, body)))
     with pytest.raises(ConnectionFault, match="shard down"):
         rig.pull("companies", None, *[f"custom_property_with_a_long_name_{n:03}" for n in range(200)])
+
+
+def test_a_record_that_a_batch_read_forgets_is_asked_for_again(rig: Any) -> None:
+    wide = [f"custom_property_with_a_long_name_{n:03}" for n in range(200)]
+    rig.faults.append(Fault("companies/batch/read", answer=SandboxAnswer(200, {"status": "COMPLETE", "results": []})))
+    got = rig.pull("companies", None, *wide)
+    assert got.records == {}
+    assert set(rig.pull("companies", got.cursor, *wide).records) == known(rig)
 
 
 def test_a_change_in_the_second_of_the_run_itself_is_not_left_for_the_next(rig: Any) -> None:
