@@ -200,7 +200,7 @@ def test_hostile_text_is_text(text: str, engines: tuple[Engine, ...]) -> None:
 
 def test_a_nul_character_never_reaches_a_statement_or_ends_one(engines: tuple[Engine, ...]) -> None:
     for d in (SQLITE, *(engine.dialect for engine in engines)):
-        assert d.text("a\0'b") == "'a''b'"
+        assert d.text("a\0'b") == d.text("a'b")
     with one_account({"name": "a\0b"}) as conn:
         for engine in engines:
             rows = engine.answers(conn, "SELECT length(name) AS n FROM account")
