@@ -23,6 +23,7 @@ SCORE_TABLES: tuple[Table, ...] = (
             col("override_band", "text", "band set by hand", *BANDS),
             col("override_until", "date", "its last day as set by hand"),
             col("override_since", "date", "day on which it was first seen"),
+            col("caps", "text", "for each cap of the pack, in order: 1 it held, 0 it did not, - nobody knows"),
             col("as_of", "instant", "as-of instant of the evaluation that wrote it"),
         ),
         ("account_uid", "pack", "since"),

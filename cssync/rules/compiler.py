@@ -22,6 +22,7 @@ from cssync.rules.dialect import SQLITE, Dialect
 from cssync.rules.emitter import Emitter
 from cssync.rules.facts import GROUPS, LINKS, NEEDS, PRESENT
 from cssync.rules.freshness import Context, instant
+from cssync.rules.grounds import all_known, all_ok, is_cap_held, is_held, is_known
 from cssync.rules.memory import REMEMBERED
 from cssync.rules.score_sql import ScoreSql
 from cssync.rules.sources import SourcePass
@@ -30,17 +31,14 @@ from cssync.rules.tree import (
     Expr,
     Feature,
     Lines,
-    Measure,
     Pack,
     Past,
     Place,
     Type,
     closure,
-    measure_names,
     used_features,
     used_names,
 )
-from cssync.rules.volume import ENTITY as USAGE
 
 ALWAYS = ("name", "locale", "owner_uid", "csm_uid")
 """Columns of account that every statement carries, for texts and task owners."""
@@ -53,65 +51,14 @@ EVENT_FACTS = ("renewal_contracts", "term_end", "term_days")
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One SELECT of a day and what its feature columns are: name -> type, declared features first, then facts.
-    held: measures that keep their last value on that day."""
+    held: measures that keep their last value on that day. held_caps: numbers of the caps that may stay as they were."""
 
     sql: str
     features: Mapping[str, Type]
     accounts: tuple[str, ...]
     today: date
     held: tuple[str, ...]
-
-
-def entities_of(names: Iterable[str], features: Mapping[str, Feature]) -> set[str]:
-    """Entities that the named features and facts rest on."""
-    found: set[str] = set()
-    for name in closure(names, features):
-        if name in FACTS:
-            found.update(FACTS[name].entities)
-        elif name in features:
-            definition = features[name].definition
-            if isinstance(definition, Aggregate):
-                found |= entities_behind(definition)
-    return found
-
-
-def entities_behind(aggregate: Aggregate) -> set[str]:
-    """Entities an aggregate rests on: that of its source, and those it borrows columns from."""
-    table = SOURCES[aggregate.source]
-    timed = aggregate.within is not None or aggregate.older_hours is not None
-    used = aggregate.columns | ({table.at} if timed or aggregate.function == "last" or aggregate.newest_per else set())
-    return {entity_of(aggregate), *(of.entity for name, of in table.borrows.items() if name in used)}
-
-
-def all_ok(aggregate: Aggregate, context: Context) -> bool:
-    """Whether everything an aggregate rests on is connected and fresh."""
-    return all(context.ok(entity) for entity in entities_behind(aggregate))
-
-
-def entity_of(aggregate: Aggregate) -> str:
-    """Entity an aggregate rests on; of usage, the one metric that its `where` asks for."""
-    entity = SOURCES[aggregate.source].entity
-    parts = [aggregate.where] if aggregate.where is not None and entity == USAGE else []
-    while parts:
-        e = parts.pop()
-        if e.op == "and":
-            parts.extend(e.args)
-        elif e.op == "=" and e.args[0].value == "metric" and e.args[1].op == "text":
-            return f"{entity}.{e.args[1].value}"
-    return entity
-
-
-def all_known(names: Iterable[str], features: Mapping[str, Feature], context: Context) -> bool:
-    """Whether all that these features and facts rest on is connected and fresh, so that absence means something."""
-    for name in closure(names, features):
-        if name in FACTS:
-            if not is_known(name, context):
-                return False
-            continue
-        definition = features[name].definition if name in features else None
-        if isinstance(definition, Aggregate) and not all_ok(definition, context):
-            return False
-    return True
+    held_caps: tuple[int, ...] = ()
 
 
 def results_behind(exprs: Iterable[Expr], features: Mapping[str, Feature]) -> set[str]:
@@ -151,24 +98,6 @@ def read_json(value: str, kind: Type, dialect: Dialect) -> str:
         return bare
     escaped, plain, two, one = map(dialect.text, ('\\"', '"', "\\\\", "\\"))
     return f"replace(replace({bare}, {escaped}, {plain}), {two}, {one})"
-
-
-def is_known(fact: str, context: Context) -> bool:
-    """Whether everything a fact rests on is connected and fresh."""
-    of = FACTS[fact]
-    return all(context.ok(e) or (e in of.spare and e not in context.fresh) for e in of.entities)
-
-
-def measure_entities(measure: Measure, features: Mapping[str, Feature]) -> set[str]:
-    """Entities a measure rests on."""
-    return entities_of(measure_names(measure), features)
-
-
-def is_held(measure: Measure, features: Mapping[str, Feature], context: Context) -> bool:
-    """Whether a measure without a value keeps its last one today: a source of it is stale, none longer than allowed."""
-    found = [context.stale_for(e) for e in measure_entities(measure, features)]
-    late = [age for age in found if age is not None]
-    return measure.missing == "hold" and bool(late) and max(late) <= timedelta(days=measure.hold)
 
 
 def compile_pack(
@@ -283,6 +212,8 @@ class _Compiler:
         self.facts = tuple(n for n in FACTS if n in closure(wanted, features))
         measures = pack.score.measures if pack.score else ()
         self.held = tuple(m.name for m in measures if is_held(m, features, context))
+        caps = pack.score.caps if pack.score else ()
+        self.held_caps = tuple(n for n, cap in enumerate(caps) if is_cap_held(cap, features, context))
         self.ctes: dict[str, str] = {}
         self.emitter = Emitter(dialect, context.today, self.ref, currency=lambda e: f"c_{e.value}", sure=self.is_sure)
         self.accounts = tuple(sorted({*ALWAYS, *self.account_columns()}))
@@ -323,7 +254,7 @@ class _Compiler:
     def statement(self) -> Statement:
         last = self.derived(self.base())
         if self.pack.score:
-            last = ScoreSql(self.pack.score, self.emitter, self.d, self.held, self.add).links(last)
+            last = ScoreSql(self.pack.score, self.emitter, self.d, self.held, self.held_caps, self.add).links(last)
         results = list(self.results())
         if any(
             r.partition(".")[0] == self.pack.name and r.partition(".")[2] not in OUTPUTS for r in self.named_results()
@@ -333,7 +264,14 @@ class _Compiler:
         select = f"SELECT {', '.join(['b.*', *extra])} FROM {last} b ORDER BY b.uid"
         types: dict[str, Type] = {n: self.all[n].type for n in self.names}
         types.update((n, FACTS[n].type) for n in self.facts)
-        return Statement(f"WITH {_chained(self.ctes, self.d)}\n{select}", types, self.accounts, self.c.today, self.held)
+        return Statement(
+            f"WITH {_chained(self.ctes, self.d)}\n{select}",
+            types,
+            self.accounts,
+            self.c.today,
+            self.held,
+            self.held_caps,
+        )
 
     def base(self) -> str:
         columns = ["a.uid AS uid", *(f"a.{self.d.quoted(n)} AS a_{n}" for n in self.accounts)]

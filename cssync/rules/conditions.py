@@ -15,8 +15,8 @@ from datetime import timedelta
 from typing import Literal
 
 from cssync.rules.calendar import start_of_day
-from cssync.rules.compiler import entities_of
 from cssync.rules.freshness import Context
+from cssync.rules.grounds import entities_of
 from cssync.rules.tree import Feature, Pack, Signal, TaskRule
 
 Kind = Literal["signal", "task"]

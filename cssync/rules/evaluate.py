@@ -15,19 +15,12 @@ from cssync.metrics.fx import Rates, load_rates
 from cssync.rules import changed, kept_usage
 from cssync.rules.calendar import calendar_of, local_date
 from cssync.rules.catalogue import MAX_AGE, score_outputs
-from cssync.rules.compiler import (
-    Statement,
-    compile_pack,
-    entities_of,
-    fact_tables,
-    measure_entities,
-    result_column,
-    source_passes,
-)
+from cssync.rules.compiler import Statement, compile_pack, fact_tables, result_column, source_passes
 from cssync.rules.dialect import SQLITE
 from cssync.rules.events import EVENT, event_numbers
 from cssync.rules.facts import LINKS
-from cssync.rules.freshness import Context, instant, read_freshness, with_usage
+from cssync.rules.freshness import AGED, Context, instant, read_doubtful, read_freshness, with_usage
+from cssync.rules.grounds import entities_of, measure_entities
 from cssync.rules.outcome import Outcome
 from cssync.rules.results import (
     SCORED,
@@ -133,6 +126,7 @@ def context_for(
     return Context(
         as_of, workspace.timezone, workspace.currency, fresh, calendar_of(workspace), only, known.gaps,
         {entity: winner for entity, winner in workspace.masters.items() if "." not in entity},
+        doubtful=read_doubtful(store) if pack.score else frozenset(),
     )  # fmt: skip
 
 
@@ -385,6 +379,7 @@ class PackEvaluation:
             for m in score.measures
             if any(self.c.state(e) == "stale" for e in measure_entities(m, self.features))
         }
+        unsure = [m.name for m in score.measures if measure_entities(m, self.features) & self.c.doubtful]
         day = self.data_day()
         prefix = f"{self.pack.name}."
         held = {r[0] for r in self.conn.execute(
@@ -402,7 +397,7 @@ class PackEvaluation:
                 texts.append((uid, before[uid][0], "stale", json.loads(before[uid][0])))
                 continue
             outcome, lookup = self.read(row)
-            body = reasons(score, outcome, self.lang, lookup, late, heading.get(uid))
+            body = reasons(score, outcome, self.lang, lookup, late, heading.get(uid), unsure)
             old = json.loads(before[uid][0]) if uid in before else ""
             same = same_but_date(body, old or "")
             text = old if same else signed(body, day, self.lang)
@@ -478,14 +473,14 @@ def absent_because(name: str, features: Mapping[str, Feature], c: Context) -> st
     if stale:
         return f"stale: {why_stale(stale[0], c)}"
     unconnected = [e for e in entities if c.state(e) == "missing"]
-    return f"missing: no source for {unconnected[0]}" if unconnected else "missing: no data"
+    return f"missing: no source for {unconnected[0].partition(AGED)[0]}" if unconnected else "missing: no data"
 
 
 def why_stale(entity: str, c: Context) -> str:
     """Say since when an entity is stale."""
     found = c.freshness(entity)
     since = found.as_of if found else None
-    return f"{entity} was last complete on {local_date(since, c.zone) if since else 'no day'}"
+    return f"{entity.partition(AGED)[0]} was last complete on {local_date(since, c.zone) if since else 'no day'}"
 
 
 __all__ = ["EvaluationReport", "Outcome", "PackReport", "absent_because", "context_for", "evaluate", "output_names"]

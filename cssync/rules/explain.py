@@ -12,9 +12,10 @@ from cssync.config import Workspace
 from cssync.errors import ConfigError
 from cssync.rules.calendar import local_date
 from cssync.rules.catalogue import FACTS, SOURCES
-from cssync.rules.compiler import compile_pack, entities_of, measure_entities
+from cssync.rules.compiler import compile_pack
 from cssync.rules.evaluate import absent_because, context_for, reading_of, usage_coverage
 from cssync.rules.freshness import Context
+from cssync.rules.grounds import entities_of, measure_entities
 from cssync.rules.kept_usage import kept
 from cssync.rules.outcome import Outcome
 from cssync.rules.texts import language, lost_points, override_text, reasons, render, signed
@@ -192,7 +193,8 @@ def _pack(store: Store, pack: Pack, rules: RuleSet, context: Context, lang: str)
         late = [m.name for m in measures if m.state == "stale"]
         stored_day = next((r["value"] for r in stored if r["name"] == f"{pack.name}.as_of"), None)
         day = datetime.fromisoformat(stored_day).date() if stored_day else None
-        text = signed(reasons(score, outcome, lang, lookup, late, trend), day, lang)
+        unsure = [m.name for m in score.measures if measure_entities(m, rules.features) & context.doubtful]
+        text = signed(reasons(score, outcome, lang, lookup, late, trend, unsure), day, lang)
         exact = 100 - sum(lost.values(), Fraction(0)) if lost else None
     since = {r["name"]: r["since"] for r in store.query(
         "SELECT name, since FROM signal WHERE account_uid = ? AND pack = ? AND until IS NULL", (account_uid, pack.name)

@@ -24,7 +24,7 @@ from cssync.rules.shape import Shape
 from cssync.rules.tree import STANDARD, Aggregate, Expr, Feature, Past, Type
 
 AGGREGATES = ("count", "sum", "avg", "min", "max", "last", "median", "distinct")
-_BESIDE = ("where", "within", "ending", "older_than", "at_least", "newest_per", "of_which")
+_BESIDE = ("where", "within", "ending", "older_than", "at_least", "newest_per", "of_which", "max_age")
 _NEEDS: Map[str, tuple[str, ...]] = {
     "sum": (*NUMBERS, "money"),
     "avg": NUMBERS,
@@ -226,8 +226,13 @@ class FeatureReader:
             self.faults.add(block.mark, "`ending` shifts a window: it needs `within`, too")
         older = self.shape.hours(block.get("older_than"), "`older_than`")
         at_least = self.shape.whole(block.get("at_least"), "`at_least`", 1, 1_000_000)
+        age = self.shape.days(block.get("max_age"), "`max_age`")
+        if age is not None and source == "usage":
+            self.faults.add(
+                block.mark, "usage is as old as its newest day for every feature: set `max_age` of the pack"
+            )
         definition = Aggregate(
-            function, source, value, where, within, ending or 0, older, at_least or 0, newest, of_which,  # type: ignore[arg-type]
+            function, source, value, where, within, ending or 0, older, at_least or 0, newest, of_which, age,  # type: ignore[arg-type]
         )  # fmt: skip
         return Feature(key.text, _type(function, value), definition, pack, key.mark, _values(function, value))
 

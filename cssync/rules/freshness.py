@@ -20,6 +20,16 @@ HOLD_DAYS = 30
 """Days for which results that rest on a stale source keep their last value (domain.md 5.2)."""
 
 
+DESK = ("ticket", "ticket_metric", "survey_response")
+UNASSIGNED = 0.2
+AGED = ".@"
+
+
+def aged(entity: str, days: int) -> str:
+    """Return the name of an entity for features that allow it to be so old."""
+    return f"{entity}{AGED}{days}"
+
+
 @dataclass(frozen=True, slots=True)
 class Freshness:
     """state: ok, stale (the oldest feeding stream last succeeded before the allowed age) or missing (no stream feeds
@@ -39,7 +49,8 @@ class Context:
     for one metric, and for all of usage where that metric is not in it. gaps: (connection, metric) -> days of usage
     that are incomplete for every account. only: one account's uid, to look at that account alone. among: to look at the
     accounts of the temporary table `dirty` alone. masters: entity ->
-    connection whose rows alone count for an account that has any of it.
+    connection whose rows alone count for an account that has any of it. doubtful: entities of which so many rows have
+    no account that what is counted of them is of low quality.
     """
 
     as_of: datetime
@@ -51,6 +62,7 @@ class Context:
     gaps: Mapping[tuple[str, str], tuple[date, ...]] = field(default_factory=dict)
     masters: Mapping[str, str] = field(default_factory=dict)
     among: bool = False
+    doubtful: frozenset[str] = frozenset()
 
     @property
     def today(self) -> date:
@@ -75,8 +87,14 @@ class Context:
         return found.state if found else "missing"
 
     def freshness(self, entity: str) -> Freshness | None:
-        """Freshness of an entity or of one metric of usage; None when nothing feeds it."""
-        return self.fresh.get(entity) or self.fresh.get(entity.partition(".")[0])
+        """Freshness of an entity, of one metric of usage, or of an entity that may be older (`aged`); None when nothing
+        feeds it."""
+        name, _, days = entity.partition(AGED)
+        found = self.fresh.get(name) or self.fresh.get(name.partition(".")[0])
+        if not days or found is None or found.as_of is None:
+            return found
+        turned = found.as_of + timedelta(days=int(days))
+        return Freshness("stale", found.as_of, turned) if self.as_of > turned else Freshness("ok", found.as_of)
 
     def gap_days(self, metrics: Iterable[str]) -> list[date]:
         """Days on which some connection's usage of one of these metrics is incomplete, oldest first."""
@@ -137,6 +155,20 @@ def read_freshness(store: Store, as_of: datetime, max_age: Mapping[str, int] = M
         stale = as_of > turned
         found[row["entity"]] = Freshness("stale", oldest, turned) if stale else Freshness("ok", oldest)
     return found
+
+
+def read_doubtful(store: Store) -> frozenset[str]:
+    """Return the entities of the desk of which more than UNASSIGNED of the rows have no account (domain.md section 8,
+    ticket without organisation): they are missing somewhere, and nobody knows where."""
+    found = set()
+    for entity in DESK:
+        alone = store.query(f'SELECT count(*) FROM "{entity}" WHERE account_uid IS NULL AND deleted_at IS NULL')[0][0]
+        if (
+            alone
+            and alone > UNASSIGNED * store.query(f'SELECT count(*) FROM "{entity}" WHERE deleted_at IS NULL')[0][0]
+        ):
+            found.add(entity)
+    return frozenset(found)
 
 
 def with_usage(

@@ -15,9 +15,9 @@ from typing import Any
 from cssync.model import TABLE
 from cssync.rules.calendar import offsets
 from cssync.rules.catalogue import FACTS, SOURCES, Borrowed, column_type, row_column
-from cssync.rules.compiler import all_known, all_ok
 from cssync.rules.facts import PRESENT
 from cssync.rules.freshness import Context
+from cssync.rules.grounds import all_known, all_ok
 from cssync.rules.lists import folded
 from cssync.rules.memory import FIRST_DAY, Memory
 from cssync.rules.outcome import Outcome

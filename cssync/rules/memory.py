@@ -5,7 +5,7 @@ The same rules stand in SQL in `score_sql`; the interpreter uses these.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -13,7 +13,7 @@ from cssync.rules.tree import Bounds, Hysteresis
 
 OVERRIDE_DAYS = 30
 """Days after which a band set by hand ends, whatever its `until` says (domain.md 5.5)."""
-REMEMBERED = ("band", "yellow_days", "green_days", "override_band", "override_until", "override_since")
+REMEMBERED = ("band", "yellow_days", "green_days", "override_band", "override_until", "override_since", "caps")
 """Columns of `score_state` that the next day needs."""
 SIDES = ("yellow", "green")
 """Bands with a bound below them, lowest first."""
@@ -25,7 +25,8 @@ class Memory:
 
     band: after hysteresis, without caps and overrides; None before the first score. yellow_days, green_days: days in a
     row that the score lay on the other side of that band's bound. override_since: first day on which the override
-    (override_band, override_until) was seen. measures: last known values of measures that may be held.
+    (override_band, override_until) was seen. measures: last known values of measures that may be held. caps: for each
+    cap 1 or 0 as it was when last known, or -; None before the first score.
     """
 
     band: str | None = None
@@ -35,10 +36,21 @@ class Memory:
     override_until: date | None = None
     override_since: date | None = None
     measures: Mapping[str, int] = field(default_factory=dict)
+    caps: str | None = None
+
+    def cap(self, number: int) -> bool | None:
+        """Whether a cap held when that was last known."""
+        said = (self.caps or "")[number : number + 1]
+        return said == "1" if said in ("0", "1") else None
 
 
 FIRST_DAY = Memory()
 """Of an account that was never scored before."""
+
+
+def caps_told(caps: Iterable[bool | None]) -> str:
+    """Return what to remember of today's caps."""
+    return "".join("-" if holds is None else "01"[holds] for holds in caps)
 
 
 def follow(memory: Memory, score: int | None, bounds: Bounds, rules: Hysteresis) -> tuple[str | None, int, int]:

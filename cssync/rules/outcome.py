@@ -14,8 +14,9 @@ from cssync.rules.memory import FIRST_DAY, Memory
 class Outcome:
     """Everything a pack says about one account, by the names of the compiler's columns.
 
-    held: measures that keep their last value. weights: of the model that judged it. override_end: last day of the
-    override in force, None when there is none. memory: what the next day starts from.
+    held: measures that keep their last value. held_caps: numbers of the caps that do. weights: of the model that
+    judged it. override_end: last day of the override in force, None when there is none. memory: what the next day
+    starts from.
     """
 
     features: dict[str, Any] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class Outcome:
     override_end: date | None = None
     memory: Memory = FIRST_DAY
     caps: list[bool | None] = field(default_factory=list)
+    held_caps: frozenset[int] = frozenset()
     results: dict[str, Any] = field(default_factory=dict)
     signals: dict[str, bool | None] = field(default_factory=dict)
     severity: dict[str, float | None] = field(default_factory=dict)

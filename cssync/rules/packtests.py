@@ -251,12 +251,12 @@ def context_of(test: PackTest) -> Context:
     """Noon UTC of the test's day; every source is fresh but the stale ones, with rows only those that have a table."""
     as_of = datetime.combine(date.fromisoformat(test.as_of), datetime.min.time(), UTC) + timedelta(hours=12)
     named = SOURCES if test.rows is None else {s: SOURCES[s] for s in (*test.rows, *test.stale)}
-    ok, stale = Freshness("ok", as_of), Freshness("stale", as_of - timedelta(days=10), as_of - timedelta(days=1))
+    ok, stale = Freshness("ok", as_of), Freshness("stale", as_of - timedelta(days=400), as_of - timedelta(days=1))
     return Context(as_of, fresh={t.entity: stale if s in test.stale else ok for s, t in named.items()})
 
 
 def _differences(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
-    from cssync.rules.compiler import is_known
+    from cssync.rules.grounds import is_known
     from cssync.rules.interpreter import Interpreter, account_reader, judge
 
     context = context_of(test)
@@ -297,7 +297,7 @@ def _formula(rules: RuleSet, name: str) -> bool:
 
 def entities_named(name: str, rules: RuleSet) -> set[str]:
     """Return the entities that a feature or fact rests on, without metrics."""
-    from cssync.rules.compiler import entities_of
+    from cssync.rules.grounds import entities_of
 
     return {e.partition(".")[0] for e in entities_of([name], rules.features)}
 

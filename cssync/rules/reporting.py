@@ -19,13 +19,13 @@ from cssync.errors import ConfigError
 from cssync.metrics.fx import MissingRateError, Rates, load_rates
 from cssync.model import CURRENCY_DECIMALS
 from cssync.rules.catalogue import SOURCES
-from cssync.rules.compiler import is_known
 from cssync.rules.dialect import SQLITE, quote
 from cssync.rules.emitter import Emitter
 from cssync.rules.evaluate import context_for
 from cssync.rules.facts import GROUPS, NEEDS
 from cssync.rules.faults import Mark, Source
 from cssync.rules.freshness import Context, instant
+from cssync.rules.grounds import is_known
 from cssync.rules.reports import MONTH_DAYS, Grouping, Report, ReportColumn
 from cssync.rules.rows import live
 from cssync.rules.sources import SourcePass

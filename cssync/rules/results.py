@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from cssync.model import CURRENCY_DECIMALS
 from cssync.rules.catalogue import OUTPUTS
-from cssync.rules.compiler import entities_of, is_held, measure_entities, results_behind
+from cssync.rules.compiler import results_behind
 from cssync.rules.dialect import Dialect
 from cssync.rules.freshness import Context
+from cssync.rules.grounds import entities_of, is_held, measure_entities
 from cssync.rules.tree import Expr, Feature, Measure, Pack, Score, Type, rule_exprs
 
 
@@ -119,17 +120,20 @@ def stale_results(exprs: Iterable[Expr], pack: Pack, features: Mapping[str, Feat
 
 
 def data_status(score: Score, features: Mapping[str, Feature], c: Context, d: Dialect) -> str:
-    """`stale`: no score because of a stale source; `partial`: a measure is missing or held for that reason; else `ok`.
+    """`stale`: no score because of a stale source; `partial`: a measure is missing or held for that reason, or rests on
+    rows of which too many have no account; else `ok`.
 
     Measures without weight under the account's model do not count.
     """
     late = [m for m in score.measures if any(c.state(e) == "stale" for e in measure_entities(m, features))]
-    if not late:
+    unsure = [m for m in score.measures if measure_entities(m, features) & c.doubtful]
+    if not late and not unsure:
         return "'\"ok\"'"
-    weighed = {m.name: _weighed(m, score, d) for m in late}
-    absent = " OR ".join(f"(n.m_{m.name} IS NULL AND n.x_{m.name} = 1 AND {weighed[m.name]})" for m in late)
+    weighed = {m.name: _weighed(m, score, d) for m in (*late, *unsure)}
+    absent = " OR ".join(f"(n.m_{m.name} IS NULL AND n.x_{m.name} = 1 AND {weighed[m.name]})" for m in late) or "1 = 0"
+    low = " OR ".join(f"(n.m_{m.name} IS NOT NULL AND {weighed[m.name]})" for m in unsure) or "1 = 0"
     kept = " OR ".join(f"(n.q_{m.name} = 1 AND {weighed[m.name]})" for m in late if is_held(m, features, c)) or "1 = 0"
-    partial = f"{absent} OR {kept}"
+    partial = f"{absent} OR {kept} OR {low}"
     return (
         f"""CASE WHEN n.score IS NULL AND ({absent}) THEN '"stale"' WHEN {partial} THEN '"partial"' ELSE '"ok"' END"""
     )

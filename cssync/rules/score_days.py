@@ -22,6 +22,7 @@ _STATE: Mapping[str, str] = {
     "band": "n.n_band",
     "yellow_days": "n.n_yellow_days",
     "green_days": "n.n_green_days",
+    "caps": "n.n_caps",
 }
 
 
@@ -100,6 +101,7 @@ def read_memory(store: Store, pack: str, account_uid: str, today: date) -> Memor
         row["override_band"],
         day(row["override_until"]),
         day(row["override_since"]),
+        caps=row["caps"],
     )
 
 

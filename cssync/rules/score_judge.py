@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cssync.model import BANDS
-from cssync.rules.compiler import is_held
 from cssync.rules.freshness import Context
-from cssync.rules.memory import Memory, follow, override_end
+from cssync.rules.grounds import is_cap_held, is_held
+from cssync.rules.memory import Memory, caps_told, follow, override_end
 from cssync.rules.outcome import Outcome
 from cssync.rules.tree import Bounds, Curve, Expr, Feature, Measure, Model, Override, Score
 
@@ -49,6 +49,10 @@ def judge_score(
     if applicable:
         found.coverage = (200 * covered + applicable) // (2 * applicable)
     found.caps = [i.value(c.when) for c in score.caps]
+    for n, cap in enumerate(score.caps):
+        if found.caps[n] is None and is_cap_held(cap, features, context):
+            found.caps[n] = memory.cap(n)
+            found.held_caps |= {n} if found.caps[n] is not None else frozenset()
     limits = [c.at_most for c, true in zip(score.caps, found.caps, strict=True) if true]
     found.score = None if found.raw_score is None else min([found.raw_score, *limits])
     _band(score, model, memory, found)
@@ -73,7 +77,7 @@ def _band(score: Score, model: Model, memory: Memory, found: Outcome) -> None:
         capped = found.score != found.raw_score
         found.computed_band = max(band, found.computed_band, key=BANDS.index) if capped else band
     found.band = found.computed_band
-    found.memory = Memory(band, yellow_days, green_days)
+    found.memory = Memory(band, yellow_days, green_days, caps=caps_told(found.caps))
 
 
 def _override(by: Override, i: Interpreter, memory: Memory, found: Outcome) -> None:

@@ -10,20 +10,30 @@ from collections.abc import Callable, Collection
 from cssync.rules.dialect import Dialect
 from cssync.rules.emitter import Emitter
 from cssync.rules.memory import OVERRIDE_DAYS, SIDES
-from cssync.rules.tree import STANDARD, Lines, Measure, Override, Score
+from cssync.rules.tree import STANDARD, Cap, Lines, Measure, Override, Score
 
 Add = Callable[[str, str, list[str]], str]
 """Adds a link to the chain: its name, the link before it, its further columns; returns the name."""
 
 
 class ScoreSql:
-    """Writes the links of one score. held: measures that keep their last value today, it stands ready as `h_m_*`."""
+    """Writes the links of one score. held: measures that keep their last value today, it stands ready as `h_m_*`.
+    held_caps: numbers of the caps that stay as they were where nobody can judge them."""
 
-    def __init__(self, score: Score, emitter: Emitter, dialect: Dialect, held: Collection[str], add: Add) -> None:
+    def __init__(
+        self,
+        score: Score,
+        emitter: Emitter,
+        dialect: Dialect,
+        held: Collection[str],
+        held_caps: Collection[int],
+        add: Add,
+    ) -> None:
         self.score = score
         self.emitter = emitter
         self.d = dialect
         self.held = held
+        self.held_caps = held_caps
         self.add = add
 
     def links(self, last: str) -> str:
@@ -95,8 +105,17 @@ class ScoreSql:
         return [
             f"CASE WHEN {enough} THEN {self.d.quotient('(2 * total + covered)', '(2 * covered)')} END AS raw_score",
             f"CASE WHEN applicable > 0 THEN {share} END AS coverage",
-            *(f"{self.emitter.column(cap.when)} AS k_{n}" for n, cap in enumerate(self.score.caps)),
+            *(column for n, cap in enumerate(self.score.caps) for column in self.cap(n, cap)),
         ]
+
+    def cap(self, number: int, cap: Cap) -> list[str]:
+        """k: whether a cap holds (1, 0, NULL); where it may stay as it was also kq: whether it does."""
+        value = self.emitter.column(cap.when)
+        if number not in self.held_caps:
+            return [f"{value} AS k_{number}"]
+        said = f"CASE substr(h_caps, {number + 1}, 1) WHEN '1' THEN 1 WHEN '0' THEN 0 END"
+        stays = f"CASE WHEN {value} IS NULL AND {said} IS NOT NULL THEN 1 ELSE 0 END"
+        return [f"coalesce({value}, {said}) AS k_{number}", f"{stays} AS kq_{number}"]
 
     def capped(self) -> str:
         order = sorted(enumerate(self.score.caps), key=lambda c: (c[1].at_most, c[0]))
@@ -137,6 +156,8 @@ class ScoreSql:
                 f"CASE WHEN raw_score IS NULL THEN coalesce(h_{name}_days, 0) WHEN h_band IS NULL "
                 f"OR u_{name} = {above} THEN 0 ELSE h_{name}_days + 1 END AS n_{name}_days"
             )
+        told = [f"CASE k_{n} WHEN 1 THEN '1' WHEN 0 THEN '0' ELSE '-' END" for n in range(len(self.score.caps))]
+        found.append(f"{' || '.join(told)} AS n_caps" if told else "'' AS n_caps")
         override = self.score.override
         if override is not None:
             band, until = f"a_{override.band}", f"a_{override.until}"

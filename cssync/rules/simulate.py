@@ -11,9 +11,10 @@ from cssync.config import Workspace
 from cssync.errors import ConfigError
 from cssync.rules.calendar import local_date
 from cssync.rules.catalogue import ACCOUNT, FACTS, OUTPUTS, column_type
-from cssync.rules.compiler import compile_pack, entities_of, result_column
+from cssync.rules.compiler import compile_pack, result_column
 from cssync.rules.evaluate import context_for, reading_of, usage_coverage
 from cssync.rules.faults import did_you_mean
+from cssync.rules.grounds import entities_of
 from cssync.rules.interpreter import judge
 from cssync.rules.kept_usage import kept
 from cssync.rules.memory import FIRST_DAY, Memory
@@ -162,6 +163,7 @@ def _memory(pack: Pack, columns: set[str], row: Any) -> Memory:
         days["override_until"],
         days["override_since"],
         {name: value for name, value in held.items() if value is not None},
+        row["h_caps"],
     )
 
 

@@ -38,7 +38,7 @@ def latest(aggregate: Aggregate, context: Context) -> tuple[str, date] | None:
     """Return the newest instant (text) and day that `older_than` still lets in; None without one."""
     if aggregate.older_hours is None:
         return None
-    at = context.as_of - timedelta(hours=aggregate.older_hours)
+    at = context.as_of - timedelta(hours=aggregate.older_hours, seconds=1)
     return at.strftime("%Y-%m-%dT%H:%M:%SZ"), context.today - timedelta(days=-(-aggregate.older_hours // 24))
 
 

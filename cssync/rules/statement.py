@@ -42,6 +42,7 @@ def outcome_of(pack: Pack, statement: Statement, row: sqlite3.Row) -> Outcome:
         found.raw_score, found.score = row["raw_score"], row["score"]
         found.coverage, found.band = row["coverage"], row["band"]
         found.caps = [_condition(row[f"k_{n}"]) for n in range(len(pack.score.caps))]
+        found.held_caps = frozenset(n for n in statement.held_caps if row[f"kq_{n}"])
     found.results = {r.name: typed_value(row[f"o_{r.name}"], r.type) for r in pack.results}
     found.signals = {s.name: _condition(row[f"s_{n}"]) for n, s in enumerate(pack.signals)}
     found.severity = {s.name: row[f"s_{n}_severity"] for n, s in enumerate(pack.signals) if s.severity is not None}
@@ -55,7 +56,7 @@ def outcome_of(pack: Pack, statement: Statement, row: sqlite3.Row) -> Outcome:
 
 
 def _remembered(score: Score, statement: Statement, row: sqlite3.Row, found: Outcome) -> None:
-    found.memory = Memory(row["n_band"], row["n_yellow_days"], row["n_green_days"])
+    found.memory = Memory(row["n_band"], row["n_yellow_days"], row["n_green_days"], caps=row["n_caps"])
     if score.override is None or (since := typed_value(row["n_override_since"], "date")) is None:
         return
     band, until = row[f"a_{score.override.band}"], typed_value(row[f"a_{score.override.until}"], "date")

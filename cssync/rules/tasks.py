@@ -11,10 +11,10 @@ from datetime import date
 from typing import Any
 
 from cssync.rules.calendar import Calendar, local_date
-from cssync.rules.compiler import entities_of
 from cssync.rules.conditions import days_ago, held_long_enough
 from cssync.rules.events import EVENT
 from cssync.rules.freshness import Context, parse_instant
+from cssync.rules.grounds import entities_of
 from cssync.rules.signals import Reading
 from cssync.rules.texts import WORDS
 from cssync.rules.tree import Expr, Feature, Pack, TaskRule, rule_exprs

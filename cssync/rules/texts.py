@@ -28,6 +28,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "rollup_simple_mean": "Mean over {count} accounts; the worst is {name} ({band}).",
         "rollup_worst": "The lowest of {count} accounts; the worst is {name} ({band}).",
         "held": "Last known values, source is stale: {names}.",
+        "held_cap": "a limit in force when its source was last read",
+        "unsure": "Of low quality, many tickets name no customer: {names}.",
         "left_out": "Left out for lack of data: {names}.", "stale": "Left out, source is stale: {names}.",
         "coverage": "Coverage {coverage} %.", "data": "Data to {day}.", "join": ", ", "space": " ",
         "signed": "Written by cssync.", "moved": "Due moved from {before} to {after}.",
@@ -48,6 +50,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "rollup_simple_mean": "{count}社の平均。最も悪いのは{name}({band})。",
         "rollup_worst": "{count}社の最低点。最も悪いのは{name}({band})。",
         "held": "データが古いため前回の値を使用: {names}。",
+        "held_cap": "データが最後に揃った時点の上限を適用中",
+        "unsure": "顧客が特定できない問い合わせが多いため参考値: {names}。",
         "left_out": "データ不足のため対象外: {names}。", "stale": "データが古いため対象外: {names}。",
         "coverage": "充足率{coverage}%。", "data": "データ時点 {day}。", "join": "、", "space": "",
         "signed": "cssyncが作成。", "moved": "期限を {before} から {after} に変更。",
@@ -152,6 +156,7 @@ def reasons(
     lookup: Callable[[Place], tuple[Any, str]],
     stale: Iterable[str] = (),
     heading: Direction | None = None,
+    unsure: Iterable[str] = (),
 ) -> str:
     """Return the sentence behind a score: override, score, trend, caps, the largest lost points, what was left out,
     coverage.
@@ -172,8 +177,10 @@ def reasons(
         before = (2 * heading.before.numerator + heading.before.denominator) // (2 * heading.before.denominator)
         parts.append(words[word].format(before=before, days=score.trend.before))
     if outcome.raw_score is not None and outcome.score != outcome.raw_score:
-        true = [c for c, holds in zip(score.caps, outcome.caps, strict=True) if holds and c.at_most == outcome.score]
-        why = words["join"].join(render(c.because, lang, lookup) for c in true)
+        true = [n for n, c in enumerate(score.caps) if outcome.caps[n] and c.at_most == outcome.score]
+        why = words["join"].join(
+            words["held_cap"] if n in outcome.held_caps else render(score.caps[n].because, lang, lookup) for n in true
+        )
         parts.append(words["capped"].format(score=outcome.score, raw=outcome.raw_score, why=why))
     texts = {m.name: m.because for m in score.measures}
     for lost in lost_points(outcome.weights, outcome.measures)[:REASONS] if outcome.score is not None else ():
@@ -187,6 +194,7 @@ def reasons(
         ("held", [n for n in weighed if n in outcome.held]),
         ("left_out", [n for n in absent if n not in old]),
         ("stale", [n for n in absent if n in old]),
+        ("unsure", [n for n in weighed if n in set(unsure) and outcome.measures.get(n) is not None]),
     ):
         if names:
             parts.append(words[word].format(names=words["join"].join(labels[n] for n in names)))

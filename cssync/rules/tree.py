@@ -74,9 +74,9 @@ class Aggregate:
 
     column: what is aggregated, None for count. where: condition on a row. within, ending: days; the window is the
     `within` calendar days (business time zone) that end `ending` days before today, today included when 0.
-    older_hours: only rows whose time lies at least so many hours before as_of. at_least: fewer rows give missing.
+    older_hours: only rows whose time lies more than so many hours before as_of. at_least: fewer rows give missing.
     newest_per: of the rows that count so far only the newest for each value of this column; rows without one all stay.
-    of_which: condition on those that are left.
+    of_which: condition on those that are left. max_age: days after which its source is stale for this feature alone.
     """
 
     function: Literal["count", "sum", "avg", "min", "max", "last", "median", "distinct"]
@@ -89,6 +89,7 @@ class Aggregate:
     at_least: int = 0
     newest_per: str | None = None
     of_which: Expr | None = None
+    max_age: int | None = None
 
     @property
     def columns(self) -> set[str]:

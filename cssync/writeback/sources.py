@@ -1,10 +1,10 @@
 """Sources in trouble: what rests on a stream that was not read to its end is left out of the plan.
 
 A stream that failed or broke off leaves the store between two states of the vendor: a ticket may be counted whose
-closing was on the next page. What rules make of it is not written until the stream was read to its end again, or a
-person approves it: it is a plan of its own, held. Everything else goes on. Where a source is too old, the rules
-themselves call their results stale, and the CRM keeps its values. Whoever runs cssync is told once for each stream, not
-once for each account.
+closing was on the next page. What rules make of it is not written until the stream was read to its end again or is too
+old, or a person approves it: it is a plan of its own, held. Everything else goes on. A source that is too old says
+nothing any more: the rules leave it out or keep what it said last, call their results stale, and that is written, so
+that the CRM shows it (promise R18). Whoever runs cssync is told once for each stream, not once for each account.
 """
 
 from __future__ import annotations
@@ -64,12 +64,16 @@ def parted(store: Store, rules: RuleSet | None, found: Draft, as_of: datetime) -
     for row in ill:
         packs = {pack for pack, entities in resting.items() if row["entity"] in entities}
         counts = Counter(pack for c in found.changes if (pack := _pack(c)) in packs)
-        if row["outcome"] in TROUBLE and counts:
+        late = fresh[row["entity"]].state == "stale"
+        if row["outcome"] in TROUBLE and not late and counts:
             left_out |= packs
             notes[row["connection"], row["stream"]] = _note("partial", row, _waiting(counts))
-        elif fresh[row["entity"]].state == "stale" and packs & stale:
+        elif late and packs & stale:
             kept = f"results of {', '.join(sorted(packs & stale))} are stale and keep their values in the CRM"
             notes.setdefault((row["connection"], row["stream"]), _note("source", row, kept))
+        elif late and packs and row["outcome"] in TROUBLE:
+            told = f"too old: rules of {', '.join(sorted(packs))} leave it out, or keep what it said last"
+            notes.setdefault((row["connection"], row["stream"]), _note("source", row, told))
     return Parted(
         replace(
             found,
@@ -89,7 +93,7 @@ def held_part(whole: Parted) -> Draft:
 
 def entities_of_packs(rules: RuleSet) -> Mapping[str, frozenset[str]]:
     """Return pack -> entities that its results, signals and tasks rest on, those of packs that it reads included."""
-    from cssync.rules.compiler import entities_of
+    from cssync.rules.grounds import entities_of
     from cssync.rules.tree import Expr, closure
 
     found: dict[str, frozenset[str]] = {}

@@ -62,10 +62,14 @@ class Book:
              "period_start": (first + timedelta(days=n)).isoformat(), "value": value}
             for n, value in enumerate(values)), uid=uid)  # fmt: skip
 
-    def day(self, days: int = 0) -> dict[str, Any]:
+    def day(self, days: int = 0, silent: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Evaluate so many days after AS_OF; the streams named `silent` bring nothing since their last success."""
         at = AS_OF + timedelta(days=days)
         with self.store.transaction() as conn:
-            conn.execute("UPDATE source_state SET last_success_at = ?", (at.strftime("%Y-%m-%dT%H:%M:%SZ"),))
+            conn.execute(
+                "UPDATE source_state SET last_success_at = ? WHERE stream NOT IN (SELECT value FROM json_each(?))",
+                (at.strftime("%Y-%m-%dT%H:%M:%SZ"), json.dumps(silent)),
+            )
         workspace = Workspace("t", self.store.path, ZoneInfo("Asia/Tokyo"), "USD", self.store.path, {})
         evaluate(self.store, RULES, workspace, at, run_id="r")
         return self.results()
@@ -311,8 +315,42 @@ def test_what_rests_on_a_held_score_is_held_with_it(book: Book) -> None:
     before = book.day(28)
     assert before["health.band"] in ("yellow", "red")
     assert "K02" in book.signals()
-    after = book.day(34)
+    after = book.day(39)  # four days of age and seven of holding are over
     states = {r["name"]: r["state"] for r in book.store.query("SELECT name, state FROM result")}
     for name in ("health.band", "renewal.risk", "renewal.forecast", "renewal.arr_at_risk"):
         assert (after[name], states[name]) == (before[name], "stale"), name
     assert "K02" in book.signals()
+
+
+def test_a_desk_that_falls_silent_lifts_nobody_out_of_a_cap(book: Book) -> None:
+    """An urgent ticket holds the score at 49; that nobody can see the ticket any more is no solution."""
+    book.term("2027-06-30")
+    healthy(book)
+    book.put("ticket", {"status": "open", "priority": "urgent", "opened_at": "2026-11-10T00:00:00Z"})
+    before = book.day()
+    assert (before["health.score"], before["health.band"], before["health.data_status"]) == (49, "red", "ok")
+    for days in (3, 4, 8):
+        book.use(*([6.0] * days), until=(AS_OF + timedelta(days=days - 1)).date())
+        found = book.day(days, silent=("ticket", "ticket_metric"))
+        assert (found["health.score"], found["health.band"]) == (49, "red"), days
+        assert found["health.data_status"] == "partial"
+        assert "when its source was last read" in found["health.reasons"]
+    book.put("ticket", {"status": "solved", "priority": "urgent", "opened_at": "2026-11-10T00:00:00Z"})
+    book.use(*([6.0] * 9), until=(AS_OF + timedelta(days=8)).date())
+    assert book.day(9)["health.band"] == "green"
+
+
+@pytest.mark.parametrize(("alone", "status"), [(2, "ok"), (3, "partial")])
+def test_more_than_a_fifth_of_tickets_without_an_account_are_said_to_be_of_low_quality(
+    book: Book, alone: int, status: str
+) -> None:
+    book.term("2027-06-30")
+    healthy(book)
+    known = {"status": "closed", "priority": "low", "opened_at": "2026-11-01T00:00:00Z"}
+    book.put("ticket", *(known for _ in range(10)))
+    book.put("ticket", *({**known, "source_id": f"n{n}"} for n in range(alone)), uid="b")
+    with book.store.transaction() as conn:
+        conn.execute("UPDATE ticket SET account_uid = NULL WHERE account_uid = 'b'")
+    found = book.day()
+    assert found["health.data_status"] == status
+    assert ("many tickets name no customer: ticket load" in found["health.reasons"]) == (status == "partial")

@@ -518,14 +518,16 @@ def test_the_same_instant_twice_writes_nothing_and_money_is_in_major_units(store
                         for t in ("result", "signal", "task", "feature_row", "result_history")]  # fmt: skip
 
 
-def test_a_stale_source_keeps_the_score_for_thirty_days_and_ends_no_signal(store: Store) -> None:
+def test_a_stale_source_keeps_its_measures_a_week_the_score_thirty_days_and_ends_no_signal(store: Store) -> None:
     healthy(store)
     put(store, "ticket", {"status": "open", "priority": "urgent", "opened_at": "2026-11-10T00:00:00Z"})
     run(store)
     assert results(store)["risk.flags"] == (["K03"], "ok")
     score = results(store)["health.score"][0]
-    later = AS_OF + timedelta(days=6)
-    report = run(store, later)
+    run(store, AS_OF + timedelta(days=6))
+    found = results(store)
+    assert (found["health.score"], found["health.data_status"]) == ((score, "ok"), ("partial", "ok"))
+    report = run(store, AS_OF + timedelta(days=11))
     found = results(store)
     assert found["health.score"] == (score, "stale")
     assert found["health.band"][1] == "stale"
