@@ -185,7 +185,7 @@ FEATURES = "SELECT account_uid, features FROM feature_row WHERE pack = '{}' AND 
 def test_what_another_account_moves_is_looked_at(
     tmp_path: Path, before: list[str], change: str, moved: str, by: str
 ) -> None:
-    with twins(tmp_path, 3) as (some, every):
+    with twins(tmp_path, 7) as (some, every):
         for minutes, statements in ((1, before), (2, [change])):
             for store in (some, every):
                 with store.transaction() as conn:
@@ -197,7 +197,7 @@ def test_what_another_account_moves_is_looked_at(
 
 
 def test_what_an_evaluation_changed_is_the_past_of_the_next_one(tmp_path: Path) -> None:
-    with twins(tmp_path, 3) as (some, every):
+    with twins(tmp_path, 4) as (some, every):
         band = "SELECT value FROM result WHERE account_uid = 'a06' AND name = 'risky.band'"
         for store in (some, every):
             assert store.query(band)[0][0] == '"green"'
