@@ -104,6 +104,10 @@ class Crm:
         else:
             assert change.source_id is not None
             remote_id = change.source_id
+            if change.task.comment_only:
+                self.tasks[remote_id].setdefault("notes", []).append(change.task.note)
+                self.journal.append(("comment", remote_id, change.task.note))
+                return Outcome(change.key, "verified", remote_id)
             self.tasks[remote_id].update(content)
             if change.action in ("close_task", "reopen_task"):
                 self.tasks[remote_id]["status"] = "done" if change.action == "close_task" else "open"
@@ -115,7 +119,14 @@ class Crm:
         self.reads += 1
         wanted = {task.key for task in tasks}
         return {
-            held["key"]: RemoteTask(held["key"], remote_id, held["status"], held["subject"], held["due_on"])
+            held["key"]: RemoteTask(
+                held["key"],
+                remote_id,
+                held["status"],
+                held["subject"],
+                held["due_on"],
+                text=" ".join(held.get("notes", [])),
+            )
             for remote_id, held in self.tasks.items()
             if held["key"] in wanted
         }

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from cssync.plugins import plugins
-from cssync.sandbox.server import Fault, SandboxServer
+from cssync.sandbox.server import Fault, SandboxAnswer, SandboxServer
 from cssync.writeback.failures import retry
 from office import CREATES, POLLS, UPDATES, WORLD, Office, furnish, served
 
@@ -228,3 +228,14 @@ def test_credentials_revoked_while_we_write_lose_nothing_and_repeat_nothing(
     office.server.journal.clear()
     assert office.run()
     assert written(office.server, vendor) == []
+
+
+@pytest.mark.parametrize("vendor", list(UPDATES))
+@pytest.mark.parametrize("after", [False, True], ids=["instead of the work", "after the work"])
+def test_a_web_page_for_an_answer_to_a_write_is_no_word_on_it(office: Office, vendor: str, after: bool) -> None:
+    page = SandboxAnswer(200, b"<html>back soon</html>", {"content-type": "text/html"})
+    office.server.faults.append(Fault(UPDATES[vendor], answer=page, after=after))
+    assert not office.run()
+    states = {row["state"] for row in office.store.query("SELECT state FROM outbox WHERE action = 'set'")}
+    assert "unknown" in states
+    assert "failed-retry" not in states

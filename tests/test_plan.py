@@ -382,10 +382,42 @@ def test_a_task_that_a_person_rewrote_is_theirs(tmp_path: Path, store: Store) ->
     apply(store, space, make(store, space))
     crm.tasks["T1"]["subject"] = "Call Ms Sato first"
     pulled(store, crm)
-    for change in ({"title": "Renew now"}, {"status": "done"}):
-        task(store, "a-1", **change)
-        found = make(store, space, f"r-{change}")
-        assert (found.changes, [n.kind for n in found.notes]) == ((), ["conflict"])
+    task(store, "a-1", title="Renew now")
+    found = make(store, space, "r2")
+    assert (found.changes, [n.kind for n in found.notes]) == ((), ["conflict"])
+    task(store, "a-1", status="closed", closing_note="renewed")
+    told = "cssync would have closed this task: renewed. A person changed it, so it is theirs to close."
+    commenting = make(store, space, "r3")
+    (line,) = [line for line in plan_lines(commenting) if "comment" in line]
+    assert line.startswith(
+        "~ Company a-1  task: comment on 'Call Ms Sato first' (due 2026-12-28): cssync would have closed"
+    )
+    assert apply(store, space, commenting, "r3").exit_code == 0
+    assert (crm.tasks["T1"]["status"], crm.tasks["T1"]["notes"]) == ("open", [told])
+    pulled(store, crm)
+    found = make(store, space, "r4")
+    assert (found.changes, [n.kind for n in found.notes]) == ((), ["conflict"])
+    japanese = replace(space, locale="ja-JP")
+    task(store, "a-1", status="closed", closing_note="契約が更新された")
+    (change,) = make(store, japanese, "r5").changes
+    assert change.new["note"].startswith("cssyncはこのタスクを完了にするところでした(契約が更新された)。")
+
+
+def test_an_edited_task_that_its_person_closed_gets_no_comment(tmp_path: Path, store: Store) -> None:
+    crm = Crm({"1": {}})
+    account(store, "a-1")
+    task(store, "a-1")
+    space = workspace(tmp_path, {"crm": crm}, fields={})
+    apply(store, space, make(store, space))
+    crm.tasks["T1"]["subject"] = "Call Ms Sato first"
+    pulled(store, crm)
+    task(store, "a-1", status="closed", closing_note="renewed")
+    commenting = make(store, space, "r2")
+    crm.tasks["T1"]["status"] = "done"  # between plan and apply
+    assert dict(apply(store, space, commenting, "r2").outcomes) == {"refused": 1}
+    pulled(store, crm)
+    assert make(store, space, "r3").changes == ()
+    assert "notes" not in crm.tasks["T1"]
 
 
 def test_tasks_of_a_store_that_was_lost_are_known_by_their_key(tmp_path: Path, store: Store) -> None:

@@ -138,7 +138,11 @@ def test_a_task_of_a_merged_account_that_a_person_rewrote_is_left_to_them(tmp_pa
     run(store, space, "r1")
     crm.tasks["T1"]["subject"] = "Ask Ms Sato first"
     merge(store, crm)
-    plan = run(store, space, "r2")
+    (comment,) = run(store, space, "r2").changes
+    assert (comment.action, comment.new["comment_only"]) == ("update_task", True)
+    assert (crm.tasks["T1"]["status"], crm.tasks["T1"]["subject"]) == ("open", "Ask Ms Sato first")
+    pulled(store, crm)
+    plan = run(store, space, "r3")
     assert (plan.changes, [n.kind for n in plan.notes]) == ((), ["conflict"])
 
 

@@ -372,6 +372,8 @@ class TaskContent:
     kind: `renewal` and `upsell` are opportunities (deals) of that type: `subject` is their name, `due_on` the planned
     closing date, `amount` decimal text in major units of `currency`, which is None where it is the org's own; `stage`
     is the vendor's first open stage where None.
+
+    comment_only: a person edited the task, so `note` is added to what it says now and nothing else is touched.
     """
 
     key: str
@@ -387,6 +389,7 @@ class TaskContent:
     amount: str | None = None
     currency: str | None = None
     stage: str | None = None
+    comment_only: bool = False
 
     @property
     def is_opportunity(self) -> bool:
@@ -445,6 +448,8 @@ class RemoteTask:
     amount: str | None = None
     stamp: str = ""
     """The vendor's own mark of its last change, for vendors that guard a write by it; comes back as `Change.stamp`."""
+    text: str = ""
+    """What it says now, plain; asked for at least where the wanted content is `comment_only`."""
 
 
 # --- The connector ----------------------------------------------------------------------------------------------------

@@ -331,7 +331,8 @@ class HttpSession:
                 fix=redact(verdict.fix) or "run again when the vendor's allowance is renewed",
                 resumes_at=None if verdict.seconds is None else self._in(verdict.seconds),
             )
-        raise Refused(self._say(wanted, words), kept="what is stored stays", fix=redact(verdict.fix) or FIX)
+        no = Refused if answer.status >= 400 else ConnectionFault  # a web page with 200 is no word on what was done
+        raise no(self._say(wanted, words), kept="what is stored stays", fix=redact(verdict.fix) or FIX)
 
     # --- logging in ---------------------------------------------------------------------------------------------------
 

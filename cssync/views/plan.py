@@ -212,6 +212,8 @@ def _kind(change: PlannedChange) -> str:
 def _move(action: str, old: Any, new: Any) -> str:
     if action == "create_task":
         return f"create {_task(new)}"
+    if action == "update_task" and new.get("comment_only"):
+        return f"comment on {_task(old)}: {_cut(new['note'])}"
     if action == "update_task":
         return f"update {_task(old)} -> {_task(new)}"
     if action == "reopen_task":

@@ -111,7 +111,7 @@ def _refusal(conn: sqlite3.Connection, entry: Entry, task: RemoteTask | None) ->
     if task.status == "done" and entry.action == "update_task":
         moved = entry.content.is_opportunity
         return "a person moved or closed the opportunity" if moved else "a person closed the task meanwhile"
-    if entry.action == "reopen_task":
+    if entry.action == "reopen_task" or entry.content.comment_only:
         return None
     old = entry.old or {}
     for name, held in (("subject", task.subject), ("due_on", task.due_on)):
@@ -133,6 +133,8 @@ def _arrived(entry: Entry, task: RemoteTask) -> bool:
         return True
     if entry.action in ("close_task", "reopen_task"):
         return task.status == ("done" if entry.action == "close_task" else "open")
+    if entry.content.comment_only:
+        return _plain(entry.content.note) in _plain(task.text)
     old, new = entry.old or {}, entry.new
     shown = [(old.get("subject"), new["subject"], task.subject), (old.get("due_on"), new["due_on"], task.due_on or "")]
     moved = [(wanted, held) for before, wanted, held in shown if before != wanted]
@@ -140,6 +142,10 @@ def _arrived(entry: Entry, task: RemoteTask) -> bool:
     if new.get("amount") is not None and not same(old.get("amount"), new["amount"], "number"):
         proved.append(same(new["amount"], task.amount, "number"))
     return bool(proved) and all(proved)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _change(entry: Entry, task: RemoteTask | None, read_at: datetime) -> Change:
@@ -158,10 +164,10 @@ def _change(entry: Entry, task: RemoteTask | None, read_at: datetime) -> Change:
 
 def _prove(conn: sqlite3.Connection, entry: Entry, task: RemoteTask, now: str) -> None:
     """Verified: remember the content, and the task as the CRM holds it, so that the next pull is an echo."""
-    content = replace(entry.content, status=task.status)
+    content = replace(entry.content, status=task.status, comment_only=False)
     prove(conn, entry, asdict(content), now, remote_id=task.remote_id)
-    if content.is_opportunity:
-        return  # the next pull brings it among the opportunities
+    if content.is_opportunity or entry.content.comment_only:
+        return  # the next pull brings it among the opportunities; a comment leaves the task as a person made it
     conn.execute(
         """INSERT INTO crm_task (connection, source_id, synced_at, account_source_id, account_uid, task_key, subject,
            status, due_on, owner_source_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

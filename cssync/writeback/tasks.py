@@ -32,6 +32,11 @@ OF_DEAL = ("subject", "due_on", "amount")
 """What of an opportunity is: who sells it is the sales team's to say."""
 SUBJECT_LENGTH, NAME_LENGTH = 255, 120
 """UTF-16 code units of a task's subject and of an opportunity's name, by the strictest of the vendors (Salesforce)."""
+COMMENTS = {
+    "en": "cssync would have closed this task: {why}. A person changed it, so it is theirs to close.",
+    "ja": "cssyncはこのタスクを完了にするところでした({why})。担当者が変更したため、完了は担当者にお任せします。",
+}
+"""Locale -> what is added to a task that is done, but that a person edited (domain: comment instead of closing)."""
 BODY_LENGTH = 30_000
 """UTF-16 code units of a task's text, before its last line and a closing note (Salesforce takes 32,000 in all)."""
 FOOTERS = {
@@ -98,7 +103,8 @@ class _Walk:
         self.changes: list[PlannedChange] = []
         self.notes: list[Note] = []
         self.store = store
-        self.footer = FOOTERS["ja" if workspace.locale.startswith("ja") else "en"]
+        lang = "ja" if workspace.locale.startswith("ja") else "en"
+        self.footer, self.comment = FOOTERS[lang], COMMENTS[lang]
         self.people = People(store, workspace)
         self.homes = homes(store, taking_tasks(workspace))
         self.known = known_tasks(store, workspace)
@@ -238,7 +244,7 @@ class _Walk:
 
     def _close(self, row: Mapping[str, Any], known: Known) -> None:
         if known.edited():
-            self._note("conflict", row, known.home, "is done, but a person changed it in the CRM: theirs to close")
+            self._comment(row, known)
             return
         owner, _ = self._owner(row, known.home.connection)
         content = replace(
@@ -249,6 +255,18 @@ class _Walk:
             self._note("blocked", row, known.home, refused.told)
             return
         self._change("close_task", row, known.home, known, content)
+
+    def _comment(self, row: Mapping[str, Any], known: Known) -> None:
+        """Say once, in a task that a person edited, that it is done: theirs to close."""
+        ours = TaskContent(**dict(known.content or {}))
+        content = replace(ours, note=self.comment.format(why=row["closing_note"] or row["title"]), comment_only=True)
+        place = (known.home.connection, known.home.stream, known.home.source_id, self._key(row))
+        refused = self.failures.get(place)
+        told = "is done, but a person changed it in the CRM: theirs to close"
+        if ours.note == content.note or (refused is not None and refused.blocks_task("update_task", asdict(content))):
+            self._note("conflict", row, known.home, told)
+        else:
+            self._change("update_task", row, known.home, known, content)
 
     def _change(
         self,

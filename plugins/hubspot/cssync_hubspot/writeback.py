@@ -48,6 +48,8 @@ def push(session: Session, changes: Sequence[Change]) -> Iterator[Outcome]:
             updates.setdefault(_kind(change), []).append(change)
         else:
             creates[_kind(change)].append(change)
+    if commented := [c for c in updates.get("tasks", ()) if c.task is not None and c.task.comment_only]:
+        updates["tasks"] = [*_upon(session, commented), *(c for c in updates["tasks"] if c not in commented)]
     try:
         creates["deals"] = _staged(session, creates["deals"])
     except TransientFault:
@@ -64,6 +66,15 @@ def push(session: Session, changes: Sequence[Change]) -> Iterator[Outcome]:
             unsent = [c for _, later, _ in batches[number + 1 :] for c in later]
             yield from (Outcome(c.key, "failed-retry", error=busy.message) for c in unsent)
             raise
+
+
+def _upon(session: Session, changes: Sequence[Change]) -> list[Change]:
+    """Comments on top of what their tasks say now; a task that is gone keeps its change, which HubSpot will refuse."""
+    ids = [c.source_id for c in changes if c.source_id]
+    held = {
+        str(r["id"]): r["properties"].get("hs_task_body") or "" for r in batch_read(session, "tasks", ids, TASK_FIELDS)
+    }
+    return [replace(c, task=replace(c.task, body=held.get(c.source_id or "", ""))) for c in changes if c.task]
 
 
 def _kind(change: Change) -> str:
@@ -217,6 +228,8 @@ def properties(session: Session, change: Change) -> dict[str, str]:
     task = change.task
     if task.is_opportunity:
         return deal_properties(session, task, new=change.action == "create_task")
+    if task.comment_only:
+        return {"hs_task_body": "<br>\n".join((task.body, *_lines([task.note])))}
     closing = change.action == "close_task"
     due = datetime.combine(date.fromisoformat(task.due_on), DUE_AT, session.timezone).astimezone(UTC)
     return {
@@ -234,7 +247,11 @@ def task_body(task: TaskContent) -> str:
     """Return the body of a task: rich text, so what a customer's name may hold is escaped and lines are broken. The
     last line carries our key."""
     lines = [*task.body.splitlines(), *(["", *task.note.splitlines()] if task.note else []), "", f"cssync:{task.key}"]
-    return "<br>\n".join(html.escape(line, quote=False) for line in lines)
+    return "<br>\n".join(_lines(lines))
+
+
+def _lines(lines: Sequence[str]) -> list[str]:
+    return [html.escape(line, quote=False) for line in lines]
 
 
 def text(value: Any) -> str:
@@ -341,4 +358,5 @@ def _remote(session: Session, key: str, record: Mapping[str, Any]) -> RemoteTask
         status="done" if task_status(held.get("hs_task_status")) == "done" else "open",
         subject=held.get("hs_task_subject") or "",
         due_on=due.astimezone(session.timezone).date().isoformat() if due else None,
+        text=_plain(held.get("hs_task_body") or ""),
     )

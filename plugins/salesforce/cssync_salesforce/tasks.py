@@ -70,7 +70,7 @@ def find_tasks(session: Session, wanted: Sequence[TaskContent]) -> dict[str, Rem
     by_key = has_key(seen)
     texts = sorted({t.key if by_key else t.account_source_id for t in wanted})
     keys = {t.key for t in wanted}
-    fields = ["Id", "Subject", "IsClosed", "ActivityDate", TASK_KEY.name if by_key else "Description"]
+    fields = ["Id", "Subject", "IsClosed", "ActivityDate", "Description", *([TASK_KEY.name] if by_key else [])]
     found: dict[str, RemoteTask] = {}
     for start in range(0, len(texts), CHUNK):
         column = TASK_KEY.name if by_key else "WhatId"
@@ -84,6 +84,7 @@ def find_tasks(session: Session, wanted: Sequence[TaskContent]) -> dict[str, Rem
                     "done" if record.get("IsClosed") else "open",
                     str(record.get("Subject") or ""),
                     record.get("ActivityDate"),
+                    text=str(record.get("Description") or ""),
                 )
                 if key not in found or found[key].status == "done":  # the open one, should there be two
                     found[key] = remote

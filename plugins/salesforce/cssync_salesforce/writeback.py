@@ -27,6 +27,8 @@ RETRIEVE = 2_000
 """Ids in one request that names them in its body."""
 AGAIN = RETRYABLE | {"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "LIMIT_EXCEEDED", "REQUEST_LIMIT_EXCEEDED",
                      "ALL_OR_NONE_OPERATION_ROLLED_BACK", "PROCESSING_HALTED", "APEX_ERROR"}  # fmt: skip
+DESCRIPTION = 32_000
+"""Characters of a task's description."""
 REMEDIES = {
     "INVALID_FIELD_FOR_INSERT_UPDATE": "give the execution user Edit on the field (permission set `cssync`)",
     "INVALID_FIELD": "create the field and make it visible to the execution user: `cssync provision`",
@@ -212,6 +214,11 @@ def _tasks(session: Session, changes: Sequence[Change], groups: _Groups) -> Iter
             key = soql.id18(change.source_id)
             if key is None:
                 raise ValueError("the change names no task")
+            if task.comment_only:
+                fields = {"Description": _upon(session, key, task.note)}
+                record = {"attributes": {"type": "Task"}, "id": key, **fields}
+                _sort(groups, _Route("PATCH", collection), _Write(change, record, key))
+                continue
             fields = {"Status": wording.closed} if change.action == "close_task" else _edited(task, wording)
             if change.action == "reopen_task":
                 fields["Status"] = wording.opened
@@ -271,6 +278,15 @@ def _edited(task: TaskContent, wording: Wording) -> dict[str, Any]:
         **({"Priority": priority} if priority else {}),
         **({"OwnerId": owner} if owner else {}),
     }
+
+
+def _upon(session: Session, key: str, note: str) -> str:
+    """A comment under what a task says now; one request. ValueError when there is no room for it."""
+    found = list(query(session, soql.select(["Id", "Description"], "Task", [f"Id = {soql.text(key)}"])))
+    text = "\n\n".join(part for part in (str((found or [{}])[0].get("Description") or "").rstrip(), note) if part)
+    if not found or len(text) > DESCRIPTION:
+        raise ValueError("the task has no room for a comment" if found else "the task is gone")
+    return text
 
 
 def _body(task: TaskContent, *, keyed: bool) -> str:

@@ -114,6 +114,7 @@ class ZendeskSandbox:
             ("GET", "tickets", "read", self.desk.listed),
             ("POST", "tickets", "tickets:write", self.desk.create),
             ("PUT", r"tickets/(\d+)", "tickets:write", self.desk.update),
+            ("GET", r"tickets/(\d+)/comments", "read", self.desk.comments),
             (
                 "GET",
                 "organization_fields",

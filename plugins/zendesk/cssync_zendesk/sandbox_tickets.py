@@ -91,6 +91,14 @@ class TicketDesk:
         self.account.tickets.put(changed, datetime.fromtimestamp(self.account.now(), UTC))
         return SandboxAnswer(body={"ticket": self._shown(int(key), request.origin), "audit": {}})
 
+    def comments(self, request: SandboxRequest, key: str) -> SandboxAnswer:
+        """The comments of a ticket."""
+        row = self.account.tickets.records.get(int(key))
+        if row is None or row["status"] == "deleted":
+            return SandboxAnswer(404, {"error": "RecordNotFound", "description": "Not found"})
+        meta = {"has_more": False, "after_cursor": None, "before_cursor": None}
+        return SandboxAnswer(body={"comments": row.get("comments", []), "meta": meta, "links": {}})
+
     def _mail(self, ticket_id: int, comment: dict[str, Any]) -> None:
         if comment.get("public", True):
             self.mails.append((ticket_id, str(comment.get("body"))))

@@ -7,6 +7,7 @@ Zendesk has no task on an organization. A ticket of type task stands in for one:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from cssync.connectors import Answer, Change, Outcome, RemoteTask, Session, TaskContent
@@ -81,7 +82,7 @@ def _new(task: TaskContent) -> dict[str, Any]:
 def _changed(change: Change, task: TaskContent) -> dict[str, Any]:
     status = {"status": STATUS[change.action]} if change.action in STATUS else {}
     return {
-        **({} if change.action == "close_task" else _shown(task)),
+        **({} if change.action == "close_task" or task.comment_only else _shown(task)),
         **status,
         **({"comment": {"body": task.note, "public": False}} if task.note else {}),
         **({"safe_update": True, "updated_stamp": change.stamp} if change.stamp else {}),
@@ -118,7 +119,15 @@ def find_tickets(session: Session, wanted: Sequence[TaskContent]) -> dict[str, R
         mine = [row for row in rows if str(row.get("external_id")) == task.key and row.get("status") != "deleted"]
         for row in sorted(mine, key=lambda row: (row.get("status") in SHUT, row.get("id"))):
             found.setdefault(task.key, _remote(task.key, row))
+        if task.comment_only and task.key in found:
+            found[task.key] = replace(found[task.key], text=_said(session, found[task.key].remote_id))
     return found
+
+
+def _said(session: Session, ticket: str) -> str:
+    """All comments of a ticket; one request."""
+    path = f"{PATH}/{ticket}/comments"
+    return "\n".join(str(row.get("body") or "") for row in records(session.get(path).json(), "comments", path))
 
 
 def _remote(key: str, row: Mapping[str, Any]) -> RemoteTask:

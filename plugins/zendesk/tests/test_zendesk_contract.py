@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -102,6 +103,11 @@ def tickets(session: Session, organization: str) -> None:
         held = ZENDESK.find_tasks(session, [task])[task.key]
         change = Change("u", action, "organizations", held.remote_id, task=task, stamp=held.stamp)  # type: ignore[arg-type]
         assert [o.state for o in ZENDESK.push(session, [change])] == ["verified"]
+    comment = replace(task, note="It is done; yours to close.", comment_only=True)
+    held = ZENDESK.find_tasks(session, [task])[task.key]
+    change = Change("m", "update_task", "organizations", held.remote_id, task=comment, stamp=held.stamp)
+    assert [o.state for o in ZENDESK.push(session, [change])] == ["verified"]
+    assert "yours to close" in ZENDESK.find_tasks(session, [comment])[task.key].text
     late = Change("l", "update_task", "organizations", held.remote_id, task=task, stamp="2020-01-01T00:00:00Z")
     assert [o.state for o in ZENDESK.push(session, [late])] == ["moved"]
 
@@ -143,7 +149,7 @@ def test_every_request_and_every_answer_fits_the_description(exchanges: Any) -> 
         "POST /api/v2/tickets",
         "PUT /api/v2/tickets/{id}",
     }
-    assert len(seen) == 17
+    assert len(seen) == 18
 
 
 def test_the_sandbox_refuses_in_the_vendors_words(app: ZendeskSandbox) -> None:
