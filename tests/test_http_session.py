@@ -410,18 +410,23 @@ def test_the_share_of_people_in_the_vendors_day_is_left_to_them(api: respx.MockR
     assert route.call_count == 3
 
 
-def test_a_wait_is_visible_while_it_lasts(api: respx.MockRouter, session: Open, clock: ManualClock) -> None:
+@pytest.mark.parametrize(
+    ("status", "awaited"), [(429, "rate limit"), (503, "the vendor (503)")], ids=["limit", "maintenance"]
+)
+def test_a_wait_is_visible_while_it_lasts_and_says_for_what(
+    api: respx.MockRouter, session: Open, clock: ManualClock, status: int, awaited: str
+) -> None:
     seen = []
     opened = session()
     sleep = clock.sleep
 
     def watched(seconds: float) -> None:
-        seen.append(opened.waiting_until)
+        seen.append((opened.waiting_until, opened.waiting_for))
         sleep(seconds)
 
     clock.sleep = watched  # type: ignore[method-assign]
-    busy = httpx.Response(429, headers={"Retry-After": "40"})
+    busy = httpx.Response(status, headers={"Retry-After": "40"})
     api.get("/records").mock(side_effect=[busy, httpx.Response(200, json=[])])
     opened.get("/records")
-    assert [until for until in seen if until]
-    assert opened.waiting_until == ""
+    assert {why for until, why in seen if until} == {awaited}
+    assert (opened.waiting_until, opened.waiting_for) == ("", "")

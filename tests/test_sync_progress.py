@@ -80,7 +80,10 @@ REPORT = StreamReport(
 def test_a_line_a_stream_is_written_every_ten_seconds_and_says_what_it_waits_for(
     clock: ManualClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    waiting = dataclasses.replace(REPORT, stream="contacts", waiting_until="2026-11-20T03:10:00Z", calls_left=41_000)
+    waiting = dataclasses.replace(
+        REPORT, stream="contacts", waiting_until="2026-11-20T03:10:00Z", waiting_for="the vendor (503)",
+        calls_left=41_000,
+    )  # fmt: skip
     with watched(Call()) as told:
         told(REPORT)
         clock.now += 9
@@ -95,7 +98,7 @@ def test_a_line_a_stream_is_written_every_ten_seconds_and_says_what_it_waits_for
     assert written == [
         "crm.companies: 1,200 read, 1,000 new, 150 changed, 3 failed, 300 a second",
         "crm.contacts: 1,200 read, 1,000 new, 150 changed, 3 failed, 300 a second, "
-        "waiting for rate limit until 2026-11-20T03:10:00Z, 41,000 calls left today",
+        "waiting for the vendor (503) until 2026-11-20T03:10:00Z, 41,000 calls left today",
     ]
 
 

@@ -44,6 +44,7 @@ def document(report: StreamReport) -> dict[str, Any]:
         "failed": report.failed,
         "per_second": round(report.rate, 1),
         "waiting_until": report.waiting_until or None,
+        "waiting_for": report.waiting_for or None,
         "calls_left": report.calls_left,
     }
 
@@ -55,5 +56,5 @@ def line(report: StreamReport) -> str:
         f"{report.failed:,} failed, {report.rate:,.0f} a second"
     )
     if report.waiting_until:
-        text += f", waiting for rate limit until {report.waiting_until}"
+        text += f", waiting for {report.waiting_for or 'rate limit'} until {report.waiting_until}"
     return text if report.calls_left is None else f"{text}, {report.calls_left:,} calls left today"

@@ -80,7 +80,7 @@ def document(reports: list[StreamReport], linked: LinkReport) -> dict[str, Any]:
     """Return the result as data."""
     streams = [
         {
-            **{k: v for k, v in asdict(replace(r, error=None, drift=())).items() if k != "waiting_until"},
+            **{k: v for k, v in asdict(replace(r, error=None, drift=())).items() if not k.startswith("waiting_")},
             "error": r.error.message if r.error else None,
             "resumes_at": getattr(r.error, "resumes_at", None),
             "drift": [d.as_dict() for d in r.drift],

@@ -122,8 +122,9 @@ class Bucket:
     """A rate limit that we keep by ourselves: `calls` per `seconds` for requests matching `paths` (a regex on
     `METHOD path`). The first bucket that matches is charged, and so is every one marked `shared`.
 
-    burst: calls that may go at once after a pause. 0 leaves it to cssync, which keeps under `calls` in every window.
-    Where the vendor's headers tell what is left (`Vendor.pause`), `burst=calls` lets short runs go without waiting.
+    cssync paces the calls so that no window, whenever it begins, holds more than `calls`. windowed: the vendor counts
+    windows that follow each other, and its headers tell what is left of the present one and for how long
+    (`Vendor.left`): then all calls of a window may go at its beginning.
     """
 
     name: str
@@ -131,7 +132,7 @@ class Bucket:
     seconds: float
     paths: str = ".*"
     shared: bool = False
-    burst: int = 0
+    windowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,8 +119,8 @@ def _vendor_faults(connector: Connector) -> Faults:
         yield "vendor: concurrency must be at least 1"
     names = [bucket.name for bucket in vendor.buckets]
     for bucket in vendor.buckets:
-        if names.count(bucket.name) > 1 or bucket.calls < 1 or bucket.seconds <= 0 or bucket.burst < 0:
-            yield f"bucket {bucket.name}: needs a name of its own, calls >= 1, seconds > 0 and no negative burst"
+        if names.count(bucket.name) > 1 or bucket.calls < 1 or bucket.seconds <= 0:
+            yield f"bucket {bucket.name}: needs a name of its own, calls >= 1 and seconds > 0"
         try:
             re.compile(bucket.paths)
         except re.error as error:

@@ -33,6 +33,8 @@ log = logging.getLogger("cssync.http")
 
 ANY = Bucket("any", calls=0, seconds=0.0)
 """Charged by requests that match no bucket of the vendor: no pace of our own, but a hold stops them too."""
+LIMIT = "rate limit"
+"""What a request waits for that keeps to a pace, ours or the vendor's."""
 LONGEST = 600
 """Characters of a vendor's words that a message carries."""
 FIX = "check the settings of the connection; if they are right, report this with the vendor's words and request id"
@@ -80,7 +82,8 @@ class HttpSession:
         self._requests = 0
         self._here = threading.local()
         self._stopped = ""
-        self._waits: dict[int, str] = {}
+        self._waits: dict[int, tuple[str, str]] = {}
+        self._closed: dict[str, str] = {}
         self.calls_left: int | None = None
         self._date: tuple[datetime, float] | None = None
 
@@ -143,7 +146,12 @@ class HttpSession:
     @property
     def waiting_until(self) -> str:
         """Until when (ISO instant, UTC) requests wait for a limit or a busy vendor just now; "" when none does."""
-        return max(list(self._waits.values()), default="")
+        return max(list(self._waits.values()), default=("", ""))[0]
+
+    @property
+    def waiting_for(self) -> str:
+        """What the request waits for that waits longest just now; "" when none does."""
+        return max(list(self._waits.values()), default=("", ""))[1]
 
     def close(self) -> None:
         """Close the connections."""
@@ -179,7 +187,7 @@ class HttpSession:
         return persist(
             attempt,
             patience=float(self.settings.patience),
-            sleep=lambda seconds: self._sleep(wanted, seconds),
+            sleep=lambda seconds, again: self._sleep(wanted, seconds, again.awaited),
             hold=lambda bucket, seconds: self._limiter.hold(self._connection, bucket, seconds),
             give_up=give_up,
         )
@@ -209,7 +217,7 @@ class HttpSession:
                     fix="run again after that time; a longer `patience` of the connection waits instead",
                     resumes_at=self._in(seconds),
                 )
-            self._sleep(wanted, seconds)
+            self._sleep(wanted, seconds, self._closed.get(buckets[0].name, LIMIT) if held else LIMIT)
             seconds = self._held(buckets)
         return self._tokens.get() if self._tokens else None
 
@@ -244,7 +252,8 @@ class HttpSession:
                 raise self._unknown(wanted, words) from lost
             if lost.passing:
                 tries = TRIES if lost.sent else CONNECT_TRIES
-                raise Again(words, fix="check that the host can be reached from this machine", tries=tries) from lost
+                fix = "check that the host can be reached from this machine"
+                raise Again(words, fix=fix, tries=tries, awaited=f"{origin.host} ({lost.reason})") from lost
             raise ConnectionFault(
                 self._say(wanted, words), kept="nothing of this answer was used", fix=redact(lost.fix)
             ) from lost
@@ -319,7 +328,11 @@ class HttpSession:
                 self._limiter.hold(self._connection, hold, verdict.seconds)
             raise self._unknown(wanted, words)
         if passing:
-            raise Again(words, seconds=verdict.seconds, hold=hold, fix=verdict.fix)
+            limit = verdict.kind == "wait" and answer.status < 500
+            awaited = LIMIT if limit else f"the vendor ({answer.status})"
+            if hold:
+                self._closed[hold] = awaited
+            raise Again(words, seconds=verdict.seconds, hold=hold, fix=verdict.fix, awaited=awaited)
         if verdict.kind == "stop":
             self._stopped = words
             if verdict.seconds:
@@ -407,13 +420,15 @@ class HttpSession:
     def _in(self, seconds: float) -> str:
         return (self.now() + timedelta(seconds=seconds)).isoformat(timespec="seconds").replace("+00:00", "Z")
 
-    def _sleep(self, wanted: Call, seconds: float) -> None:
+    def _sleep(self, wanted: Call, seconds: float, awaited: str) -> None:
         if seconds < 1:
             self._clock.sleep(seconds)
             return
         until, here = self._in(seconds), threading.get_ident()
-        log.info("%s: waiting %.0f s before %s, until %s", self._connection, seconds, wanted.name, until)
-        self._waits[here] = until
+        log.info(
+            "%s: waiting %.0f s for %s before %s, until %s", self._connection, seconds, awaited, wanted.name, until
+        )
+        self._waits[here] = until, redact(awaited)
         try:
             self._clock.sleep(seconds)
         finally:
@@ -459,8 +474,8 @@ def open_session(
 
 
 def _plan(bucket: Bucket, calls: int, seconds: float) -> Bucket:
-    """The bucket with what the vendor allows; one that may go at once still may."""
-    return replace(bucket, calls=calls, seconds=seconds, burst=calls if bucket.burst else 0)
+    """The bucket with what the vendor allows."""
+    return replace(bucket, calls=calls, seconds=seconds)
 
 
 def _request_id(answer: Received, verdict: Verdict) -> str:

@@ -14,8 +14,11 @@ from typing import Protocol
 from cssync.connectors.contract import Bucket
 from cssync.http.clock import SYSTEM, Clock
 
-MARGIN = 1.02
-"""Calls are spaced so much wider than the limit needs: a call delayed by 20 ms is then followed by none too many."""
+MARGIN, JITTER = 1.02, 0.04
+"""A window is taken to last so many times longer, and at least so many seconds: a call that was delayed by 40 ms on its
+way is then still outside of the next."""
+WHOLE = 1.0
+"""Seconds that a vendor's window may last longer than its header says: that is cut to whole seconds."""
 LOW = 0.1
 """Share of a bucket's calls below which what the vendor says is left slows us down."""
 
@@ -51,11 +54,8 @@ class Pace:
     Any half-open window of `bucket.seconds` then holds at most burst + ceil(seconds / interval) - 1 calls, and the
     interval is chosen so that this is `bucket.calls`: the vendor's limit is not exceeded, whether it counts fixed or
     sliding windows. The price is the share (burst - 1) / calls of the steady rate, so the burst is a fiftieth of the
-    calls; MARGIN is for calls that arrive a little earlier or later than they were sent. At least 96 % of what is
-    allowed is used by whoever has enough to ask for.
-
-    A bucket with a `burst` of its own goes at the full steady rate beside it: up to burst - 1 calls above the limit
-    in one window, which is for the vendor's headers to prevent.
+    calls; MARGIN and JITTER are for calls that arrive a little earlier or later than they were sent. At least 96 % of
+    what is allowed in windows of a second and more is used by whoever has enough to ask for.
     """
 
     interval: float
@@ -66,18 +66,19 @@ class Pace:
         """Return the pace of a bucket; `calls` of 0 means that only holds apply."""
         if bucket.calls <= 0:
             return cls(0.0, 1)
-        if bucket.burst:
-            return cls(bucket.seconds / bucket.calls, bucket.burst)
         burst = max(1, bucket.calls // 50)
-        return cls(MARGIN * bucket.seconds / (bucket.calls - burst + 1), burst)
+        seconds = max(MARGIN * bucket.seconds, bucket.seconds + JITTER)
+        return cls(seconds / (bucket.calls - burst + 1), burst)
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """The state of a bucket, in seconds of one clock. `blocked_until` ends a hold."""
+    """The state of a bucket, in seconds of one clock. `blocked_until` ends a hold. Where the vendor counts windows,
+    `tat` is the end of the present one (or of the one that callers queue for) and `taken` its calls so far."""
 
     tat: float = 0.0
     blocked_until: float = 0.0
+    taken: int = 0
 
 
 QUEUE = 200
@@ -93,16 +94,40 @@ def reserve(level: Level, pace: Pace, now: float) -> tuple[Level, float]:
     return replace(level, tat=max(tat, slot) + pace.interval), slot - now
 
 
+def take(level: Level, bucket: Bucket, now: float) -> tuple[Level, float]:
+    """Take the next slot of a bucket: return the new state and the seconds to wait for it."""
+    if not bucket.windowed:
+        return reserve(level, Pace.of(bucket), now)
+    start, ends, taken = max(now, level.blocked_until), level.tat, level.taken
+    if not 0.0 < ends <= start + bucket.seconds * (2 + QUEUE / bucket.calls):
+        ends, taken = start + bucket.seconds, 0
+    elif start >= ends:
+        ends, taken = ends + bucket.seconds * ((start - ends) // bucket.seconds + 1), 0
+    elif taken >= bucket.calls:
+        ends, taken = ends + bucket.seconds, 0
+    return replace(level, tat=ends, taken=taken + 1), max(start, ends - bucket.seconds) - now
+
+
 def block(level: Level, seconds: float, now: float) -> Level:
     """Hold the bucket for `seconds`; a hold that lasts longer already stays."""
     return replace(level, blocked_until=max(level.blocked_until, now + seconds))
 
 
-def slowed(level: Level, bucket: Bucket, remaining: int, seconds: float | None, now: float) -> Level:
-    """Spread the few calls that are left over the time until there are new ones, where our pace would use them up."""
-    pace = Pace.of(bucket)
-    few = 0 < remaining < LOW * bucket.calls
-    if bucket.burst or not few or not seconds or remaining * pace.interval >= seconds:
+def noted(level: Level, bucket: Bucket, remaining: int, seconds: float | None, now: float) -> Level:
+    """Take over what the vendor says is left for so many seconds.
+
+    A window is set to end when the vendor's does; calls that we took and that it has not seen yet stay counted. A paced
+    bucket spreads the few that are left over the time until there are new ones, where our pace would use them up.
+    """
+    if seconds is None or bucket.calls <= 0:
+        return level
+    if bucket.windowed:
+        ends = now + seconds + WHOLE
+        ahead = round((level.tat - ends) / bucket.seconds)  # windows that callers queue for already
+        if ahead > 0:
+            return replace(level, tat=ends + ahead * bucket.seconds)
+        return replace(level, tat=ends, taken=max(level.taken, bucket.calls - remaining))
+    if not 0 < remaining < LOW * bucket.calls or remaining * Pace.of(bucket).interval >= seconds:
         return level
     return block(level, seconds / (remaining + 1), now)
 
@@ -118,8 +143,10 @@ class ProcessLimiter:
     def acquire(self, connection: str, bucket: Bucket) -> float:
         """See `Limiter.acquire`."""
         key = (connection, bucket.name)
+        if bucket.calls <= 0:
+            return self.held(connection, bucket.name)
         with self._lock:
-            level, wait = reserve(self._levels.get(key, Level()), Pace.of(bucket), self._clock.monotonic())
+            level, wait = take(self._levels.get(key, Level()), bucket, self._clock.monotonic())
             self._levels[key] = level
         return wait
 
@@ -140,7 +167,7 @@ class ProcessLimiter:
         key = (connection, bucket.name)
         with self._lock:
             level = self._levels.get(key, Level())
-            self._levels[key] = slowed(level, bucket, remaining, seconds, self._clock.monotonic())
+            self._levels[key] = noted(level, bucket, remaining, seconds, self._clock.monotonic())
 
 
 class _Unlimited:

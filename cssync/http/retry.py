@@ -20,11 +20,19 @@ BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=30)
 class Again(Exception):  # noqa: N818 - steers the loop, never reaches a caller
     """Try once more: not before `seconds` (None: by our own backoff), and nobody else on the bucket `hold` either.
 
-    `fault` says what happened and `fix` what a person could do, should this have been the last try.
+    `fault` says what happened and `fix` what a person could do, should this have been the last try. `awaited`:
+    what the wait is for.
     """
 
     def __init__(
-        self, fault: str, *, seconds: float | None = None, hold: str | None = None, fix: str = "", tries: int = TRIES
+        self,
+        fault: str,
+        *,
+        seconds: float | None = None,
+        hold: str | None = None,
+        fix: str = "",
+        tries: int = TRIES,
+        awaited: str = "",
     ) -> None:
         super().__init__(fault)
         self.fault = fault
@@ -32,13 +40,14 @@ class Again(Exception):  # noqa: N818 - steers the loop, never reaches a caller
         self.hold = hold
         self.fix = fix
         self.tries = tries
+        self.awaited = awaited
 
 
 def persist(
     attempt: Callable[[], T],
     *,
     patience: float,
-    sleep: Callable[[float], None],
+    sleep: Callable[[float, Again], None],
     hold: Callable[[str, float], None],
     give_up: Callable[[Again, int], NoReturn],
 ) -> T:
@@ -74,16 +83,17 @@ def persist(
         seconds = state.upcoming_sleep
         return state.attempt_number >= _again(state).tries or seconds > patience or waited + seconds > 2 * patience
 
-    def pause(seconds: float) -> None:
+    def pause(state: tenacity.RetryCallState) -> None:
         nonlocal waited
-        waited += seconds
-        sleep(seconds)
+        waited += state.upcoming_sleep
+        sleep(state.upcoming_sleep, _again(state))
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Again),
         wait=wait,
         stop=stop,
-        sleep=pause,
+        before_sleep=pause,
+        sleep=lambda seconds: None,
         retry_error_callback=lambda state: give_up(_again(state), state.attempt_number),
     )
     return retrying(once)

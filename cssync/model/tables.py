@@ -169,7 +169,8 @@ TABLES: tuple[Table, ...] = (
         "One row per vendor account and bucket, shared by threads and processes.",
         (
             col("bucket", "text", "connection and endpoint family"),
-            col("tat", "real", "theoretical arrival time (GCRA), epoch seconds"),
+            col("tat", "real", "theoretical arrival time (GCRA) or end of the vendor's window, epoch seconds"),
+            col("taken", "integer", "calls of the window that ends at `tat`, where the vendor counts windows"),
             col("blocked_until", "real", "nobody calls before this, epoch seconds"),
             col("remaining", "integer", "calls left as the vendor last said"),
             col("updated_at", "instant", "when"),

@@ -13,11 +13,11 @@ from types import TracebackType
 from cssync.connectors.contract import Bucket
 from cssync.errors import TransientFault
 from cssync.http.clock import SYSTEM, Clock
-from cssync.http.limit import LOW, Level, Pace, block, reserve, slowed
+from cssync.http.limit import LOW, Level, block, noted, take
 
 BUSY = 30.0
 """Seconds to wait for the store's write lock; a page's transaction takes a few milliseconds."""
-_READ = "SELECT tat, blocked_until FROM rate_limit WHERE bucket = ?"
+_READ = "SELECT tat, blocked_until, taken FROM rate_limit WHERE bucket = ?"
 TOLD_EVERY = 1.0
 """Seconds between two notes of what is left, while plenty is: it is for people to see, not for the pace."""
 _LEFT = """
@@ -25,9 +25,10 @@ INSERT INTO rate_limit (bucket, remaining, updated_at) VALUES (?, ?, ?)
 ON CONFLICT (bucket) DO UPDATE SET remaining = excluded.remaining, updated_at = excluded.updated_at
 """
 _WRITE = """
-INSERT INTO rate_limit (bucket, tat, blocked_until, updated_at) VALUES (?, ?, ?, ?)
+INSERT INTO rate_limit (bucket, tat, blocked_until, taken, updated_at) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (bucket) DO UPDATE
-   SET tat = excluded.tat, blocked_until = excluded.blocked_until, updated_at = excluded.updated_at
+   SET tat = excluded.tat, blocked_until = excluded.blocked_until, taken = excluded.taken,
+       updated_at = excluded.updated_at
 """
 
 
@@ -72,7 +73,7 @@ class StoreLimiter:
         if bucket.calls <= 0:
             return self.held(connection, bucket.name)
         with self._transaction() as now:
-            level, wait = reserve(self._level(key), Pace.of(bucket), now)
+            level, wait = take(self._level(key), bucket, now)
             self._save(key, level, now)
         return wait
 
@@ -91,22 +92,22 @@ class StoreLimiter:
     def told(self, connection: str, bucket: Bucket, remaining: int, seconds: float | None) -> None:
         """Keep what the vendor says is left, and spread it over the time until there is more."""
         key = f"{connection}/{bucket.name}"
-        few = remaining < LOW * bucket.calls
-        if not few and self._clock.time() < self._told.get(key, 0.0) + TOLD_EVERY:
+        matters = bucket.windowed or remaining < LOW * bucket.calls
+        if not matters and self._clock.time() < self._told.get(key, 0.0) + TOLD_EVERY:
             return
         with self._transaction() as now:
             self._told[key] = now
-            if few and (level := self._level(key)) != (held := slowed(level, bucket, remaining, seconds, now)):
+            if matters and (level := self._level(key)) != (held := noted(level, bucket, remaining, seconds, now)):
                 self._save(key, held, now)
             self._db.execute(_LEFT, (key, remaining, _stamp(now))).close()
 
     def _level(self, key: str) -> Level:
         with closing(self._db.execute(_READ, (key,))) as cursor:
             row = cursor.fetchone()
-        return Level(row[0] or 0.0, row[1] or 0.0) if row else Level()
+        return Level(row[0] or 0.0, row[1] or 0.0, row[2] or 0) if row else Level()
 
     def _save(self, key: str, level: Level, now: float) -> None:
-        self._db.execute(_WRITE, (key, level.tat, level.blocked_until, _stamp(now))).close()
+        self._db.execute(_WRITE, (key, level.tat, level.blocked_until, level.taken, _stamp(now))).close()
 
     @contextmanager
     def _transaction(self) -> Iterator[float]:

@@ -73,6 +73,7 @@ class StreamReport:
     error: CssyncError | None = None
     drift: tuple[Drift, ...] = ()
     waiting_until: str = ""
+    waiting_for: str = ""
     calls_left: int | None = None
 
     @property
@@ -238,6 +239,7 @@ def _live(job: Job) -> StreamReport:
     if not job.closed:
         job.report.seconds = round(time.monotonic() - job.began, 3)
         job.report.waiting_until = getattr(job.session, "waiting_until", "")
+        job.report.waiting_for = getattr(job.session, "waiting_for", "")
     job.report.calls_left = getattr(job.session, "calls_left", None)
     return job.report
 
@@ -448,7 +450,7 @@ def _normalise(job: Job, page: Page) -> Batch:
 def _close(store: Store, job: Job, error: CssyncError | None, fence: Fence | None) -> None:
     report = job.report
     job.closed = True
-    report.waiting_until = ""
+    report.waiting_until = report.waiting_for = ""
     report.error = report.error or error
     report.seconds = round(time.monotonic() - job.began, 3)
     failed = report.error is not None

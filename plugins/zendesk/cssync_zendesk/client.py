@@ -45,7 +45,7 @@ def vendor(settings: ZendeskSettings) -> Vendor:
     """Return the HTTP facts of one account.
 
     Limits: 400 requests a minute is the middle plan (200 to 700; the headers hold us back on smaller ones), exports
-    10 a minute, the users export 20; three times that with the High Volume add-on.
+    10 a minute, the users export 20, changes of tickets 100; three times that with the High Volume add-on.
     """
     more = 3 if settings.high_volume else 1
     oauth = settings.client_id is not None
@@ -60,8 +60,9 @@ def vendor(settings: ZendeskSettings) -> Vendor:
         left=lambda answer: allowances(answer.headers),
         allowed=lambda answer: plan(answer.headers),
         buckets=(
-            Bucket("incremental-exports-cursor", 20 * more, 60, r"GET .*/incremental/users/cursor", burst=20 * more),
-            Bucket("incremental-exports", 10 * more, 60, r"GET .*/incremental/", burst=10 * more),
+            Bucket("incremental-exports-cursor", 20 * more, 60, r"GET .*/incremental/users/cursor", windowed=True),
+            Bucket("incremental-exports", 10 * more, 60, r"GET .*/incremental/", windowed=True),
+            Bucket("tickets-update", 100 * more, 60, r"PUT .*/tickets/\d+"),
             Bucket("inflight-jobs", 30, 60, r"PUT .*/update_many"),
             # A job takes about a second for 100 rows: asking more often only costs requests.
             Bucket("job-statuses", 1, 1, r"GET .*/job_statuses/"),
@@ -71,7 +72,9 @@ def vendor(settings: ZendeskSettings) -> Vendor:
     )
 
 
-BUCKETS = ("account", "incremental-exports-cursor", "incremental-exports", "inflight-jobs", "job-statuses")
+BUCKETS = (
+    "account", "incremental-exports-cursor", "incremental-exports", "tickets-update", "inflight-jobs", "job-statuses",
+)  # fmt: skip
 
 
 def _basic(settings: ZendeskSettings) -> str:
@@ -225,10 +228,12 @@ def allowances(headers: Mapping[str, str]) -> Iterator[tuple[str, int, float]]:
         parts = dict(part.strip().partition("=")[::2] for part in value.split(";"))
         if (left := _number(parts.get("remaining"))) is not None:
             name = header.removeprefix(prefix)
-            yield name if name in BUCKETS else "account", int(left), _number(parts.get("resets")) or DEFAULT_WAIT
+            resets = _number(parts.get("resets"))  # 0: within the second
+            yield name if name in BUCKETS else "account", int(left), DEFAULT_WAIT if resets is None else resets
     for prefix in ACCOUNT_PREFIXES:
         if (left := _number(headers.get(f"{prefix}-remaining"))) is not None:
-            yield "account", int(left), _reset(headers) or DEFAULT_WAIT
+            resets = _reset(headers)
+            yield "account", int(left), DEFAULT_WAIT if resets is None else resets
 
 
 def plan(headers: Mapping[str, str]) -> Iterator[tuple[str, int, float]]:
