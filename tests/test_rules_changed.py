@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -17,7 +18,7 @@ import pytest
 
 from cssync.config import Workspace
 from cssync.model import TABLES
-from cssync.rules import RuleSet, evaluate
+from cssync.rules import RuleSet, evaluate, judged
 from cssync.rules.evaluate import usage_coverage
 from cssync.rules.faults import Source
 from cssync.rules.kept_usage import same
@@ -42,6 +43,20 @@ signals:
 tasks:
   T: {when: old_urgent = 0, once_per: episode, title: "{old_urgent}", due: in 2 business days}
 """
+QUIET = """
+pack: quiet
+features:
+  here: {count: tickets}
+signals:
+  F: {when: here > 2, for: 3d, because: "{here}"}
+  K: {when: here > 2, keep: 3d, because: "{here}"}
+  C: {when: here = 2, cooldown: 4d, because: "{here}"}
+tasks:
+  E: {when: here < 3, once_per: episode, title: "{here}", due: in 2 business days, owner: manager}
+  M: {when: here > 1, once_per: month, title: "{here}", due: in 2 business days}
+  L: {when: here > 2, for: 2d, cooldown: 3d, once_per: episode, title: "{here}", due: in 2 business days}
+"""
+"""Rows that days alone do not change: what days do beside them has to be found."""
 RISKY = """
 pack: risky
 features:
@@ -64,7 +79,7 @@ score:
 
 def rules() -> RuleSet:
     standard = [Source(f.name, f.read_text()) for f in files("cssync_rules").iterdir() if f.name.endswith(".yaml")]
-    return read_rules([*standard, Source("more.yaml", MORE), Source("risky.yaml", RISKY)])
+    return read_rules([*standard, Source("more.yaml", MORE), Source("risky.yaml", RISKY), Source("quiet.yaml", QUIET)])
 
 
 RULES = rules()
@@ -150,6 +165,59 @@ def test_some_give_what_all_give(tmp_path: Path, seed: int) -> None:
             for name in after:
                 assert before[name] == after[name], name
     assert min(looked_at) < COUNT // 2, looked_at
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_day_goes_on_only_with_those_whose_row_is_another(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over two weeks and the end of a month, with sources that go stale, new staff, tasks that people close."""
+    kept: list[tuple[int, int]] = []
+    differing = judged.differing
+
+    def counted(conn: sqlite3.Connection, *args: Any) -> bool:
+        done = differing(conn, *args)
+        kept.append(tuple(conn.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in ("now", "whole")))
+        return done
+
+    monkeypatch.setattr(judged, "differing", counted)
+    with twins(tmp_path, seed) as (some, every):
+        rng = random.Random(seed)
+        at = START
+        for hours in rng.sample((3, 20, 24, 24, 24, 24, 24, 24, 30, 96), 10):
+            at += timedelta(hours=hours)
+            once = rng.randrange(10**9)
+            for store in (some, every):
+                change_over_night(store, random.Random(once), at)
+            evaluate(some, RULES, workspace(some.path), at, run_id="r")
+            evaluate(every, RULES, workspace(every.path), at, run_id="r", everybody=True)
+            before, after = state(some), state(every)
+            for name in after:
+                assert before[name] == after[name], (name, at)
+    assert any(0 < few < all_of_them // 2 for few, all_of_them in kept), kept
+    assert any(few == 0 < all_of_them for few, all_of_them in kept), kept
+
+
+def change_over_night(store: Store, rng: random.Random, at: datetime) -> None:
+    """What `change` does, on some nights; most sources are pulled, staff comes and goes, tasks are closed."""
+    now = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if rng.random() < 0.5:
+        change(store, rng)
+    with store.transaction() as conn:
+        for n in rng.sample(range(COUNT), 3):
+            gone = rng.choice((None, now))
+            conn.execute("UPDATE ticket SET deleted_at = ? WHERE source_id = ?", (gone, f"{n}-{rng.randrange(2)}"))
+        if rng.random() < 0.85:
+            conn.execute("UPDATE source_state SET last_success_at = ?, last_attempt_at = ?", (now, now))
+        if rng.random() < 0.1:
+            conn.execute("INSERT INTO user (connection, source_id, synced_at) VALUES ('x', ?, ?)", (now, now))
+        for (key,) in conn.execute("SELECT key FROM task WHERE status = 'open' ORDER BY key").fetchall():
+            if rng.random() < 0.05:
+                conn.execute(
+                    "INSERT OR IGNORE INTO crm_task (connection, source_id, synced_at, status, task_key) "
+                    "VALUES ('x', ?, ?, 'done', ?)",
+                    (f"crm-{key}", now, key),
+                )
 
 
 _KEYS = "connection, source_id, synced_at, account_uid"

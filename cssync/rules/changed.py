@@ -117,14 +117,14 @@ def _put(conn: sqlite3.Connection, values: Mapping[str, str]) -> None:
 
 
 _RELATED = """INSERT OR IGNORE INTO dirty
-    SELECT k.account_uid FROM dirty d JOIN contract_line l ON l.account_uid = d.uid
-        JOIN contract k ON k.connection = l.connection AND k.source_id = l.contract_source_id
+    SELECT k.account_uid FROM dirty d CROSS JOIN contract_line l ON l.account_uid = d.uid
+        CROSS JOIN contract k ON k.connection = l.connection AND k.source_id = l.contract_source_id
         WHERE k.account_uid <> d.uid
     UNION SELECT l.account_uid FROM dirty d JOIN contract k ON k.account_uid = d.uid
         JOIN contract_line l ON l.connection = k.connection AND l.contract_source_id = k.source_id
         WHERE l.account_uid <> d.uid
-    UNION SELECT a.parent_uid FROM dirty d JOIN account a ON a.uid = d.uid WHERE a.parent_uid IS NOT NULL
-    UNION SELECT a.uid FROM dirty d JOIN account a ON a.parent_uid = d.uid"""
+    UNION SELECT a.parent_uid FROM dirty d CROSS JOIN account a ON a.uid = d.uid WHERE a.parent_uid IS NOT NULL
+    UNION SELECT a.uid FROM account a JOIN dirty d ON d.uid = a.parent_uid"""
 """One step from the accounts looked at to those that share a contract or a parent with them."""
 
 
@@ -146,11 +146,14 @@ def _passing(rules: RuleSet, since: datetime, c: Context) -> Iterator[str]:
         )
         return f"{column} >= {SQLITE.text(low)} AND {column} < {SQLITE.text(high)}"
 
-    ages = {(a.source, a.older_hours) for f in rules.features.values()
-            if isinstance(a := f.definition, Aggregate) and a.older_hours is not None}  # fmt: skip
-    for source, hours in sorted(ages):
+    ages: dict[str, set[float]] = {}
+    for f in rules.features.values():
+        if isinstance(a := f.definition, Aggregate) and a.older_hours is not None:
+            ages.setdefault(a.source, set()).add(a.older_hours)
+    for source, hours in sorted(ages.items()):
         table = SOURCES[source]
-        yield f"SELECT account_uid FROM {table.entity} WHERE {between(table.at, hours)} AND account_uid IS NOT NULL"
+        came = " OR ".join(f"{between(table.at, h)}" for h in sorted(hours))
+        yield f"SELECT account_uid FROM {table.entity} WHERE ({came}) AND account_uid IS NOT NULL"
     for entity, column in sorted({timed for group in _groups(rules) for timed in TIMED.get(group, ())}):
         yield f"SELECT account_uid FROM {entity} WHERE {between(column, 0)} AND account_uid IS NOT NULL"
     for name, days in sorted({(p.result, p.ago) for p in _pasts(rules) if p.ago is not None}):

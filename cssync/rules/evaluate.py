@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Any
 from cssync.config import Workspace
 from cssync.errors import ConfigError
 from cssync.metrics.fx import Rates, load_rates
-from cssync.rules import changed, kept_usage
+from cssync.rules import changed, judged, kept_usage
 from cssync.rules.calendar import calendar_of, local_date
 from cssync.rules.catalogue import MAX_AGE, score_outputs
 from cssync.rules.compiler import Statement, compile_pack, fact_tables, result_column, source_passes
 from cssync.rules.dialect import SQLITE
 from cssync.rules.events import EVENT, event_numbers
 from cssync.rules.facts import LINKS
-from cssync.rules.freshness import AGED, Context, instant, read_doubtful, read_freshness, with_usage
+from cssync.rules.feature_rows import states, write_feature_rows
+from cssync.rules.freshness import Context, instant, read_doubtful, read_freshness, with_usage
 from cssync.rules.grounds import entities_of, measure_entities
 from cssync.rules.outcome import Outcome
 from cssync.rules.results import (
     SCORED,
+    Output,
     Stamp,
     forget,
+    forget_others,
     outputs,
     score_entities,
     write_outputs,
@@ -39,7 +42,7 @@ from cssync.rules.tasks import TaskCounts, TaskWriter
 from cssync.rules.texts import WORDS, language, reasons, render, same_but_date, signed, unsigned
 from cssync.rules.tiers import OUTPUTS as TIER_OUTPUTS
 from cssync.rules.tiers import unrated, write_tiers
-from cssync.rules.tree import Feature, Pack, Place, RuleSet, Score, Signal, Texts
+from cssync.rules.tree import Feature, Pack, Place, RuleSet, Score, Signal, Texts, used_names
 from cssync.rules.trends import read_trends, write_trends
 from cssync.rules.versions import record
 from cssync.rules.volume import ENTITY as USAGE
@@ -165,17 +168,22 @@ def evaluate(
     with store.transaction(fence) as conn:
         usage = usage or kept_usage.same(conn, workspace, as_of) or usage_coverage(store, workspace, as_of)
         contexts = {p.name: context_for(store, workspace, p, as_of, usage=usage) for p in rules.packs}
+        rests_on = ((p.name, e) for p in rules.packs for e in entities_of(used_names(p), rules.features))
+        stale = any(contexts[name].state(entity) == "stale" for name, entity in rests_on)
+        last = judged.before(conn, compare=not everybody, stale=stale)
         record(conn, rules, at, instant(known_at or as_of), run_id)
         basis = changed.basis(rules, contexts, workspace)
         partly = not everybody and changed.gather(conn, rules, contexts, basis)
         contexts = {name: replace(c, among=partly) for name, c in contexts.items()}
         shared = share(conn, rules, contexts)
         judging = [p for p in rules.packs if p.judges]
-        reports = [PackEvaluation(conn, p, rules, workspace, contexts[p.name], run_id, shared).run() for p in judging]
+        reports = [
+            PackEvaluation(conn, p, rules, workspace, contexts[p.name], run_id, shared, last=last).run()
+            for p in judging
+        ]
         if not partly:
-            names = [p.name for p in rules.packs]
-            absent = " AND ".join("r.name NOT GLOB ?" for _ in names) or "1 = 1"
-            forget(conn, absent, tuple(f"{n}.*" for n in names), at)
+            forget_others(conn, {p.name for p in rules.packs}, at)
+            judged.drop_others(conn, (p.name for p in judging))
         changed.settle(conn, rules, contexts, basis, at)
         kept_usage.keep(conn, usage, workspace, as_of)
         scored = next((p.name for p in rules.packs if p.score), None)
@@ -224,7 +232,7 @@ def _keep(conn: sqlite3.Connection, name: str, sql: str) -> None:
 
 
 def _drop(conn: sqlite3.Connection, *more: str) -> None:
-    for table in ("now", "changed", "touched", "delta", "state", "trends", *more):
+    for table in ("now", "whole", "changed", "touched", "delta", "state", "trends", *more):
         conn.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
 
@@ -245,8 +253,8 @@ def reading_of(pack: Pack, statement: Statement, row: sqlite3.Row, c: Context) -
 
 
 class PackEvaluation:
-    """One pack in one transaction. Temporary tables: `now` the statement's rows, `changed` accounts with a new
-    feature row, `touched` accounts whose texts are written anew."""
+    """One pack in one transaction. Temporary tables: `now` the statement's rows that are gone on with, out of `whole`
+    where those are not all, `changed` accounts with a new feature row, `touched` accounts whose texts are made anew."""
 
     def __init__(
         self,
@@ -258,11 +266,15 @@ class PackEvaluation:
         run_id: str,
         shared: tuple[str, ...],
         stated: Mapping[str, Any] | None = None,
+        last: judged.Before | None = None,
     ) -> None:
         self.conn = conn
         self.pack = pack
+        self.rules = rules
         self.features = rules.features
+        self.workspace = workspace
         self.c = c
+        self.last = last
         self.run_id = run_id
         rated = pack.tiers is not None or (pack.score is not None and pack.score.roll_up is not None)
         self.rates = load_rates(workspace) if rated else Rates(workspace.currency)
@@ -274,11 +286,17 @@ class PackEvaluation:
     def run(self) -> PackReport:
         conn, pack = self.conn, self.pack
         _drop(conn)
-        conn.execute(f"CREATE TEMP TABLE now AS {self.statement.sql}")
-        conn.execute("CREATE UNIQUE INDEX temp.now_uid ON now (uid)")
+        found = outputs(pack, self.features, self.c, SQLITE)
+        kept = self.kept(found)
+        over = "whole" if kept and kept.day and not self.c.among else "now"
+        conn.execute(f"CREATE TEMP TABLE {over} AS {self.statement.sql}")
+        conn.execute(f"CREATE UNIQUE INDEX temp.{over}_uid ON {over} (uid)")
+        accounts = conn.execute(f"SELECT count(*) FROM {over}").fetchone()[0]
+        everybody = self.c
+        if kept and over == "whole" and judged.differing(conn, pack, kept, self.c):
+            self.c = replace(self.c, among=True)
         conn.execute("CREATE TEMP TABLE touched (uid TEXT PRIMARY KEY)")
-        accounts = conn.execute("SELECT count(*) FROM now").fetchone()[0]
-        changed = self.feature_rows()
+        changed = write_feature_rows(conn, pack, self.features, self.statement, self.c, self.stamp.as_of)
         counts: dict[str, int] = {}
         numbers = event_numbers(conn, pack, self.stamp.as_of)
         if numbers:
@@ -288,22 +306,35 @@ class PackEvaluation:
             write_state(conn, pack, self.c, self.stamp.as_of)
             write_day(conn, pack, self.features, self.c.today, self.stamp.as_of)
             if pack.score.trend:
-                write_trends(conn, pack, self.features, self.c)
+                write_trends(conn, pack, self.features, self.c, over)
+                if self.c is not everybody:
+                    judged.add_turned(conn, pack)
         started, ended = write_signals(
             conn, pack, self.features, self.c, self.stamp.as_of, self.run_id, self.read, self.say_signal
         )
         if pack.tiers is not None:
             counts |= write_tiers(conn, pack, self.c, self.rates, self.stamp)
-        counts |= write_outputs(conn, pack, outputs(pack, self.features, self.c, SQLITE), self.stamp)
+        counts |= write_outputs(conn, pack, found, self.stamp)
         if pack.score:
             counts |= self.score_texts()
-            counts |= self.roll_up(pack.score)
+            counts |= self.roll_up(pack.score, everybody, over)
         if pack.signals:
             self.signal_reasons()
         tasks = TaskWriter(
             conn, pack, self.features, self.c, self.stamp.as_of, self.run_id, self.read, self.say, WORDS[self.lang]
         ).write()
-        return PackReport(pack.name, accounts, changed, counts, started, ended, tasks, self.leave(), self.circles)
+        gone = self.leave()
+        if kept:
+            judged.keep(conn, kept, self.c, self.stamp.as_of, self.run_id)
+        return PackReport(pack.name, accounts, changed, counts, started, ended, tasks, gone, self.circles)
+
+    def kept(self, found: list[Output]) -> judged.Kept | None:
+        """What is kept of the rows of the last evaluation; None where nothing is to be kept."""
+        if self.last is None or self.pack.tiers is not None:  # tiers rest on whole groups, rates and quarters
+            return None
+        texts = [repr(output) for output in found]
+        texts.append(states(self.pack, self.features, self.statement, self.c))
+        return judged.look_up(self.conn, self.pack, self.rules, self.workspace, self.c, texts, self.last)
 
     def read(self, row: sqlite3.Row) -> Reading:
         return reading_of(self.pack, self.statement, row, self.c)
@@ -314,57 +345,13 @@ class PackEvaluation:
     def say_signal(self, signal: Signal, reading: Reading) -> str:
         return self.say(signal.because, reading)
 
-    # --- features ---
-
-    def feature_rows(self) -> int:
-        """Add a feature row for each account whose features, measures or rules changed; returns how many."""
-        measures = self.pack.score.measures if self.pack.score else ()
-        pairs = [
-            (name, SQLITE.json_bool(f"n.f_{name}") if kind == "bool" else f"n.f_{name}")
-            for name, kind in self.statement.features.items()
-        ]
-        pairs += [(f"measure.{m.name}", f"n.m_{m.name}") for m in measures]
-        self.conn.execute(
-            "CREATE TEMP TABLE changed AS SELECT * FROM (SELECT n.uid AS uid, "
-            f"{SQLITE.json_object(pairs)} AS features, {self.states()} AS states, "
-            "f.features AS former, f.states AS former_states, f.pack_hash AS former_hash "
-            "FROM now n LEFT JOIN feature_row f ON f.account_uid = n.uid AND f.pack = ? AND f.as_of = "
-            "(SELECT max(g.as_of) FROM feature_row g WHERE g.account_uid = n.uid AND g.pack = ?)) "
-            "WHERE features IS NOT former OR states IS NOT former_states OR former_hash IS NOT ?",
-            (self.pack.name, self.pack.name, self.pack.hash),
-        )
-        self.conn.execute(
-            "INSERT INTO feature_row (account_uid, pack, as_of, pack_hash, features, states) "
-            "SELECT uid, ?, ?, ?, features, states FROM temp.changed WHERE true ON CONFLICT DO UPDATE SET "
-            "pack_hash = excluded.pack_hash, features = excluded.features, states = excluded.states",
-            (self.pack.name, self.stamp.as_of, self.pack.hash),
-        )
-        self.conn.execute("INSERT OR IGNORE INTO touched SELECT uid FROM temp.changed")
-        count: int = self.conn.execute("SELECT count(*) FROM temp.changed").fetchone()[0]
-        return count
-
-    def states(self) -> str:
-        """SQL of a JSON object that says why each absent feature is absent."""
-        parts = []
-        for name in self.statement.features:
-            reason = absent_because(name, self.features, self.c)
-            text = SQLITE.text(f',"{name}":"{reason}"')
-            parts.append(f"CASE WHEN n.f_{name} IS NULL THEN {text} ELSE '' END")
-        parts += [f"iif(n.q_{m} = 1, ',\"measure.{m}\":\"held: {self.held(m)}\"', '')" for m in self.statement.held]
-        return f"'{{' || substr({' || '.join(parts)}, 2) || '}}'" if parts else "'{}'"
-
-    def held(self, measure: str) -> str:
-        """Why a measure keeps its last value."""
-        measures = self.pack.score.measures if self.pack.score else ()
-        entities = sorted(e for m in measures if m.name == measure for e in measure_entities(m, self.features))
-        return "; ".join(why_stale(e, self.c) for e in entities if self.c.state(e) == "stale")
-
-    def roll_up(self, score: Score) -> dict[str, int]:
+    def roll_up(self, score: Score, c: Context, over: str) -> dict[str, int]:
+        """Write the roll-ups of everybody in the temporary table `over`: groups stay together."""
         if score.roll_up is None:
             return {}
-        held = any(self.c.held(e) for e in score_entities(score, self.features))
+        held = any(c.held(e) for e in score_entities(score, self.features))
         counts, self.circles = write_rollups(
-            self.conn, self.pack, self.c, self.rates, self.stamp, WORDS[self.lang], held=held
+            self.conn, self.pack, c, self.rates, self.stamp, WORDS[self.lang], over, held=held
         )
         return counts
 
@@ -386,7 +373,7 @@ class PackEvaluation:
             f"SELECT account_uid FROM result WHERE name = ? AND state = 'stale'{self.c.within('account_uid')}",
             (f"{prefix}score",))}  # fmt: skip
         before = {r[0]: (r[1], r[2]) for r in self.conn.execute(
-            "SELECT r.account_uid, r.value, r.state FROM touched t JOIN result r ON r.account_uid = t.uid "
+            "SELECT r.account_uid, r.value, r.state FROM touched t CROSS JOIN result r ON r.account_uid = t.uid "
             "AND r.name = ?",
             (f"{prefix}reasons",))}  # fmt: skip
         heading = read_trends(self.conn) if score.trend else {}
@@ -466,21 +453,4 @@ def output_names(pack: Pack) -> list[str]:
     return [*scored, *tiers, *(r.name for r in pack.results), *((pack.signal_list,) if pack.signals else ()), *event]
 
 
-def absent_because(name: str, features: Mapping[str, Feature], c: Context) -> str:
-    """Return why a feature without a value has none."""
-    entities = sorted(entities_of([name], features))
-    stale = [e for e in entities if c.state(e) == "stale"]
-    if stale:
-        return f"stale: {why_stale(stale[0], c)}"
-    unconnected = [e for e in entities if c.state(e) == "missing"]
-    return f"missing: no source for {unconnected[0].partition(AGED)[0]}" if unconnected else "missing: no data"
-
-
-def why_stale(entity: str, c: Context) -> str:
-    """Say since when an entity is stale."""
-    found = c.freshness(entity)
-    since = found.as_of if found else None
-    return f"{entity.partition(AGED)[0]} was last complete on {local_date(since, c.zone) if since else 'no day'}"
-
-
-__all__ = ["EvaluationReport", "Outcome", "PackReport", "absent_because", "context_for", "evaluate", "output_names"]
+__all__ = ["EvaluationReport", "Outcome", "PackReport", "context_for", "evaluate", "output_names"]

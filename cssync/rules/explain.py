@@ -13,7 +13,8 @@ from cssync.errors import ConfigError
 from cssync.rules.calendar import local_date
 from cssync.rules.catalogue import FACTS, SOURCES
 from cssync.rules.compiler import compile_pack
-from cssync.rules.evaluate import absent_because, context_for, reading_of, usage_coverage
+from cssync.rules.evaluate import context_for, reading_of, usage_coverage
+from cssync.rules.feature_rows import absent_because
 from cssync.rules.freshness import Context
 from cssync.rules.grounds import entities_of, measure_entities
 from cssync.rules.kept_usage import kept

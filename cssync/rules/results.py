@@ -7,7 +7,7 @@ source is stale keeps the last one, marked `stale`, for as long as `freshness.HO
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from cssync.model import CURRENCY_DECIMALS
@@ -192,8 +192,8 @@ def write_delta(conn: sqlite3.Connection, name: str, stamp: Stamp, because: str 
     `result_history`; returns how many values changed or are new."""
     conn.execute(
         "INSERT INTO result_history (account_uid, name, value, state, because, since, until, pack_hash) "
-        "SELECT r.account_uid, r.name, r.value, r.state, r.because, r.since, ?, r.pack_hash FROM result r "
-        "JOIN temp.delta d ON d.uid = r.account_uid WHERE r.name = ? AND r.value IS NOT d.value AND r.since < ?",
+        "SELECT r.account_uid, r.name, r.value, r.state, r.because, r.since, ?, r.pack_hash FROM temp.delta d "
+        "CROSS JOIN result r ON r.account_uid = d.uid WHERE r.name = ? AND r.value IS NOT d.value AND r.since < ?",
         (stamp.as_of, name, stamp.as_of),
     )
     conn.execute(
@@ -224,18 +224,35 @@ def write_values(conn: sqlite3.Connection, name: str, rows: Iterable[tuple[str, 
         (name,),
     )
     changed = write_delta(conn, name, stamp)
-    conn.execute(
-        "UPDATE result SET because = d.because FROM temp.delta d WHERE result.account_uid = d.uid AND result.name = ?",
-        (name,),
+    conn.executemany(
+        "UPDATE result SET because = ? WHERE account_uid = ? AND name = ?",
+        ((d["because"], d["uid"], name) for d in conn.execute("SELECT uid, because FROM temp.delta").fetchall()),
     )
     return changed
 
 
 def forget(conn: sqlite3.Connection, where: str, params: tuple[object, ...], as_of: str) -> int:
     """Move results that nobody computes any more into history; `where` is a condition over alias `r`."""
+    conn.execute("DROP TABLE IF EXISTS temp.gone")
+    conn.execute(f"CREATE TEMP TABLE gone AS SELECT r.rowid AS id FROM result r WHERE {where} ORDER BY r.rowid", params)
     conn.execute(
         "INSERT INTO result_history (account_uid, name, value, state, because, since, until, pack_hash) "
-        f"SELECT account_uid, name, value, state, because, since, ?, pack_hash FROM result r WHERE {where}",
-        (as_of, *params),
+        "SELECT account_uid, name, value, state, because, since, ?, pack_hash FROM temp.gone g "
+        "JOIN result r ON r.rowid = g.id ORDER BY g.id",
+        (as_of,),
     )
-    return conn.execute(f"DELETE FROM result AS r WHERE {where}", params).rowcount
+    return conn.execute("DELETE FROM result WHERE rowid IN (SELECT id FROM temp.gone)").rowcount
+
+
+def forget_others(conn: sqlite3.Connection, packs: Collection[str], as_of: str) -> None:
+    """Forget the results of packs that are not among these."""
+    names = [row[0] for row in conn.execute(_NAMES)]
+    for name in names:
+        if name.partition(".")[0] not in packs:
+            forget(conn, "r.name = ?", (name,), as_of)
+
+
+_NAMES = """WITH RECURSIVE found(name) AS (SELECT min(name) FROM result
+    UNION ALL SELECT (SELECT min(r.name) FROM result r WHERE r.name > found.name) FROM found WHERE name IS NOT NULL)
+SELECT name FROM found WHERE name IS NOT NULL"""
+"""Every name of a result, one step along the index for each."""

@@ -98,22 +98,36 @@ def write_rollups(
     rates: Rates,
     stamp: Stamp,
     words: Mapping[str, str],
+    over: str = "now",
     *,
     held: bool,
 ) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Bring the roll-ups of every parent in the temporary table `now` up to date; returns name -> values that changed
+    """Bring the roll-ups of every parent in the temporary table `over` up to date; returns name -> values that changed
     or are new, and each circle of parents as a path of names.
 
     held: a source of the scores is stale, so a group without a score keeps its last one.
     """
     how = (pack.score.roll_up if pack.score else None) or ""
-    rows = conn.execute("SELECT uid, parent_uid, name FROM account WHERE deleted_at IS NULL").fetchall()
+    conn.execute("DROP TABLE IF EXISTS temp.related")
+    conn.execute(
+        "CREATE TEMP TABLE related AS SELECT parent_uid AS uid FROM account WHERE deleted_at IS NULL "
+        "AND parent_uid IS NOT NULL UNION SELECT uid FROM account WHERE deleted_at IS NULL AND parent_uid IS NOT NULL"
+    )
+    rows = conn.execute(
+        "SELECT a.uid, a.parent_uid, a.name FROM temp.related r JOIN account a ON a.uid = r.uid "
+        "WHERE a.deleted_at IS NULL ORDER BY a.uid"
+    ).fetchall()
     names = {r["uid"]: r["name"] or r["uid"] for r in rows}
     parents = {r["uid"]: r["parent_uid"] for r in rows if r["parent_uid"] in names}
     rings = list(circles(parents))
     closed = {uid for ring in rings for uid in ring}
     weight = "f_arr, c_arr" if how == "arr_weighted" else "NULL AS f_arr, NULL AS c_arr"
-    judged = {r["uid"]: r for r in conn.execute(f"SELECT uid, score, band, {weight} FROM now")}
+    judged = {
+        r["uid"]: r
+        for r in conn.execute(
+            f"SELECT uid, score, band, {weight} FROM {over} WHERE uid IN (SELECT uid FROM temp.related)"
+        )
+    }
     found: dict[str, tuple[RollUp, int]] = {}
     for uid, below in families(parents, closed).items():
         if uid in judged:

@@ -79,7 +79,7 @@ def _end(
     return conn.execute(
         "UPDATE signal AS s SET until = ?, run_id = ? WHERE s.pack = ? AND s.name = ? AND s.until IS NULL AND "
         f"({c.left('s.account_uid')} OR EXISTS (SELECT 1 FROM now n "
-        f"WHERE n.uid = s.account_uid AND {over})) RETURNING account_uid",
+        f"WHERE n.uid = s.account_uid AND {over})){c.within('s.account_uid')} RETURNING account_uid",
         (as_of, run_id, pack.name, signal.name, *params),
     ).fetchall()
 
@@ -113,7 +113,7 @@ def _reword(
     """Update the text of open signals whose account changed."""
     found = []
     for row in conn.execute(
-        f"SELECT n.*, s.because AS old_because FROM touched t JOIN now n ON n.uid = t.uid JOIN signal s "
+        f"SELECT n.*, s.because AS old_because FROM touched t CROSS JOIN now n ON n.uid = t.uid CROSS JOIN signal s "
         f"ON s.account_uid = n.uid AND s.pack = ? AND s.name = ? AND s.until IS NULL WHERE n.s_{n} = 1",
         (pack.name, signal.name),
     ).fetchall():

@@ -22,6 +22,7 @@ from cssync.rules.tree import Expr, Feature, Pack, TaskRule, rule_exprs
 LATE_DAYS = 2
 """Business days that are left for a task whose day has already passed when it is raised."""
 NO_DATE_DAYS = 5
+PERIODS = ("month", "quarter", "year")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,12 @@ class TaskCounts:
     created: int = 0
     updated: int = 0
     closed: int = 0
+
+
+def period(kind: str, day: date) -> str:
+    """Return the month, quarter or year of a day, as it stands in keys of tasks."""
+    quarter = f"{day.year}-Q{(day.month + 2) // 3}"
+    return {"month": day.strftime("%Y-%m"), "quarter": quarter, "year": str(day.year)}[kind]
 
 
 def task_key(pack: str, rule: str, account_uid: str, subject_uid: str, occurrence: str) -> str:
@@ -145,12 +152,7 @@ class TaskWriter:
             past = self.known.get((account_uid, rule.name), [])
             finished = sum(t["status"] == "closed" for t in past)
             return account_uid, str(finished + 1)
-        occurrence = {
-            "month": today.strftime("%Y-%m"),
-            "quarter": f"{today.year}-Q{(today.month + 2) // 3}",
-            "year": str(today.year),
-        }[rule.once_per]
-        return account_uid, occurrence
+        return account_uid, period(rule.once_per, today)
 
     def passed_over(self, row: sqlite3.Row) -> set[str]:
         """Rules of a renewal that were not raised in time while a later one's turn has come: of milestones that are

@@ -201,11 +201,11 @@ class Trends:
         context = replace(self.c, as_of=parse_instant(at), fresh={}, only=None, gaps={})
         return judge_past(self.pack, self.features, context, *self.account[1:], given, model).score
 
-    def everybody(self) -> Iterator[tuple[str, Direction]]:
-        """Yield the direction of every account that the temporary table `now` holds and that is not steady."""
+    def everybody(self, over: str = "now") -> Iterator[tuple[str, Direction]]:
+        """Yield the direction of every account that the temporary table `over` holds and that is not steady."""
         rows = self.query(
             "SELECT s.account_uid AS uid, n.model AS today, s.since, s.until, s.model, s.score FROM score_state s "
-            "JOIN now n ON n.uid = s.account_uid WHERE s.pack = ? AND (s.until IS NULL OR s.until > ?) "
+            f"JOIN {over} n ON n.uid = s.account_uid WHERE s.pack = ? AND (s.until IS NULL OR s.until > ?) "
             "AND n.uid NOT IN (SELECT uid FROM trends) ORDER BY s.account_uid, s.since",
             (self.pack.name, self.first),
         )
@@ -223,8 +223,10 @@ class Trends:
         return self.of(uid, spans[-1].model, spans) if spans else direction(self.rules, [], [])
 
 
-def write_trends(conn: sqlite3.Connection, pack: Pack, features: Mapping[str, Feature], c: Context) -> None:
-    """Fill the temporary table `trends` (uid, trend, points and former median as JSON) for the accounts of `now`.
+def write_trends(
+    conn: sqlite3.Connection, pack: Pack, features: Mapping[str, Feature], c: Context, over: str = "now"
+) -> None:
+    """Fill the temporary table `trends` (uid, trend, points and former median as JSON) for the accounts of `over`.
 
     Stores the days it judged again. Needs today's rows in `score_state` and `score_day`. Accounts whose score never
     moved are answered at once.
@@ -236,12 +238,13 @@ def write_trends(conn: sqlite3.Connection, pack: Pack, features: Mapping[str, Fe
         if found.same_all_along(model):
             steady = found.steady()
             conn.execute(
-                "INSERT INTO trends SELECT n.uid, ?, ?, NULL FROM now n JOIN score_state s ON s.account_uid = n.uid "
-                "AND s.pack = ? AND s.until IS NULL WHERE s.since <= ? AND s.score IS NOT NULL "
+                f"INSERT INTO trends SELECT n.uid, ?, ?, NULL FROM {over} n JOIN score_state s "
+                "ON s.account_uid = n.uid AND s.pack = ? AND s.until IS NULL "
+                "WHERE s.since <= ? AND s.score IS NOT NULL "
                 "AND s.model = ? AND n.model = ?",
                 (steady.trend, _json(steady.points), pack.name, found.first, model, model),
             )
-    moving = [(uid, d.trend, _json(d.points), _json(d.before)) for uid, d in found.everybody()]
+    moving = [(uid, d.trend, _json(d.points), _json(d.before)) for uid, d in found.everybody(over)]
     conn.executemany("INSERT INTO trends VALUES (?, ?, ?, ?)", moving)
     conn.execute("DELETE FROM score_restated WHERE pack = ? AND day < ?", (pack.name, found.first))
     conn.executemany(

@@ -18,6 +18,8 @@ them with SQL, Datasette or a notebook while cssync runs; readers never wait. Wr
 - Money is whole minor units of the row's currency (JPY 0 decimals, USD 2, KWD 3).
 - NULL means *not known*, never zero.
 - Columns are only ever added; a column is removed or changes its meaning only with a new major version.
+- Tables `judged_<pack>` are not part of it: evaluations keep there what they compare the next day's rows with. Their
+  columns follow the pack; without them everything is compared anew.
 
 ## Vendor tables
 
