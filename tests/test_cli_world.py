@@ -311,6 +311,16 @@ def test_fields_lists_what_the_vendor_has_and_what_is_mapped(here: Path) -> None
     assert "did you mean 'contracts'?" in invoke("fields", "sales", "contrats").stderr
 
 
+def test_fields_proposes_a_mapping_for_what_is_not_mapped(here: Path) -> None:
+    text = (here / "cssync.yaml").read_text()
+    assert "    Seats__c: contract_line.quantity\n" in text
+    (here / "cssync.yaml").write_text(text.replace("    Seats__c: contract_line.quantity\n", ""))
+    fields = {f["name"]: f for f in answer("fields", "sales", "contracts")["fields"]}
+    assert fields["Seats__c"]["proposal"] == "contract_line.quantity"
+    assert {f["proposal"] for f in fields.values() if not f["custom"] or f["mapped_to"]} == {""}
+    assert "? contract_line.quantity" in invoke("fields", "sales", "contracts").stdout
+
+
 def test_accounts_lists_every_account_and_narrows_down(here: Path) -> None:
     document = answer("accounts", "--limit", "3")
     assert len(document["accounts"]) == 3

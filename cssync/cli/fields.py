@@ -33,7 +33,7 @@ def fields(call: Call, connection: str, stream: str | None, accept: bool) -> int
     from cssync.runs.lease import hold_lease
     from cssync.runs.sessions import looking
     from cssync.sync.drift import accept as take
-    from cssync.views.fields import filled
+    from cssync.views.fields import filled, proposed
 
     workspace = call.workspace()
     found = chosen(workspace, connection)
@@ -46,7 +46,7 @@ def fields(call: Call, connection: str, stream: str | None, accept: bool) -> int
         if accept:
             with call.store(workspace) as store, hold_lease(store, owner=f"fields {connection}") as lease:
                 take(store, connection, name, described, session, lease)
-        listed = sorted(described, key=lambda f: (not f.custom, f.name))
+    listed = sorted(proposed(found, name, described), key=lambda f: (not f.custom, f.name))
     back = workspace.writeback.get(connection)
     goes = dict(found.mapped.get(name, {}))
     comes = dict(back.fields) if back and back.to == name else {}

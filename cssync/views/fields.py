@@ -1,17 +1,30 @@
-"""How full the fields of a stream are, as far as the store knows them: those that are mapped, and those of our own."""
+"""The fields of a stream for people: how full they are, as far as the store knows them, and what to map them to."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cssync.connectors.proposing import proposals
 from cssync.model import ENTITY
 from cssync.store.journal import quote
 
 if TYPE_CHECKING:
     from cssync.config.workspace import Connection
-    from cssync.connectors import Stream
+    from cssync.connectors import RemoteField, Stream
     from cssync.store import Store
+
+
+def proposed(connection: Connection, stream: str, described: Iterable[RemoteField]) -> list[RemoteField]:
+    """Return the fields with a proposal for each that speaks for a column which no stream of the connection feeds."""
+    listed = list(described)
+    fed = {f"{feed.entity}.{column}" for s in connection.streams for feed in s.feeds for column in feed.fields}
+    fed |= {target for mapped in connection.mapped.values() for target in mapped.values()}
+    own = connection.mapped.get(stream, {})
+    declared = connection.stream(stream)
+    found = proposals((f for f in listed if f.name not in own), declared.entity if declared else "", fed)
+    return [replace(f, proposal=f.proposal or found.get(f.name, "")) for f in listed]
 
 
 def filled(store: Store, connection: Connection, stream: Stream, written: Mapping[str, str]) -> dict[str, float]:

@@ -132,14 +132,20 @@ def pages(source: Source) -> Callable[[Session, PullRequest], Iterator[Page]]:
             list(cursor.get("redo") or ()),
             list(cursor.get("archived") or ()),
         )
-        if not cursor or cursor.get("phase") == "full":
+        phase, since = cursor.get("phase"), str(cursor.get("since") or "")
+        if not cursor or phase == "full":
             since = str(cursor.get("started") or iso(now))
             yield from _full(reader, cursor.get("after"), since)
-        else:
-            until = str(cursor.get("until") or iso(now + SLACK))
+        elif phase == "window":
+            until = str(cursor["until"])
+            yield from _window(reader, since, until, str(cursor["id"]), request)
             since = iso(datetime.fromisoformat(until) - SLACK)
-            yield from _again(reader, cursor)
-            yield from _window(reader, str(cursor["since"]), until, str(cursor.get("id") or "0"), request)
+        else:
+            yield from _again(reader)
+        if cursor:  # also behind what an earlier run had begun: it may be days old
+            yield Page(())  # a window reaches back and may begin with the very records that came last: no circle
+            yield from _window(reader, since, iso(now + SLACK), "0", request)
+            since = iso(now)
         if source.archive:
             yield from _archive(reader)
         yield Page((), cursor=reader.cursor(since=since), last=True)
@@ -296,13 +302,11 @@ def _ascending(records: Sequence[Mapping[str, Any]], last: str, kind: str) -> No
         )
 
 
-def _again(reader: _Reader, cursor: Cursor) -> Iterator[Page]:
+def _again(reader: _Reader) -> Iterator[Page]:
     """Read once more the records whose links could not be read last time."""
     ids, reader.redo = reader.redo, []
-    if ids and cursor.get("phase") is None:
+    if ids:
         yield reader.page(list(batch_read(reader.session, reader.source.kind, ids, reader.fields)), listed=False)
-    elif ids:
-        reader.redo = ids
 
 
 # --- What is gone -----------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 
 from cssync.config.workspace import Connection, Workspace, Writeback
 from cssync.connectors import Change, OwnField
+from cssync.sandbox.server import Fault, SandboxAnswer
 from cssync.sandbox.world import record_id
 from cssync.store import Store
 from cssync.sync import StreamReport, sync
@@ -156,3 +157,16 @@ def test_the_last_meeting_call_and_answer_of_a_company_are_its_contacts(rig: Any
     portal.archive("companies", own_id)
     pull(rig, store, "r4")
     assert held() == {}
+
+
+def test_a_record_owed_by_the_last_run_may_come_again_in_the_next_window(rig: Any, store: Store) -> None:
+    pull(rig, store)
+    rig.clock.sleep(3600)
+    contact = min(rig.app.portal.things["contacts"])
+    rig.app.portal.edit("contacts", contact, jobtitle="Owed")
+    rig.faults.append(Fault("contacts/companies/batch/read", times=10_000, answer=SandboxAnswer(503)))
+    assert pull(rig, store)["contacts"].incomplete == 1
+    rig.faults.clear()
+    rig.clock.sleep(60)
+    report = pull(rig, store)["contacts"]
+    assert (report.outcome, report.changed) == ("ok", 1)
