@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cssync.config import Limits, Workspace
+from cssync.connectors import Outcome
 from cssync.errors import ConfigError
 from cssync.store import Store
 from cssync.views.plan import plan_document, plan_lines
@@ -294,6 +295,24 @@ def test_a_share_beyond_the_limit_holds_the_plan_and_a_handful_does_not(tmp_path
     assert found.held_by == ("crm.cs_health_score: 5 of 20 records would change, the limit is 20% (limits.changes)",)
     small = workspace(tmp_path, {"crm": crm}, limits=Limits(Decimal("0.9"), changes_count=4))
     assert "the limit is 4" in make(store, small, "r4").held_by[0]
+
+
+def test_what_a_person_approved_and_a_passing_fault_stopped_needs_no_second_yes(tmp_path: Path, store: Store) -> None:
+    crm = Crm()
+    space = settled(tmp_path, store, crm, 20)
+    for n in range(10):
+        result(store, f"a-{n}", "health.score", 10)
+    plan = make(store, space, "r2")
+    assert plan.status == "held"
+    crm.__dict__["_write"] = lambda change: Outcome(change.key, "failed-retry", error=f"busy {change.source_id}")
+    assert dict(apply(store, space, approve_plan(store, plan.id), "r2").outcomes) == {"failed-retry": 10}
+    del crm.__dict__["_write"]
+    pulled(store, crm)
+    again = make(store, space, "r3")
+    assert (again.status, len(again.changes)) == ("open", 10)
+    for n in range(10):
+        result(store, f"a-{n}", "health.score", 5)
+    assert make(store, space, "r4").status == "held", "other values are another matter"
 
 
 def test_mass_clearing_and_vanished_accounts_hold_the_plan(tmp_path: Path, store: Store) -> None:

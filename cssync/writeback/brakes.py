@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from cssync.config.workspace import Limits, Workspace
 from cssync.store import Store
+from cssync.writeback.canonical import same
 from cssync.writeback.changes import Draft
+from cssync.writeback.outbox import failed
 
 HANDFUL = 5
 """Fewer records than this never hold a plan by their share: in a portfolio of 12, three moved bands are an ordinary
@@ -37,15 +39,31 @@ def reasons(store: Store, workspace: Workspace, draft: Draft, as_of: datetime) -
     """
     first = first_writes(store, draft)
     return (
-        *_too_many(workspace.limits, draft, first),
+        *_too_many(workspace.limits, draft, first, _tried(store, draft)),
         *_too_empty(workspace.limits, draft),
         *_vanished(store, workspace, draft, as_of),
     )
 
 
-def _too_many(limits: Limits, draft: Draft, first: Iterable[str]) -> Iterable[str]:
+def _tried(store: Store, draft: Draft) -> set[int]:
+    """Return which changes of the draft, by number, were sent before in vain: their plan was held by no brake, or
+    approved by a person, and the same values need no second yes."""
+    last = failed(store)
+    return {
+        number
+        for number, c in enumerate(draft.changes)
+        if (word := last.get((c.connection, c.stream, c.source_id, c.field))) is not None
+        and word.entry.state == "failed-retry"
+        and word.entry.action == c.action
+        and (word.entry.new == c.new or (not c.is_task and same(word.entry.new, c.new)))
+    }
+
+
+def _too_many(limits: Limits, draft: Draft, first: Iterable[str], tried: Collection[int]) -> Iterable[str]:
     counts = Counter(
-        (c.connection, "tasks" if c.is_task else c.field) for c in draft.changes if c.connection not in first
+        (c.connection, "tasks" if c.is_task else c.field)
+        for number, c in enumerate(draft.changes)
+        if c.connection not in first and number not in tried
     )
     for (connection, what), count in sorted(counts.items()):
         records = draft.records.get(connection, 0)
