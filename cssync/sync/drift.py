@@ -59,7 +59,7 @@ class Drift:
         if not self.stops:
             return text
         text = f"{text}; {self.used} has stopped and keeps its stored values"
-        return f"{text}, which {_some(self.rules)} go{'' if self.rules[1:] else 'es'} by" if self.rules else text
+        return f"{text}, on which rest: {_some(self.rules)}" if self.rules else text
 
     @property
     def fix(self) -> str:
