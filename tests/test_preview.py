@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -71,6 +72,11 @@ def test_new_data_are_told_apart_from_the_edit(world: PastWorld) -> None:
     assert found.data.changes > 0
     assert found.data.at_risk_after["EUR"] - found.data.at_risk_before.get("EUR", 0) == 120_000
     assert found.total == found.data
+    rates = world.space.path.parent / "rates.csv"
+    rates.write_text("date,from,to,rate\n2020-01-01,EUR,JPY,160\n")
+    yen = preview(world.store, RULES, replace(world.space, currency="JPY", fx=rates), now).data
+    assert yen is not None
+    assert yen.at_risk_after == {"JPY": found.data.at_risk_after["EUR"] * 160 // 100}
 
 
 def test_signals_and_tasks_that_would_start_or_end(world: PastWorld) -> None:

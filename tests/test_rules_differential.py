@@ -300,6 +300,7 @@ memories = st.builds(
     st.sampled_from([None, date(2026, 11, 20), date(2027, 1, 1)]),
     st.sampled_from([date(2026, 10, n) for n in (19, 20, 21, 22)] + [date(2026, 11, 1)]),
     st.fixed_dictionaries({}, optional={"a": st.integers(0, 100), "b": st.integers(0, 100)}),
+    st.sampled_from([None, "", "1", "0", "-", "01", "10"]),
 )
 """Where scores stood the day before."""
 customers = st.tuples(accounts, st.fixed_dictionaries({s: st.lists(r, max_size=4) for s, r in ROWS.items()}))

@@ -19,7 +19,7 @@ from cssync.rules.freshness import Context
 from cssync.rules.grounds import entities_of, measure_entities
 from cssync.rules.kept_usage import kept
 from cssync.rules.outcome import Outcome
-from cssync.rules.texts import language, lost_points, override_text, reasons, render, signed
+from cssync.rules.texts import cap_text, language, lost_points, override_text, reasons, render, signed
 from cssync.rules.tree import Aggregate, Feature, Measure, Pack, RuleSet, Score, closure, measure_names
 from cssync.rules.trends import Direction, Trends
 from cssync.rules.volume import Coverage
@@ -187,8 +187,7 @@ def _pack(store: Store, pack: Pack, rules: RuleSet, context: Context, lang: str)
             for m in score.measures
         )
         caps = tuple(
-            CapLine(c.at_most, holds, render(c.because, lang, lookup))
-            for c, holds in zip(score.caps, outcome.caps, strict=True)
+            CapLine(c.at_most, outcome.caps[n], cap_text(c, n, outcome, lang, lookup)) for n, c in enumerate(score.caps)
         )
         trend = Trends(store.query, pack, rules.features, context).one(account_uid) if score.trend else None
         late = [m.name for m in measures if m.state == "stale"]

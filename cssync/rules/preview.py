@@ -11,10 +11,13 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cssync.config import Workspace
+from cssync.metrics.fx import MissingRateError, Rates, load_rates, rounded
+from cssync.rules.calendar import local_date
 from cssync.rules.compiler import compile_pack
 from cssync.rules.evaluate import context_for, evaluate
 from cssync.rules.freshness import instant
@@ -67,7 +70,8 @@ class Item:
 @dataclass(frozen=True, slots=True)
 class Effect:
     """One step. matrix: pack -> (`green -> red`) -> accounts, those that stay included; moves: every account whose
-    score or band changes. at_risk_before, at_risk_after: currency -> ARR of renewals at risk, in minor units."""
+    score or band changes. at_risk_before, at_risk_after: currency -> ARR of renewals at risk, in minor units: the
+    workspace's currency, at the rates of the day, and beside it whatever has no rate to it."""
 
     matrix: Mapping[str, Mapping[str, int]]
     moves: tuple[Move, ...]
@@ -106,14 +110,15 @@ def preview(store: Store, edited: RuleSet, workspace: Workspace, as_of: datetime
     stored = _state(store)
     names = {r["uid"]: r["name"] for r in store.query("SELECT uid, name FROM account")}
     after, arr = _judged(store, edited, workspace, as_of)
-    total = _effect(stored, after, names, arr)
+    worth = _worth(arr, load_rates(workspace), local_date(as_of, workspace.timezone))
+    total = _effect(stored, after, names, worth)
     if before is None:
         why = "no evaluation is on record" if last is None else "this cssync reads the rules that ran last otherwise"
         return Preview(instant(as_of), tuple(p.name for p in edited.packs), total, None, None, why, arr)
     now, _ = _judged(store, before, workspace, as_of)
     old, new = ({p.name: p.hash for p in rules.packs} for rules in (before, edited))
     changed = tuple(n for n in sorted(old.keys() | new.keys()) if old.get(n) != new.get(n))
-    data, edit = _effect(stored, now, names, arr), _effect(now, after, names, arr)
+    data, edit = _effect(stored, now, names, worth), _effect(now, after, names, worth)
     return Preview(instant(as_of), changed, total, data, edit, "", arr)
 
 
@@ -165,7 +170,23 @@ def _state(store: Store) -> State:
     )
 
 
-def _effect(before: State, after: State, names: Mapping[str, str | None], arr: Mapping[str, tuple[str, int]]) -> Effect:
+Worth = Mapping[str, tuple[str, Decimal]]
+"""Account -> currency and minor units, not rounded."""
+
+
+def _worth(arr: Mapping[str, tuple[str, int]], rates: Rates, day: date) -> Worth:
+    """ARR in the reporting currency; in its own where there is no rate."""
+
+    def of(currency: str, minor: int) -> tuple[str, Decimal]:
+        try:
+            return rates.reporting, rates.convert(minor, currency, rates.reporting, day)
+        except MissingRateError:
+            return currency, Decimal(minor)
+
+    return {uid: of(*amount) for uid, amount in arr.items()}
+
+
+def _effect(before: State, after: State, names: Mapping[str, str | None], arr: Worth) -> Effect:
     matrix: dict[str, Counter[str]] = {}
     moves = []
     for uid, pack in sorted(before.scores.keys() | after.scores.keys()):
@@ -194,9 +215,9 @@ def _effect(before: State, after: State, names: Mapping[str, str | None], arr: M
     )
 
 
-def _sums(accounts: frozenset[str], arr: Mapping[str, tuple[str, int]]) -> dict[str, int]:
-    sums: Counter[str] = Counter()
-    for uid in accounts:
-        if uid in arr:
-            sums[arr[uid][0]] += arr[uid][1]
-    return dict(sorted(sums.items()))
+def _sums(accounts: frozenset[str], arr: Worth) -> dict[str, int]:
+    sums: dict[str, Decimal] = {}
+    for uid in sorted(accounts & arr.keys()):
+        currency, amount = arr[uid]
+        sums[currency] = sums.get(currency, Decimal(0)) + amount
+    return {currency: rounded(total) for currency, total in sorted(sums.items())}

@@ -12,7 +12,7 @@ from typing import Any
 
 from cssync.model import decimals
 from cssync.rules.outcome import Outcome
-from cssync.rules.tree import Place, Score, Template, Texts
+from cssync.rules.tree import Cap, Place, Score, Template, Texts
 from cssync.rules.trends import Direction
 
 WORDS: Mapping[str, Mapping[str, str]] = {
@@ -178,9 +178,7 @@ def reasons(
         parts.append(words[word].format(before=before, days=score.trend.before))
     if outcome.raw_score is not None and outcome.score != outcome.raw_score:
         true = [n for n, c in enumerate(score.caps) if outcome.caps[n] and c.at_most == outcome.score]
-        why = words["join"].join(
-            words["held_cap"] if n in outcome.held_caps else render(score.caps[n].because, lang, lookup) for n in true
-        )
+        why = words["join"].join(cap_text(score.caps[n], n, outcome, lang, lookup) for n in true)
         parts.append(words["capped"].format(score=outcome.score, raw=outcome.raw_score, why=why))
     texts = {m.name: m.because for m in score.measures}
     for lost in lost_points(outcome.weights, outcome.measures)[:REASONS] if outcome.score is not None else ():
@@ -201,6 +199,11 @@ def reasons(
     if outcome.score is not None:
         parts.append(words["coverage"].format(coverage=outcome.coverage))
     return words["space"].join(parts)
+
+
+def cap_text(cap: Cap, number: int, outcome: Outcome, lang: str, lookup: Callable[[Place], tuple[Any, str]]) -> str:
+    """Return why a cap holds: its own sentence, or that it stays because nobody can tell."""
+    return WORDS[lang]["held_cap"] if number in outcome.held_caps else render(cap.because, lang, lookup)
 
 
 def override_text(score: Score, outcome: Outcome, lang: str, lookup: Callable[[Place], tuple[Any, str]]) -> str:

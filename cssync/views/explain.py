@@ -212,7 +212,8 @@ def _measures(pack: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"      {_input(inputs[n])}" for n in m["inputs"] if n in inputs)
     for cap in pack["caps"]:
         if cap["holds"]:
-            yield f"  held at {cap['at_most']} at most: {line(cap['text'])}"
+            verb = "held" if pack["score"] is not None else "no score now; one would be held"
+            yield f"  {verb} at {cap['at_most']} at most: {line(cap['text'])}"
     yield from _beside(pack)
 
 
