@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -15,6 +16,7 @@ import pytest
 from cssync.config import Workspace
 from cssync.errors import ConfigError
 from cssync.rules import load_folders
+from cssync.rules.drafts import drafted
 from cssync.rules.faults import Source
 from cssync.rules.packs import read_rules
 from cssync.rules.reporting import Table, chosen, run_report
@@ -272,3 +274,20 @@ def test_a_report_that_is_not_there_is_named_with_those_that_are() -> None:
         chosen(STANDARD, "V09")
     assert "V01" in str(error.value.fix)
     assert [r.name for _, r in chosen(STANDARD, "voice")] == ["V01", "V02", "V03", "V04", "V06"]
+
+
+def test_drafts_are_one_message_or_an_issue_for_each_line_once_a_month(store: Store) -> None:
+    bad = {"kind": "csat", "score": 0, "scale_max": 1, "responded_at": ago(3)}
+    put(store, "ticket", *((n % 3, {"tags": f'["{tag}"]', "opened_at": ago(4)}) for n, tag in
+                           enumerate(["login", "login", "login", "請求/../x", "請求/../x", "請求/../x"])))  # fmt: skip
+    put(store, "survey_response", *((n % 3, {**bad, "ticket_source_id": f"{n:03}"}) for n in range(6)))
+    ((_, report),) = chosen(STANDARD, "V03")
+    found = dict(drafted(report, run(store, "V03")))
+    assert len(found) == 2
+    assert all(re.fullmatch(r"V03-(login-|x-)?[0-9a-f]{8}-2026-11\.md", name) for name in found), found
+    assert {len(table.rows) for table in found.values()} == {1}
+    assert any("login" in "\n".join(markdown([table])) for table in found.values())
+    ((_, whole),) = chosen(STANDARD, "V01")
+    assert list(drafted(whole, run(store, "V01"))) == []
+    put(store, "ticket", *((n, {"category": "billing", "opened_at": ago(2)}) for n in range(5)))
+    assert [name for name, _ in drafted(whole, run(store, "V01"))] == ["V01-2026-11.md"]

@@ -14,15 +14,32 @@ if TYPE_CHECKING:
     from cssync.rules.reporting import Table
 
 
-@click.command(epilog=example("cssync report", "cssync report V02 --json", "cssync report voice --out voice.md"))
+@click.command(
+    epilog=example(
+        "cssync report",
+        "cssync report V02 --json",
+        "cssync report voice --out voice.md",
+        "cssync report voice --drafts ./drafts",
+    )
+)
 @click.argument("name", required=False, metavar="[PACK|REPORT]", help="A pack or one report; all of them without it.")
 @click.option("--as-of", "day", metavar="DAY", help="Report as of the end of this day (YYYY-MM-DD) instead of now.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the reports to a Markdown file.")
+@click.option(
+    "--drafts",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the messages and issues that reports draft into a folder.",
+)
 @shared
-def report(call: Call, name: str | None, day: str | None, out: Path | None) -> int:
-    """Print the reports of the packs: tables over all accounts, computed from the store as it is now."""
+def report(call: Call, name: str | None, day: str | None, out: Path | None, drafts: Path | None) -> int:
+    """Print the reports of the packs: tables over all accounts, computed from the store as it is now.
+
+    --drafts writes what a report would say to others, once a month: one message of V01 for the people who make the
+    product, an issue for each tag of V03. A file that is there already is left alone.
+    """
     from cssync.cli.when import as_of
     from cssync.rules import load
+    from cssync.rules.drafts import drafted
     from cssync.rules.reporting import chosen, run_report
     from cssync.views.report import document
 
@@ -34,8 +51,31 @@ def report(call: Call, name: str | None, day: str | None, out: Path | None) -> i
     if out is not None:
         _write(out, tables)
         call.say(f"wrote {len(tables)} report{'s' if len(tables) != 1 else ''} to {out}")
-    call.show({"reports": [document(table) for table in tables]}, _lines(tables) if out is None else ())
+    if drafts is not None:
+        pairs = zip(wanted, tables, strict=True)
+        written, there = _draft(drafts, [draft for (_, one), table in pairs for draft in drafted(one, table)])
+        call.say(f"wrote {written} draft{'s' if written != 1 else ''} to {drafts}; {there} there already")
+    quiet = out is not None or drafts is not None
+    call.show({"reports": [document(table) for table in tables]}, () if quiet else _lines(tables))
     return 0
+
+
+def _draft(folder: Path, drafts: list[tuple[str, Table]]) -> tuple[int, int]:
+    """Write the drafts that are not there; returns how many were written, and how many were there."""
+    from cssync.errors import ConfigError
+    from cssync.views.report import markdown
+
+    written = 0
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, table in drafts:
+            path = folder / name
+            if not path.exists():
+                path.write_text("\n".join(markdown([table])), encoding="utf-8")
+                written += 1
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written: {error.strerror}", fix="name another folder") from None
+    return written, len(drafts) - written
 
 
 def _lines(tables: list[Table]) -> Iterator[str]:

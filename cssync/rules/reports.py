@@ -32,7 +32,9 @@ FORMS: dict[str, str] = {
 }
 NARROWED = ("count", "distinct", "arr", "sum", "avg", "median_per_month", "ids", "accounts", "quotes")
 """Forms that may look at some of the rows only."""
-KEYS = ("title", "of", "where", "by", "columns", "keep", "order", "most")
+KEYS = ("title", "of", "where", "by", "columns", "keep", "order", "most", "drafts")
+DRAFTS = ("one", "each")
+"""A draft of a message or an issue a month: one of the whole report, or each of a line."""
 MONTH_DAYS = 30
 MAX_LISTED = 20
 
@@ -71,7 +73,7 @@ class Grouping:
 @dataclass(frozen=True, slots=True)
 class Report:
     """A table: the rows of a source, in groups. keep: which groups are shown. order: (column, descending). most: how
-    many groups are shown; the rest is counted."""
+    many groups are shown; the rest is counted. drafts: one of DRAFTS, "" for none."""
 
     name: str
     title: Texts
@@ -82,6 +84,7 @@ class Report:
     keep: Expr | None
     order: tuple[tuple[str, bool], ...]
     most: int
+    drafts: str = ""
 
 
 class ReportReader:
@@ -120,9 +123,14 @@ class ReportReader:
         order = tuple(self.order(block.get("order"), known, what))
         title = plain(self.shape.texts(block.get("title"), "`title`"))
         most = self.shape.whole(block.get("most"), "`most`", 1, 1_000) or 100
+        drafts = self.shape.scalar(block.get("drafts"), "`drafts`")
+        if drafts is not None and drafts.text not in DRAFTS:
+            self.faults.add(drafts.mark, f"`drafts` is one of {', '.join(DRAFTS)}{did_you_mean(drafts.text, DRAFTS)}")
         if len(self.faults.found) > before:
             return None
-        return Report(key.text, title, source.text, where, by, columns, keep, order, most)
+        return Report(
+            key.text, title, source.text, where, by, columns, keep, order, most, drafts.text if drafts else ""
+        )
 
     def condition(self, node: Node | None, what: str, scope: Scope) -> Expr | None:
         scalar = self.shape.scalar(node, what)
