@@ -126,9 +126,6 @@ def test_what_rests_on_a_stream_that_failed_is_held_and_everything_else_is_sent(
     again = go(at_work)
     assert (again.exit_code, again.plan.id, at_work.writes()) == (4, report.waiting.id, [])
     assert again.as_dict()["plan"]["status"] == "held"
-    at_work.servers["crm"].faults.clear()
-    assert go(at_work, approved=True).exit_code == 0
-    assert [v for v in held(at_work.hubspot)["companies"].values() if v["cs_health_score"]]
 
 
 def test_a_persons_edit_survives_every_run(at_work: Office) -> None:
