@@ -15,7 +15,7 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 from cssync.connectors import Field, Record
-from cssync.sync.cast import instant, text
+from cssync.sync.cast import INT64, boolean, instant, integer, text
 from cssync.sync.cells import ABSENT, Absent, Cast, among, first_of, path
 
 Values = list[Any]
@@ -23,7 +23,8 @@ Column = Callable[["Records"], Values]
 """The values of a column for each record: in the column's type, None, or ABSENT."""
 SAMPLE = 48
 """Values that are looked at to tell whether those of a column repeat."""
-_TEXT_OR_NONE = {str, type(None)}
+_PLAIN = {str, bool, type(None)}
+"""Types of which no two values are equal without being the same."""
 _zone, _before_hour, _before_second = attrgetter("tzinfo"), itemgetter(10), itemgetter(16)
 
 
@@ -51,10 +52,14 @@ class Sheet:
 
 
 class Records:
-    """The records of a page, and what was already worked out of them: the feeds of a stream share columns."""
+    """The records of a page, and what was already worked out of them: the feeds of a stream share columns.
+
+    torn: whether some record does not hold something that was looked for.
+    """
 
     def __init__(self, records: Sequence[Record]) -> None:
         self.records = records
+        self.torn = False
         self._inside: dict[str, Values] = {}
         self._done: dict[tuple[str, object], Values] = {}
 
@@ -80,7 +85,12 @@ def picked(source: str) -> Column:
     steps = source.split(".")
     if source.startswith("^") or len(steps) > 2:
         find = path(source)
-        return lambda page: page.once(source, picked, lambda: [find(record) for record in page.records])
+
+        def walk(page: Records) -> Values:
+            page.torn = True
+            return [find(record) for record in page.records]
+
+        return lambda page: page.once(source, picked, lambda: walk(page))
     *outer, name = steps
     get = itemgetter(name)
 
@@ -89,6 +99,7 @@ def picked(source: str) -> Column:
         try:
             return list(map(get, held))
         except KeyError:
+            page.torn = True
             return [each.get(name, ABSENT) for each in held]
 
     return lambda page: page.once(source, picked, lambda: pick(page))
@@ -126,7 +137,7 @@ def _read(pick: Column, read: Cast, finish: Cast) -> Column:
 
 def _each(function: Callable[[Any], Any], values: Values) -> Values:
     """Apply a function of one value; once for each different text where texts repeat."""
-    if set(map(type, values)) <= _TEXT_OR_NONE:
+    if set(map(type, values)) <= _PLAIN:
         return _mapped(function, values)
     return [value if value is ABSENT else function(value) for value in values]
 
@@ -150,13 +161,19 @@ def _mapped(function: Callable[[Any], Any], values: Sequence[Any]) -> Values:
 def _several(picks: Sequence[Column], read: Callable[..., Any], finish: Cast) -> Column:
     def get(page: Records) -> Values:
         found = [pick(page) for pick in picks]
+        lacking = [set(map(type, values)) == {Absent} for values in found] if page.torn else [False]
+        if all(lacking):
+            return found[0]
+        if any(lacking):  # a field that the vendor does not have at all
+            nothing = [None] * len(page.records)
+            found = [nothing if lacks else values for values, lacks in zip(found, lacking, strict=True)]
         kinds = set[type]().union(*(map(type, values) for values in found))
         if Absent in kinds:
             return [
                 ABSENT if all(v is ABSENT for v in row) else finish(read(*(None if v is ABSENT else v for v in row)))
                 for row in zip(*found, strict=True)
             ]
-        if kinds <= _TEXT_OR_NONE:
+        if kinds <= _PLAIN:
             return _mapped(lambda row: finish(read(*row)), list(zip(*found, strict=True)))
         whole = WHOLE.get(finish)
         return whole(list(map(read, *found))) if whole else list(map(finish, map(read, *found)))
@@ -171,7 +188,7 @@ def _texts(values: Values) -> Values:
         kinds = set(map(type, values))
         if kinds == {int}:
             return list(map(str, values))
-        if not kinds <= _TEXT_OR_NONE:
+        if not kinds <= {str, type(None)}:
             return [value if value is None or value is ABSENT else text(value) for value in values]
         joined = "".join(filter(None, values))
     if "\0" in joined:
@@ -193,7 +210,21 @@ def _instants(values: Values) -> Values:
     return [value if value is None or value is ABSENT else instant(value) for value in values]
 
 
-WHOLE: Mapping[Cast, Callable[[Values], Values]] = {text: _texts, instant: _instants}
+def _integers(values: Values) -> Values:
+    if set(map(type, values)) == {int} and min(values) >= -INT64 and max(values) < INT64:
+        return values
+    return [value if value is None or value is ABSENT else integer(value) for value in values]
+
+
+def _truths(values: Values) -> Values:
+    if set(map(type, values)) == {bool}:
+        return list(map(int, values))
+    return [value if value is None or value is ABSENT else boolean(value) for value in values]
+
+
+WHOLE: Mapping[Cast, Callable[[Values], Values]] = {
+    text: _texts, instant: _instants, integer: _integers, boolean: _truths,
+}  # fmt: skip
 """Casts that a whole column goes through at once."""
 
 

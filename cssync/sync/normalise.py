@@ -286,7 +286,7 @@ class Normaliser:
         held = {name: get(page) for name, get in feed.wide}
         if feed.wide_money:
             self._money(feed, page, held)
-        for places, names in columnar.parted(list(held.items())):
+        for places, names in columnar.parted(list(held.items())) if page.torn else [(None, list(held))]:
             sheet = Sheet(feed.entity, ("source_id", *names), (ids, *(held[name] for name in names)), owners)
             yield sheet if places is None else columnar.at(sheet, places)
 
@@ -319,6 +319,7 @@ class Normaliser:
         for name, values in amounts.items():
             held[name] = [v if v is ABSENT else cast.minor_units(v, c) for v, c in zip(values, currencies, strict=True)]
         if feed.currency:
+            page.torn = page.torn or own is None
             paid = [any(v is not None and v is not ABSENT for v in row) for row in zip(*amounts.values(), strict=True)]
             held[feed.currency] = [c if p else b for c, p, b in zip(currencies, paid, before, strict=True)]
 

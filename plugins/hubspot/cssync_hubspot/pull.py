@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 from cssync.connectors import Cursor, Page, PullRequest, Record, Session, Tombstone
 from cssync.errors import ConnectionFault
@@ -96,7 +96,7 @@ class _Reader:
         keep = self.source.keep
         if found and not self.compared:
             self._compare(found[0].get("properties") or {})
-        records = [dict(r) for r in found if keep is None or keep(r)]
+        records = cast("list[dict[str, Any]]", [r for r in found if keep(r)] if keep else list(found))
         failed: set[str] = set()
         add = links.add_listed if listed else links.add_read
         for to in self.source.links:

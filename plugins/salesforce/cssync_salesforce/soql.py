@@ -40,7 +40,7 @@ def moment(stamp: str) -> datetime:
     found = datetime.fromisoformat(stamp)
     if found.tzinfo is None:
         raise ValueError("a point in time without a time zone")
-    return found.astimezone(UTC)
+    return found if found.tzinfo is UTC else found.astimezone(UTC)
 
 
 def name(value: str) -> str:
@@ -73,7 +73,7 @@ def id18(value: str | None) -> str | None:
     """
     if not value:
         return None
-    if not is_id(value):
+    if type(value) is not str or len(value) not in (15, 18) or not value.isascii() or not value.isalnum():
         raise ValueError("not a Salesforce record id")
     return value if len(value) == 18 else value + checksum(value)
 
