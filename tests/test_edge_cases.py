@@ -57,9 +57,9 @@ CASES = {
         f"{RETENTION}::test_both_ends_are_at_the_rate_of_the_first_day",
         "tests/test_kpi.py::test_who_cannot_be_measured_is_left_out_and_named",
     ],
-    "leap day, month end": ["rules/tests/test_rules_standard.py::test_month_arithmetic_counts_from_the_anchor"],
+    "leap day, month end": ["rules/tests/test_rules_vectors.py::test_month_arithmetic_counts_from_the_anchor"],
     "DST, time zone": [
-        "rules/tests/test_rules_standard.py::test_instants_are_read_as_days_of_the_business_time_zone",
+        "rules/tests/test_rules_vectors.py::test_instants_are_read_as_days_of_the_business_time_zone",
         "tests/test_replay.py::test_a_day_means_its_last_evaluation_even_where_a_day_has_25_hours",
     ],
     "deleted account returns": [
@@ -82,7 +82,7 @@ CASES = {
         "tests/test_outages.py::"
         "test_a_ticket_stream_that_is_down_for_three_days_makes_nobody_greener_and_is_said_everywhere",
         f"{EDGE}::test_a_desk_that_falls_silent_lifts_nobody_out_of_a_cap",
-        "rules/tests/test_rules_standard.py::"
+        "rules/tests/test_rules_life.py::"
         "test_a_stale_source_keeps_its_measures_a_week_the_score_thirty_days_and_ends_no_signal",
     ],
     "first sync / backfill": [f"{EDGE}::test_the_first_look_at_an_old_customer_raises_nothing_about_the_past"],
@@ -93,7 +93,7 @@ CASES = {
         "tests/test_plan_tasks.py::test_tasks_without_a_usable_owner_go_to_the_stand_in",
     ],
     "test/internal account": [
-        "rules/tests/test_rules_standard.py::test_test_and_deleted_accounts_are_left_out_and_leave_nothing_behind"
+        "rules/tests/test_rules_life.py::test_test_and_deleted_accounts_are_left_out_and_leave_nothing_behind"
     ],
     "seats 0, unlimited": ["rules/cssync_rules/health.yaml::H02 does not apply without seats"],
     "huge spike": [
@@ -105,7 +105,7 @@ CASES = {
         "tests/test_preview.py::test_new_data_are_told_apart_from_the_edit",
     ],
     "holiday season": [
-        "rules/tests/test_rules_standard.py::test_usage_growth_drops_the_holiday_week_and_the_outage",
+        "rules/tests/test_rules_facts.py::test_usage_growth_drops_the_holiday_week_and_the_outage",
         "tests/test_rules_renewals.py::test_the_vectors_of_an_anchor_at_new_year",
     ],
 }
