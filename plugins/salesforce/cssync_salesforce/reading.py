@@ -107,10 +107,16 @@ class _Reader:
         )
         newest = position.stamp
         place, may_begin = self._unfinished(position), True
+        inherited = place is not None
         while True:
             if place and (newest := (yield from self._by_job(position, place))):
-                yield Page((), cursor=Position(newest, None, started).dump(), last=True)
-                return
+                position = Position(newest, None, started)
+                yield Page((), cursor=position.dump(), last=not inherited)
+                if not inherited:
+                    return
+                # the rows of a job that an earlier run made are as old as that run: go on to the present
+                self.before, inherited = dict(position.dump()), False
+                started = self.session.now().replace(microsecond=0)
             newest, place = newest or position.stamp, None
             batch: _Batch | None = self._query(position.bound(self.shape.stamp, self.lag))
             received, links = 0, set[str]()
