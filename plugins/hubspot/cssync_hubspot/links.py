@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 from weakref import WeakSet
 
@@ -18,6 +19,8 @@ from cssync_hubspot.client import BATCH, Paths, body, chunks, done, following
 MOST = 1_000
 """Records whose associations are asked for at once. HubSpot takes that many as far as is known; where it refuses, it is
 asked for BATCH at a time from then on."""
+LONG = timedelta(minutes=10)
+"""A wait that is about the account, not about some records."""
 _SMALL: WeakSet[Session] = WeakSet()
 """Sessions in which a larger batch was refused."""
 PRIMARY_TYPES = frozenset({1, 5, 26})
@@ -62,7 +65,7 @@ def associated(session: Session, start: str, end: str, ids: Iterable[str]) -> As
     """Read the associations of many records, up to MOST to a request, each list to its end.
 
     Raises:
-        TransientFault: HubSpot said when to come back.
+        TransientFault: HubSpot said to come back much later.
         ConnectionFault: the token may not read them.
     """
     answer = Associated({i: [] for i in ids})
@@ -94,7 +97,7 @@ def _ask(
             "POST", Paths(session).associations(start, end), json={"inputs": list(part)}, accept=(400, 404)
         )
     except TransientFault as fault:
-        if fault.resumes_at is not None:
+        if fault.resumes_at and datetime.fromisoformat(fault.resumes_at) > session.now() + LONG:
             raise  # the day's allowance is used up: what comes next would fail, too
         answer.failed.update(i["id"] for i in part)
         return ()

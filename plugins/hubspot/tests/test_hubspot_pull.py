@@ -224,6 +224,18 @@ def test_a_day_that_ends_in_the_middle_of_the_associations_leaves_no_record_behi
     assert {i for i, r in read.items() if r["company"] == company} >= set(made)
 
 
+def test_a_vendor_that_is_busy_for_a_moment_costs_links_and_not_the_stream(rig: Any) -> None:
+    cursor = rig.pull("deals").cursor
+    rig.clock.now += 3600
+    made = rig.fill("deals", 3, dealname="x")
+    busy = SandboxAnswer(503, {"message": "busy"}, {"Retry-After": "5"})
+    rig.faults.append(Fault("deals/companies/batch/read", times=1_000, answer=busy))
+    got = rig.pull("deals", cursor)
+    assert got.incomplete == set(made)
+    rig.faults.clear()
+    assert set(rig.pull("deals", got.cursor).records) >= set(made)
+
+
 def test_one_record_whose_associations_are_refused_does_not_cost_the_others_theirs(rig: Any) -> None:
     cursor = rig.pull("deals").cursor
     rig.clock.now += 3600
