@@ -192,6 +192,31 @@ def test_one_refused_record_blocks_no_other_and_is_not_tried_again_until_its_val
     assert [e.state for e in written_for(store, "a-1")] == ["failed-retry", "dropped"]
 
 
+def test_a_refused_write_is_tried_once_for_each_change_of_its_record(tmp_path: Path, store: Store) -> None:
+    tries: list[str] = []
+
+    def refuse(change: Any, outcome: Outcome) -> Outcome:
+        tries.append(change.source_id)
+        return Outcome(change.key, "failed-permanent", error="a validation rule of the CRM says no")
+
+    crm = Crm(answer=refuse)
+    space = many(store, tmp_path, crm, 1)
+    for n in range(6):
+        if n in (2, 4):
+            with store.transaction() as conn:
+                seen = f"2099-11-2{n}T00:00:00Z" if n == 2 else "2000-01-01T00:00:00Z"
+                store.upsert(conn, "account_source", "crm", [{"source_id": "0", "name": f"Company, {n}"}], seen)
+        crm.companies["0"] = {}
+        plan = make(store, space, f"r{n}")
+        if plan.changes:
+            apply(store, space, plan, f"r{n}")
+        if n == 2:
+            with store.transaction() as conn:  # the pull was before the second try
+                conn.execute("UPDATE account_source SET synced_at = '2000-01-01T00:00:00Z'")
+    assert tries == ["0", "0"]
+    assert [e.error for e in failing(store)] == ["a validation rule of the CRM says no"]
+
+
 def test_a_passing_fault_is_tried_again_by_later_runs_but_not_for_ever(tmp_path: Path, store: Store) -> None:
     sent: list[str] = []
 

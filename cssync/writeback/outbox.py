@@ -2,7 +2,7 @@
 
 planned --> sent --> verified             the answer or a read-back names the record as written
    |          |----> failed-retry         a passing fault; the next plan proposes it again, MAX_ATTEMPTS times
-   |          |----> failed-permanent     the vendor will not have it; blocked until value or target changes
+   |          |----> failed-permanent     the vendor will not have it; blocked until value or record changes
    |          '----> unknown --> verified | failed-retry | refused      settled by looking, never by sending
    |----> waiting    its connection went away; taken up again, or overtaken by the next plan
    |----> refused    by us: the world moved
@@ -33,7 +33,7 @@ UNDO = "undo"
 """Takes the place of the result's name in changes that take a run back."""
 
 NOT_SHOWN = "the CRM does not show this record: deleted, merged, or hidden from cssync's user"
-"""Error of a write to a record that was not there when we looked; it is lifted when a pull sees the record again."""
+"""Error of a write to a record that was not there when we looked; it is lifted when a pull sees the record changed."""
 
 OPEN = ("planned", "waiting", "sent", "unknown")
 """States that still ask for something to be done."""
@@ -148,18 +148,20 @@ ORDER BY o.run_id, o.plan_id, o.seq
 """
 
 
-_SEEN_AGAIN = """
+_CHANGED_SINCE = """
 SELECT o.key FROM outbox o JOIN account_source r ON r.connection = o.connection AND r.source_id = o.source_id
-WHERE o.state = 'failed-permanent' AND o.error = ? AND r.synced_at > o.settled_at
+WHERE o.state = 'failed-permanent' AND r.synced_at > o.settled_at
 """
+"""Permanent failures whose record a pull found changed, or back, since then: `synced_at` moves with nothing else."""
 
 
 def failed(store: Store) -> dict[tuple[str, str, str, str], Failed]:
     """Return the places whose last write failed, was dropped, or took an earlier one back.
 
-    Writes that we refused ourselves do not count, nor those to records that a pull has seen again since.
+    Writes that we refused ourselves do not count, nor what the vendor would not have on a record that changed since:
+    that is worth one more try.
     """
-    again = {row["key"] for row in store.query(_SEEN_AGAIN, (NOT_SHOWN,))}
+    again = {row["key"] for row in store.query(_CHANGED_SINCE)}
     last: dict[tuple[str, str, str, str], Entry] = {}
     for entry in entries(store.query(_LAST)):
         if entry.state != "refused" and entry.key not in again:
