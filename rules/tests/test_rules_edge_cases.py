@@ -354,3 +354,17 @@ def test_more_than_a_fifth_of_tickets_without_an_account_are_said_to_be_of_low_q
     found = book.day()
     assert found["health.data_status"] == status
     assert ("many tickets name no customer: ticket load" in found["health.reasons"]) == (status == "partial")
+
+
+@pytest.mark.parametrize(("days", "champions", "people_left"), [(10, 1, None), (30, 1, None), (31, None, None)])
+def test_a_feature_may_allow_its_source_an_age_of_its_own(
+    book: Book, days: int, champions: int | None, people_left: int | None
+) -> None:
+    """Roles of contacts are good for 30 days, who left for two."""
+    book.put("contact", {"role": "champion"})
+    book.day()
+    book.day(days, silent=("contact",))
+    features = {}
+    for row in book.store.query("SELECT features FROM feature_row ORDER BY as_of"):
+        features |= json.loads(row["features"])
+    assert (features["champions"], features["people_left_30d"]) == (champions, people_left)
