@@ -157,6 +157,8 @@ ENTITIES: tuple[Entity, ...] = (
             col("escalated", "bool", "escalated"),
             col("product_code", "text", "product"),
         ),
+        # Tickets that came of age since the last evaluation are found by it.
+        indexes=(("opened_at",),),
     ),
     Entity(
         "ticket_metric",

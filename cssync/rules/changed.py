@@ -21,7 +21,7 @@ from cssync.rules.catalogue import FACTS, SOURCES
 from cssync.rules.compiler import compile_pack, fact_tables
 from cssync.rules.dialect import SQLITE
 from cssync.rules.facts import GROUPS, TIMED
-from cssync.rules.freshness import Context, parse_instant
+from cssync.rules.freshness import Context, distinct, parse_instant
 from cssync.rules.tiers import factors
 from cssync.rules.tree import Aggregate, Past, RuleSet, closure, used_names
 
@@ -38,7 +38,6 @@ def basis(rules: RuleSet, contexts: Mapping[str, Context], workspace: Workspace)
     for pack in rules.packs:
         c = contexts[pack.name]
         parts += [str(c.today), c.zone.key, pack.hash, _without_instants(compile_pack(pack, rules.features, c).sql)]
-        parts += map(_without_instants, fact_tables(rules.packs, rules.features, c).values())
         if pack.tiers is not None:
             parts.append(repr(list(factors(load_rates(workspace), pack.tiers.currency, c.today))))
         if pack.score is not None and pack.score.roll_up is not None:
@@ -47,6 +46,8 @@ def basis(rules: RuleSet, contexts: Mapping[str, Context], workspace: Workspace)
         for entity, fresh in sorted(c.fresh.items()):
             since = fresh.as_of.isoformat() if fresh.state == "stale" and fresh.as_of else ""
             parts.append(f"{entity} {fresh.state} {c.held(entity)} {since}")
+    for c in distinct(contexts.values()):
+        parts += map(_without_instants, fact_tables(rules.packs, rules.features, c).values())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -20,7 +20,7 @@ from cssync.rules.dialect import SQLITE
 from cssync.rules.events import EVENT, event_numbers
 from cssync.rules.facts import LINKS
 from cssync.rules.feature_rows import states, write_feature_rows
-from cssync.rules.freshness import Context, instant, read_doubtful, read_freshness, with_usage
+from cssync.rules.freshness import Context, distinct, instant, read_doubtful, read_freshness, with_usage
 from cssync.rules.grounds import entities_of, measure_entities
 from cssync.rules.outcome import Outcome
 from cssync.rules.results import (
@@ -215,7 +215,7 @@ def share(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Conte
     Packs may allow different ages: a table is built when one pack finds it fresh, and the others still see it as stale.
     """
     tables: dict[str, str] = {}
-    for context in contexts.values():
+    for context in distinct(contexts.values()):
         more = fact_tables(rules.packs, rules.features, context)
         tables.update((name, sql) for name, sql in more.items() if name not in tables)
     tables |= source_passes(rules.packs, rules.features, contexts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
@@ -101,7 +102,7 @@ class Context:
         wanted = set(metrics)
         return sorted({day for (_, metric), days in self.gaps.items() if metric in wanted for day in days})
 
-    @property
+    @cached_property
     def dropped_weeks(self) -> tuple[int, ...]:
         """Which of the last 12 complete ISO weeks (1 is the last one) are full of holidays, or have a day that is
         incomplete for every account."""
@@ -123,6 +124,15 @@ class Context:
         if found is None or found.state != "stale" or found.as_of is None:
             return False
         return self.as_of - found.as_of <= timedelta(days=HOLD_DAYS)
+
+
+def distinct(contexts: Iterable[Context]) -> list[Context]:
+    """Return each context once: packs that allow the same ages share theirs."""
+    found: list[Context] = []
+    for context in contexts:
+        if context not in found:
+            found.append(context)
+    return found
 
 
 def instant(at: datetime) -> str:
