@@ -30,11 +30,27 @@ TABLES = {
     "t": """SELECT account_uid, sum(opened_at >= '2026-10-21T15:00:00') AS n30, sum(opened_at >= '2026-10-30T15:00:00')
         AS n21, sum(reopened_count > 0 AND opened_at >= '2026-10-21T15:00:00') AS reopened,
         sum(urgent AND opened_at <= '2026-11-17T03:00:00Z') AS urgent72,
-        sum(urgent AND opened_at <= '2026-11-18T03:00:00Z') AS urgent48, sum(urgent) AS urgent
+        sum(urgent AND opened_at <= '2026-11-18T03:00:00Z') AS urgent48, sum(urgent) AS urgent,
+        sum(priority = 'urgent' AND opened_at >= '2026-10-21T15:00:00') AS urgent30
         FROM (SELECT *, priority = 'urgent' AND status IN ('new', 'open', 'pending', 'hold') AS urgent FROM ticket
             WHERE deleted_at IS NULL AND account_uid IS NOT NULL) GROUP BY account_uid""",
     "s": """SELECT account_uid, count(score) AS n, sum(score >= 1) AS good FROM survey_response WHERE kind = 'csat'
         AND deleted_at IS NULL AND responded_at >= '2026-08-22T15:00:00' GROUP BY account_uid""",
+    "o": """SELECT account_uid, min(CASE WHEN metric = 'value_event' AND value > 0 THEN period_start END) AS value_on,
+        max(CASE WHEN metric = 'checklist_items' AND period_start >= '2026-07-24' THEN value END) AS items,
+        max(CASE WHEN metric = 'checklist_done' AND period_start >= '2026-07-24' THEN value END) AS done,
+        max(CASE WHEN metric = 'checklist_done' AND period_start BETWEEN '2026-07-10' AND '2026-11-06' THEN value END)
+        AS done_before FROM usage_metric WHERE connection = 'crm'
+        AND metric IN ('value_event', 'checklist_items', 'checklist_done') AND deleted_at IS NULL
+        AND account_uid IS NOT NULL AND coalesce(is_complete, 1) = 1 AND period_start <= '2026-11-20'
+        GROUP BY account_uid""",
+    "m": """SELECT account_uid, date(max(last_meeting_at), '+9 hours') AS met_on FROM contact WHERE deleted_at IS NULL
+        AND last_meeting_at <= '2026-11-20T03:00:00Z' GROUP BY account_uid""",
+    "f": """SELECT account_uid, count(*) AS n, date(max(shipped_at), '+9 hours') AS last_on,
+        max(CASE WHEN place = 1 THEN topic END) AS topic FROM (SELECT account_uid, shipped_at, topic,
+            row_number() OVER (PARTITION BY account_uid ORDER BY requested_at DESC, connection, source_id) AS place
+            FROM feature_request WHERE status = 'shipped' AND deleted_at IS NULL
+            AND shipped_at >= '2026-10-20T15:00:00' AND shipped_at < '2026-11-20T15:00:00') GROUP BY account_uid""",
     "k": """WITH c AS (SELECT account_uid, connection, source_id, start_date, auto_renew, notice_days,
             date(end_date, '+1 day') AS renewal FROM contract
             WHERE deleted_at IS NULL AND coalesce(status, 'active') <> 'draft')
@@ -44,6 +60,7 @@ TABLES = {
             ELSE renewal END AS renews FROM c)""",
     "e": """SELECT account_uid,
         coalesce(min(CASE WHEN renews > '2026-11-20' THEN renews END), max(renews)) AS renews_on,
+        min(start_date) AS first_on,
         max(CASE WHEN renews <= '2026-11-20' THEN renews END) AS lapsed_on,
         coalesce(min(CASE WHEN renews > '2026-11-20' THEN deadline END), max(deadline)) AS deadline,
         coalesce(min(CASE WHEN renews > '2026-11-20' THEN iif(auto_renew, deadline, renews) END),
@@ -96,6 +113,27 @@ PACKS = {
             AND p.deleted_at IS NULL AND (p.last_inbound_at >= '2026-10-29T15:00:00'
             OR p.last_meeting_at >= '2026-10-29T15:00:00')) AS k07
         FROM {_JOINED} WHERE {_HERE} AND a.status IN ('onboarding', 'active', 'notice') ORDER BY a.uid""",
+    "onboarding": f"""WITH b AS (SELECT a.uid, coalesce(a.first_contract_date, e.first_on) AS started_on, u.last_on,
+            coalesce(u.peak, 0) AS users, coalesce(u.peak, 0) / l.seats AS activation, o.value_on, o.items, o.done,
+            o.done_before, m.met_on, coalesce(t.urgent30, 0) AS urgent FROM {_JOINED}
+            LEFT JOIN o ON o.account_uid = a.uid LEFT JOIN m ON m.account_uid = a.uid
+            WHERE {_HERE} AND a.status IN ('onboarding', 'active')),
+        d AS (SELECT *, CAST(julianday('2026-11-20') - julianday(started_on) AS INTEGER) AS days_in FROM b),
+        n AS (SELECT *, days_in BETWEEN 0 AND 90 AS new, value_on >= '1990-01-01' AND activation >= 0.5 AS reached
+            FROM d),
+        r AS (SELECT *, new AND days_in >= 7 AND (met_on IS NULL OR met_on < started_on) AS o01,
+            new AND days_in >= 10 AND users = 0 AND (last_on IS NULL OR last_on < started_on) AS o02,
+            new AND days_in >= 30 AND activation < 0.3 AS o03, new AND days_in >= 30 AND value_on IS NULL AS o04,
+            new AND done < items AND done = done_before AS o05, new AND reached AS o06,
+            new AND urgent >= 2 AS o07 FROM n)
+        SELECT uid, CASE WHEN days_in > 90 THEN 'done' WHEN o06 THEN 'adopting' WHEN new AND last_on >= started_on
+            THEN 'rollout' WHEN new THEN 'kickoff' END AS stage,
+        CASE WHEN o04 THEN 'no_value' WHEN o03 THEN 'slow' WHEN o05 THEN 'stalled'
+            WHEN activation >= 0.3 OR NOT new OR days_in < 30 THEN 'none' END AS risk, value_on,
+        o01, o02, o03, o04, o05, o06, o07 FROM r ORDER BY uid""",
+    "voice": f"""SELECT a.uid, coalesce(f.n, 0), f.topic, f.last_on, coalesce(f.n, 0) > 0
+        FROM account a LEFT JOIN f ON f.account_uid = a.uid WHERE {_HERE} AND a.status <> 'prospect'
+        ORDER BY a.uid""",
     "upsell": f"""SELECT a.uid,
         CAST(max(0, u.peak - l.seats * 0.9) * CAST(1.0 * l.arr / l.seats + 0.5 AS INTEGER) + 0.5 AS INTEGER)
         AS potential,
@@ -108,6 +146,8 @@ PACKS = {
 ANSWERS = {
     "health": "uid m_usage_trend m_seat_use m_login_recency m_ticket_score m_csat_score score coverage band",
     "renewal": "uid o_date o_notice_deadline o_arr o_risk t_0 t_1 t_2 t_3",
+    "onboarding": "uid o_stage o_risk o_first_value_date t_0 t_1 t_2 t_3 t_4 t_5 t_6",
+    "voice": "uid f_shipped_30d f_shipped_topic f_shipped_on t_0",
     "risk": "uid s_0 s_1 s_2",
     "upsell": "uid o_arr_potential s_0 s_1",
 }

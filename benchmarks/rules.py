@@ -38,12 +38,28 @@ AS_OF = datetime(2026, 11, 20, 3, tzinfo=UTC)
 TODAY = date(2026, 11, 20)
 KNOWN = "2026-11-20T02:00:00Z"
 DAYS = 91
-FED = ("ticket", "contract", "contract_line", "usage_metric", "contact", "opportunity", "survey_response", "invoice")
+FED = (
+    "ticket", "contract", "contract_line", "usage_metric", "contact", "opportunity", "survey_response", "invoice",
+    "feature_request",
+)  # fmt: skip
 
 
 def fill(store: Store, accounts: int) -> None:
-    """Fill a store: per account one contract, one line, 20 tickets, 4 answers, 91 days of usage."""
+    """Fill a store: per account a contract, a line, a contact, 20 tickets, 4 answers, a request and 91 days of usage.
+
+    One account of ten began in the last 100 days, has a checklist and may have reached first value; one of fifty has
+    not been used for 45 days.
+    """
     rng = random.Random(7)
+
+    def ago(days: int) -> str:
+        return (TODAY - timedelta(days=days)).isoformat()
+
+    def is_new(a: int) -> bool:
+        return a % 10 == 3
+
+    def begun(a: int) -> int:
+        return a // 10 % 100
 
     def key(entity: str, n: int) -> tuple[str, str, str]:
         return "crm", f"{entity}{n}", KNOWN
@@ -52,20 +68,19 @@ def fill(store: Store, accounts: int) -> None:
         for a in range(accounts):
             level = rng.randrange(1, 60)
             for d in range(DAYS):
-                day = TODAY - timedelta(days=d)
-                if day.weekday() < 4:
-                    yield (
-                        *key("u", a * DAYS + d),
-                        f"a{a:07}",
-                        "active_users",
-                        "day",
-                        day.isoformat(),
-                        float(level + d % 5),
-                    )
+                if (TODAY - timedelta(days=d)).weekday() > 3:
+                    continue
+                values = {"active_users": 0 if a % 50 == 13 and d < 45 else level + d % 5}
+                if is_new(a) and d < 41:
+                    stands = a % 20 == 3
+                    values |= {"checklist_items": 8, "checklist_done": 3 if stands else (41 - d) // 6}
+                    values["value_event"] = int(a % 40 == 33 and d < 20)
+                for n, (metric, value) in enumerate(values.items()):
+                    yield *key("u", (a * DAYS + d) * 4 + n), f"a{a:07}", metric, "day", ago(d), float(value)
 
     def tickets() -> Iterator[tuple[object, ...]]:
         for n in range(accounts * 20):
-            opened = (TODAY - timedelta(days=rng.randrange(400))).isoformat() + "T08:00:00Z"
+            opened = f"{ago(rng.randrange(400))}T08:00:00Z"
             state = rng.choice(("open", "solved", "solved", "closed"))
             yield (
                 *key("t", n),
@@ -78,11 +93,47 @@ def fill(store: Store, accounts: int) -> None:
 
     ends = [(TODAY + timedelta(days=n)).isoformat() for n in range(-20, 345)]
     tables: tuple[tuple[str, str, Iterator[tuple[object, ...]]], ...] = (
-        ("account", "uid, name, status", ((f"a{a:07}", f"Acme {a}", "active") for a in range(accounts))),
+        (
+            "account",
+            "uid, name, status",
+            ((f"a{a:07}", f"Acme {a}", "onboarding" if is_new(a) else "active") for a in range(accounts)),
+        ),
         (
             "contract",
             "connection, source_id, synced_at, account_uid, start_date, end_date, status, auto_renew, notice_days",
-            ((*key("c", a), f"a{a:07}", "2025-12-01", rng.choice(ends), "active", a % 2, 30) for a in range(accounts)),
+            (
+                (
+                    *key("c", a),
+                    f"a{a:07}",
+                    *((ago(begun(a)), ago(begun(a) - 364)) if is_new(a) else ("2025-12-01", rng.choice(ends))),
+                    "active",
+                    a % 2,
+                    30,
+                )
+                for a in range(accounts)
+            ),
+        ),
+        (
+            "contact",
+            "connection, source_id, synced_at, account_uid, last_meeting_at",
+            ((*key("p", a), f"a{a:07}", f"{ago(a % 120)}T02:00:00Z" if a % 3 else None) for a in range(accounts)),
+        ),
+        (
+            "feature_request",
+            "connection, source_id, synced_at, account_uid, topic, status, requested_at, shipped_at",
+            (
+                (
+                    *key("f", n),
+                    f"a{n // 2 * 2:07}",
+                    f"topic {n % 40}",
+                    *(
+                        ("open", f"{ago(n % 300)}T01:00:00Z", None)
+                        if n % 3
+                        else ("shipped", f"{ago(100 + n % 200)}T01:00:00Z", f"{ago(n % 70)}T20:00:00Z")
+                    ),
+                )
+                for n in range(accounts)
+            ),
         ),
         (
             "contract_line",

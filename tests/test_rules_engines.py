@@ -59,6 +59,9 @@ def store() -> Iterator[sqlite3.Connection]:
                 row = {"account_uid": f"a{n:02}", "name": f"{pack.name}.{name}", "value": value, "because": ""}
                 stamp = {"since": "2026-11-01T00:00:00Z", "as_of": KNOWN, "pack_hash": "", "run_id": ""}
                 add(conn, "result", {**row, "state": rng.choice(("ok", "stale")), **stamp})
+    for change, nth in (("is_complete = 0", 12), ("value = NULL", 25), ("value = 0", 7), ("grain = 'week'", 15),
+                        ("metric = 'logins'", 9), ("metric = 'active_users_28d'", 40)):  # fmt: skip
+        conn.execute(f"UPDATE usage_metric SET {change} WHERE rowid % {nth} = 3")
     yield conn
     conn.close()
 

@@ -10,7 +10,6 @@ tasks; `tier_override`, `tier_since` of a pack with tiers. Conditions are 1, 0 o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -18,9 +17,10 @@ from typing import Any
 
 from cssync.rules.calendar import offsets
 from cssync.rules.catalogue import FACTS, OUTPUTS, SOURCES
+from cssync.rules.chain import behind, chained, of_group
 from cssync.rules.dialect import SQLITE, Dialect
 from cssync.rules.emitter import Emitter
-from cssync.rules.facts import GROUPS, LINKS, NEEDS, PRESENT
+from cssync.rules.facts import GROUPS, LINKS, PRESENT
 from cssync.rules.freshness import Context, instant
 from cssync.rules.grounds import all_known, all_ok, is_cap_held, is_held, is_known
 from cssync.rules.memory import REMEMBERED
@@ -42,8 +42,6 @@ from cssync.rules.tree import (
 
 ALWAYS = ("name", "locale", "owner_uid", "csm_uid")
 """Columns of account that every statement carries, for texts and task owners."""
-_ONCE = ("base", "measured", "weighed", "capped", "sided", "term_end", "week_value", "week_both")
-"""Links that are computed once: engines would otherwise write their expressions into every place that names them."""
 EVENT_FACTS = ("renewal_contracts", "term_end", "term_days")
 """Facts that identify a renewal event; carried by packs with a task `once_per: renewal_event`."""
 
@@ -130,28 +128,11 @@ def fact_tables(
     found: dict[str, str] = {}
     for group in GROUPS:
         if any(is_known(n, context) for n in used if n in FACTS and FACTS[n].group == group):
-            ctes = _of_group(group, context, dialect)
+            ctes = of_group(group, context, dialect)
             for name in (*(n for n in LINKS if n in ctes), f"fact_{group}"):
                 if name not in found:
-                    found[name] = f"WITH {_chained(_behind(name, ctes, found), dialect)} SELECT * FROM {name}"
+                    found[name] = f"WITH {chained(behind(name, ctes, found), dialect)} SELECT * FROM {name}"
     return found
-
-
-def _of_group(group: str, context: Context, dialect: Dialect) -> dict[str, str]:
-    """Common table expressions of a group of facts, with those of the groups it needs."""
-    ctes: dict[str, str] = {}
-    for part in (*NEEDS.get(group, ()), group):
-        ctes.update(GROUPS[part](context, dialect))
-    return ctes
-
-
-def _behind(last: str, ctes: Mapping[str, str], ready: Collection[str]) -> dict[str, str]:
-    """The expressions that one of them reads, and itself, without those that stand ready."""
-    wanted = {last}
-    for name in reversed([n for n in ctes if n not in ready]):
-        if name in wanted:
-            wanted.update(re.findall(r"\w+", ctes[name]))
-    return {name: sql for name, sql in ctes.items() if name in wanted and name not in ready}
 
 
 def source_passes(
@@ -172,12 +153,6 @@ def source_passes(
     passes = (SourcePass(source, wanted[source].values(), context, dialect) for source in SOURCES
               if context is not None and source in wanted)  # fmt: skip
     return {one.name: one.sql() for one in passes}
-
-
-def _chained(ctes: Mapping[str, str], dialect: Dialect) -> str:
-    """Common table expressions as they follow WITH."""
-    once = dict.fromkeys(_ONCE, dialect.once)
-    return ",\n".join(f"{name} AS {once.get(name, '')}({sql})" for name, sql in ctes.items())
 
 
 def result_column(pack: Pack, name: str) -> str:
@@ -265,7 +240,7 @@ class _Compiler:
         types: dict[str, Type] = {n: self.all[n].type for n in self.names}
         types.update((n, FACTS[n].type) for n in self.facts)
         return Statement(
-            f"WITH {_chained(self.ctes, self.d)}\n{select}",
+            f"WITH {chained(self.ctes, self.d)}\n{select}",
             types,
             self.accounts,
             self.c.today,
@@ -324,7 +299,7 @@ class _Compiler:
                 continue
             ready = any(is_known(n, self.c) for n in facts)
             if ready and f"fact_{group}" not in self.shared:
-                self.ctes.update(_behind(f"fact_{group}", _of_group(group, self.c, self.d), self.shared))
+                self.ctes.update(behind(f"fact_{group}", of_group(group, self.c, self.d), self.shared))
             if ready:
                 joins.append(f"LEFT JOIN fact_{group} ON fact_{group}.account_uid = a.uid")
             for name in facts:

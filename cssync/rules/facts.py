@@ -6,15 +6,15 @@ one row per account that the source knows; what a column means is in `catalogue.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
 from cssync.rules.calendar import offsets
-from cssync.rules.catalogue import USE
 from cssync.rules.dialect import Dialect
 from cssync.rules.freshness import Context
 from cssync.rules.rows import complete, live, master_rows
+from cssync.rules.usage import usage
 from cssync.rules.weeks import weeks
 
 GRACE_DAYS = 30
@@ -25,9 +25,6 @@ EARLY_DAYS = 31
 """A contract that starts so many days before another one's renewal date is its successor."""
 SCALE = 27_720
 """Smallest unit for sums of ARR: every billing period of 1 to 12, 18, 24 and 36 months divides 12 x SCALE."""
-PEAK_DAYS = 28
-UNKNOWN_DAYS = 3
-"""Incomplete days since the last use, of the last PEAK_DAYS, from which on nobody knows when the last use was."""
 
 
 def _month(day: str) -> str:
@@ -160,50 +157,6 @@ def lines(c: Context, d: Dialect) -> dict[str, str]:
             CASE WHEN {explicit} > 0 THEN CASE WHEN min(money) = max(money) THEN
             {d.nearest(per_seat)} END END AS seat_price,
             coalesce({explicit}, {implied}, 0) AS seats, {quota} AS credits FROM line_now GROUP BY account_uid""",
-    }
-
-
-def usage(c: Context, d: Dialect) -> dict[str, str]:
-    """Active users of the last 28 complete days and the last day of use.
-
-    The peak of daily `active_users` stands for distinct users in the period, unless a metric `active_users_28d` was
-    measured in the last 7 days: it is never more than the true number. Values of several products are not added up.
-    Without a peak the answer is 0 only where none of the days is incomplete; with half of them incomplete there is
-    none. The last use is unknown where UNKNOWN_DAYS or more days after it are incomplete.
-    """
-
-    def ago(days: int) -> str:
-        return d.day(c.today - timedelta(days=days))
-
-    def window(metrics: Iterable[str]) -> list[str]:
-        days = (day for day in c.gap_days(metrics) if 1 <= (c.today - day).days <= PEAK_DAYS)
-        return [d.day(day) for day in days]
-
-    day = "t.period_start"
-    full = f"CASE WHEN {complete('t', c, d)} THEN t.value END"
-    listed = ", ".join(d.text(metric) for metric in USE)
-    people = "t.metric IN ('active_users', 'active_users_28d')"
-    exact = f"max(CASE WHEN t.metric = 'active_users_28d' AND {day} BETWEEN {ago(7)} AND {ago(0)} THEN {full} END)"
-    peak = f"max(CASE WHEN t.metric = 'active_users' AND {day} BETWEEN {ago(PEAK_DAYS)} AND {ago(1)} THEN {full} END)"
-    last = f"CASE WHEN t.grain = 'week' THEN {d.smallest([d.add_days(day, '6'), ago(0)])} ELSE {day} END"
-    used = f"t.metric IN ({listed}) AND {full} > 0 AND {day} <= {ago(0)}"
-    # Rows of days that are incomplete for everybody are in the lists of those days, not in the account's own.
-    untold = f"t.is_complete = 0 OR (t.value IS NULL AND {complete('t', c, d)})"
-    own = f"({untold}) AND {day} BETWEEN {ago(PEAK_DAYS)} AND {ago(1)}"
-    gone, unused = window(("active_users",)), window(USE)
-    used_on = f"max(CASE WHEN {used} THEN {last} END)"
-    unsure = f"CASE WHEN {own} AND t.metric IN ({listed}) THEN {day} END"
-    newest = d.largest([f"coalesce(max({unsure}), '')", unused[-1] if unused else "''"])
-    open_days = f"count(DISTINCT {unsure})"
-    # One level, not two: SQLite plans joins with a grouped table by an index, and computes equal aggregates once.
-    return {
-        "fact_usage": f"""SELECT t.account_uid, min(CASE WHEN t.metric = 'active_users' THEN {day} END) AS first_on,
-            CASE WHEN {open_days} + {len(unused)} >= {UNKNOWN_DAYS} AND {newest} > {used_on} THEN NULL
-            ELSE {used_on} END AS last_active_on,
-            CASE WHEN count(CASE WHEN {people} THEN {full} END) = 0 THEN NULL WHEN {exact} IS NOT NULL THEN {exact}
-            WHEN 2 * ({open_days} + {len(gone)}) >= {PEAK_DAYS} THEN NULL
-            WHEN {peak} IS NULL AND {open_days} = 0 THEN 0 ELSE {peak} END AS active_users_28d
-            FROM usage_metric t WHERE {live("t", c, d)} GROUP BY t.account_uid""",
     }
 
 

@@ -16,6 +16,13 @@ def live(alias: str, context: Context, dialect: Dialect) -> str:
     )
 
 
+def accounts(alias: str, context: Context, dialect: Dialect) -> str:
+    """WHERE clause, or nothing: the accounts that are looked at."""
+    only = f" AND {alias}.uid = {dialect.text(context.only)}" if context.only is not None else ""
+    found = f"{only}{context.within(f'{alias}.uid')}"
+    return f" WHERE {found.removeprefix(' AND ')}" if found else ""
+
+
 def complete(alias: str, context: Context, dialect: Dialect, metrics: Iterable[str] | None = None) -> str:
     """Condition for rows of usage that say something: marked complete, and of a day that is complete for all accounts.
 

@@ -11,8 +11,9 @@ from cssync.rules.catalogue import SOURCES, row_column
 from cssync.rules.dialect import Dialect
 from cssync.rules.emitter import Emitter
 from cssync.rules.freshness import Context
-from cssync.rules.rows import complete, live
+from cssync.rules.rows import accounts, complete, live
 from cssync.rules.tree import Aggregate, Expr, Feature
+from cssync.rules.volume import ENTITY as USAGE
 
 
 def window(aggregate: Aggregate, today: date) -> tuple[date, date] | None:
@@ -103,43 +104,45 @@ class SourcePass:
             return raw
         return self.d.real(self.d.nearest(f"{raw} * 1000") if aggregate.column.type == "number" else raw)
 
-    def columns(self, feature: Feature) -> list[str]:
-        """Columns of the pass for one feature: `v_` its value, `n_` the values behind it, `u_` the rows, `c_` the
-        currency."""
+    def columns(self, feature: Feature) -> dict[str, tuple[str, str]]:
+        """Columns of the pass that `result` and `currency` read, with their aggregate and the condition on its rows.
+
+        `n_` the values behind a feature, `u_` the rows, `v_` its value, `c_` and `d_` its currency. Each function in an
+        aggregate is followed by `{}`, where an engine says which rows it is of.
+        """
         aggregate = definition(feature)
-        name, condition, value = feature.name, self.condition(feature), self.value(aggregate)
-        counted = f"CASE WHEN {condition} THEN {value} END" if condition else value
-        if aggregate.function == "last":
+        name, function, condition, value = (
+            feature.name,
+            aggregate.function,
+            self.condition(feature),
+            self.value(aggregate),
+        )
+        found = {}
+        if function == "count" or aggregate.at_least:
+            found[f"n_{name}"] = f"count({value}){{}}" if aggregate.column else "count(*){}", condition
+        if function == "last":
             condition = f"t.place_{name} = 1"
-        elif aggregate.function == "median":
+        elif function == "median":
             condition = f"2 * t.place_{name} BETWEEN t.many_{name} AND t.many_{name} + 2"
-        picked = f"CASE WHEN {condition} THEN {value} END" if condition else value
-        found = [f"count({counted}) AS n_{name}"]
-        if aggregate.function == "sum":
-            total = f"sum({picked})"
-            found.append(f"{total} AS v_{name}")
-            found.append(
-                f"count(CASE WHEN {condition} THEN 1 END) AS u_{name}" if condition else f"count(*) AS u_{name}"
-            )
-        elif aggregate.function == "avg":
+        if function == "sum":
+            found[f"v_{name}"] = f"sum({value}){{}}", condition
+            found[f"u_{name}"] = "count(*){}", condition
+        elif function == "avg":
             scale = "1000.0" if aggregate.column and aggregate.column.type == "number" else "1.0"
-            found.append(f"sum({picked}) / {scale} / count({picked}) AS v_{name}")
-        elif aggregate.function == "median":
-            ends = (self.d.real(f"{end}({picked})") for end in ("min", "max"))
-            found.append(f"({' + '.join(ends)}) / 2.0 AS v_{name}")
-        elif aggregate.function == "distinct":
-            found.append(f"count(DISTINCT {picked}) AS v_{name}")
-        elif aggregate.function != "count":
-            found.append(f"{'max' if aggregate.function == 'last' else aggregate.function}({picked}) AS v_{name}")
+            found[f"v_{name}"] = f"sum({value}){{}} / {scale} / count({value}){{}}", condition
+        elif function == "median":
+            ends = (self.d.real(f"{end}({value}){{}}") for end in ("min", "max"))
+            found[f"v_{name}"] = f"({' + '.join(ends)}) / 2.0", condition
+        elif function == "distinct":
+            found[f"v_{name}"] = f"count(DISTINCT {value}){{}}", condition
+        elif function != "count":
+            found[f"v_{name}"] = f"{'max' if function == 'last' else function}({value}){{}}", condition
         if feature.type == "money":
-            money = (
-                f"coalesce(t.currency, {self.d.text(self.c.currency)})"
-                if self.has_currency
-                else self.d.text(self.c.currency)
-            )
-            present = f"CASE WHEN {condition or '1 = 1'} AND {value} IS NOT NULL THEN {money} END"
-            found.append(f"min({present}) AS c_{name}")
-            found.append(f"max({present}) AS d_{name}")
+            default = self.d.text(self.c.currency)
+            money = f"coalesce(t.currency, {default})" if self.has_currency else default
+            present = f"{value} IS NOT NULL" if not condition else f"{condition} AND {value} IS NOT NULL"
+            found[f"c_{name}"] = f"min({money}){{}}", present
+            found[f"d_{name}"] = f"max({money}){{}}", present
         return found
 
     def places(self, feature: Feature) -> list[str]:
@@ -186,20 +189,35 @@ class SourcePass:
         return f"(SELECT t.*, {', '.join(columns)} FROM {table} t {' '.join(parts)}) t"
 
     def sql(self) -> str:
-        """The SELECT of the pass, one row per account."""
+        """The SELECT of the pass, one row per account.
+
+        Where an index leads to an account's days of a metric, each feature of usage is looked up by itself.
+        """
         where = live("t", self.c, self.d)
         if self.table.skip_incomplete:
             where += f" AND {complete('t', self.c, self.d)}"
+        places = [c for f in self.features for c in self.places(f)]
+        columns = {name: found for f in self.features for name, found in self.columns(f).items()}
+        if self.d.seeks and self.entity.name == USAGE and not places:
+            rows = f"{self.table_with_borrowed()} WHERE t.account_uid = a.uid AND {where}"
+            listed = (
+                f"(SELECT {of.replace('{}', '')} FROM {rows}{f' AND {condition}' if condition else ''}) AS {name}"
+                for name, (of, condition) in columns.items()
+            )
+            return f"SELECT a.uid AS account_uid, {', '.join(listed)} FROM account a{accounts('a', self.c, self.d)}"
         windows = [window(definition(f), self.c.today) for f in self.features]
         if windows and all(windows):
             oldest = min(w[0] for w in windows if w)
             bound = instant_bounds((oldest, oldest), self.c)[0] if self.at_type() == "instant" else oldest.isoformat()
             where += f" AND t.{self.d.quoted(self.table.at)} >= {self.d.text(bound)}"
         table = f"{self.table_with_borrowed()} WHERE {where}"
-        if places := [c for f in self.features for c in self.places(f)]:
+        if places:
             table = f"(SELECT t.*, {', '.join(places)} FROM {table}) t"
-        columns = [c for f in self.features for c in self.columns(f)]
-        return f"SELECT t.account_uid, {', '.join(columns)} FROM {table} GROUP BY t.account_uid"
+        counted = (
+            f"{of.replace('{}', f' FILTER (WHERE {condition})' if condition else '')} AS {name}"
+            for name, (of, condition) in columns.items()
+        )
+        return f"SELECT t.account_uid, {', '.join(counted)} FROM {table} GROUP BY t.account_uid"
 
     def result(self, feature: Feature) -> str:
         """SQL of a feature's value in the base, over alias `of_<source>` and account `a`."""
