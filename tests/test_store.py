@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,30 @@ def test_readers_see_the_last_commit_while_a_transaction_is_open(store: Store) -
     with store.transaction() as conn:
         store.upsert(conn, "contact", "crm", [{"source_id": "2"}], AT)
         assert store.query("SELECT count(*) FROM contact")[0][0] == 1
+
+
+NEWEST = ("m003_release_0_3", "6f4293cced5e")
+"""The newest migration, and the file it makes."""
+
+
+def test_stores_of_earlier_versions_get_what_the_model_gained(store: Store) -> None:
+    """A migration that ran once never runs again. Where this fails: was the newest one released? Then add one that calls
+    `add_missing`, and put its name here; in either case put the new digest here."""
+    made = store.query("SELECT sql FROM sqlite_master WHERE name NOT GLOB '_sqlite_*' AND sql <> '' ORDER BY type, name")
+    digest = sha256("\n".join(row["sql"] for row in made).encode()).hexdigest()[:12]
+    names = [row["name"] for row in store.query("SELECT name FROM _sqlite_migrations ORDER BY name")]
+    assert (names[-1], digest) == NEWEST
+
+
+def test_a_column_of_the_model_reaches_a_store_that_lacks_it(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    Store.open(path).close()
+    with sqlite3.connect(path) as conn:
+        conn.execute("ALTER TABLE rate_limit DROP COLUMN taken")
+        conn.execute("DELETE FROM _sqlite_migrations WHERE name = ?", NEWEST[:1])
+    conn.close()
+    with Store.open(path) as opened:
+        assert "taken" in {row["name"] for row in opened.query("PRAGMA table_info(rate_limit)")}
 
 
 def test_an_unknown_column_is_refused_before_any_sql_is_built(store: Store) -> None:

@@ -142,3 +142,8 @@ def m001_release_0_1(db: Database) -> None:
 @migrations()
 def m002_release_0_2(db: Database) -> None:
     add_missing(db)
+
+
+@migrations()
+def m003_release_0_3(db: Database) -> None:
+    add_missing(db)
