@@ -23,7 +23,10 @@ from cssync.store import Store
 from cssync.sync import StreamReport, sync
 
 WORLD = make(4)
-SWITCHED_ON: dict[str, dict[str, Any]] = {"hubspot": {"line_items": True, "surveys": True}}
+SWITCHED_ON: dict[str, dict[str, Any]] = {
+    "hubspot": {"line_items": True, "surveys": True},
+    "salesforce": {"line_items": True},
+}
 """Settings that switch on every stream a connector has."""
 
 
@@ -96,11 +99,14 @@ class Salesforce:
         stamp = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
         old = {"CreatedDate": stamp, "LastModifiedDate": stamp, "SystemModstamp": stamp}
         text = {"tasks": {"Description": "Do it\n\ncssync:k", "Subject": "Made"}, "cases": {"Subject": "Made"},
-                "contacts": {"LastName": "Made", "Name": "Made"}, "contracts": {"ContractNumber": "Made"}}  # fmt: skip
+                "contacts": {"LastName": "Made", "Name": "Made"}, "contracts": {"ContractNumber": "Made"},
+                "line_items": {"Name": "Seats", "ProductCode": "Made"}}  # fmt: skip
         values = text.get(stream, {"Name": "Made"})
         made = []
         for number in range(count):
             own = {k: v + f"{number}-{at:.0f}" if k == "Description" else v for k, v in values.items()}
+            if stream == "line_items":
+                own["OpportunityId"] = self.app.insert("Opportunity", Name="D", IsWon=True, IsClosed=True, **old)
             made.append(self.app.insert(self._object(stream), **own, **old))
         return made
 

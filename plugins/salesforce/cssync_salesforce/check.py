@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 from cssync.connectors import Finding, Identity, RemoteField, Session
 from cssync.errors import ConfigError, ConnectionFault, TransientFault
 from cssync_salesforce import soql
+from cssync_salesforce.chosen import streams_of
 from cssync_salesforce.settings import API_VERSION, SANDBOX_HOST, SalesforceSettings
 from cssync_salesforce.shape import OPTIONAL, Shape, described, remote_field
-from cssync_salesforce.streams import STREAMS, object_of
+from cssync_salesforce.streams import object_of
 from cssync_salesforce.tasks import TASK_KEY, has_key
 
 LOW_SHARE = 0.1
@@ -88,7 +89,7 @@ def check(session: Session, mapped: Mapping[str, Sequence[str]]) -> Iterator[Fin
     org = identity(session)
     yield Finding("org", "ok", f"{org.name} ({org.org_id}), {org.kind}")
     yield Finding("api", "ok", f"{settings.api_version} is offered")
-    names = dict.fromkeys([s.name for s in STREAMS if s.name not in settings.skip_streams])
+    names = dict.fromkeys([s.name for s in streams_of(settings) if s.name not in settings.skip_streams])
     for stream in (*names, *(s for s in mapped if s not in names and s not in settings.skip_streams)):
         yield from _stream(session, stream, mapped.get(stream, ()))
     yield from _sharing(session, [s for s in names if s != "tasks"])
@@ -128,7 +129,7 @@ def _stream(session: Session, stream: str, mapped: Sequence[str]) -> Iterator[Fi
         yield Finding(stream, "error", fault.message, fault.fix)
         return
     yield Finding(stream, "ok", f"{seen.object} can be read ({len(seen.fields)} fields)")
-    declared = next((s.fields_of for s in STREAMS if s.name == stream), ())
+    declared = next((s.fields_of for s in streams_of(session.settings) if s.name == stream), ())
     for name in declared:
         if seen.field(name) is None and name not in OPTIONAL:
             yield Finding(f"{stream}.{name}", "warning", "not visible: it is left out", _grant(seen, name))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from cssync.connectors import Connector
 from cssync.sandbox.server import SandboxApp
 from cssync.sandbox.world import World
 from cssync_salesforce.check import check, describe, identity
+from cssync_salesforce.chosen import streams_of
 from cssync_salesforce.client import vendor
 from cssync_salesforce.opportunities import OPPORTUNITY_KEY
 from cssync_salesforce.provision import provision
@@ -29,6 +34,11 @@ def sandbox(world: World) -> SandboxApp:
     return SalesforceSandbox(world, **CLIENT)
 
 
+def _configured(settings: Any, mapped: Mapping[str, Mapping[str, str]]) -> Connector:
+    """The connector with the streams that this connection has switched on."""
+    return replace(SALESFORCE, streams=streams_of(settings))
+
+
 SALESFORCE = Connector(
     name="salesforce",
     title="Salesforce",
@@ -41,6 +51,7 @@ SALESFORCE = Connector(
     describe=describe,
     describes_each_pull=True,
     custom_stream=custom_stream,
+    configured=_configured,
     provision=provision,
     read=read,
     push=push,

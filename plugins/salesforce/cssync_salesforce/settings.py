@@ -53,6 +53,10 @@ class SalesforceSettings(ConnectionSettings):
         ),
     ] = None
 
+    line_items: Annotated[
+        bool,
+        Field(description="Read products of won opportunities as contract lines. Off where ARR comes from elsewhere."),
+    ] = False
     bulk_from: Annotated[
         int,
         Field(

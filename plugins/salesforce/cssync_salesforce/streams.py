@@ -317,7 +317,7 @@ TASKS = Stream(
 STREAMS: tuple[Stream, ...] = (*_CUSTOMER, TASKS)
 OBJECTS = {
     "accounts": "Account", "contacts": "Contact", "opportunities": "Opportunity", "contracts": "Contract",
-    "cases": "Case", "users": "User", "tasks": "Task",
+    "cases": "Case", "users": "User", "tasks": "Task", "line_items": "OpportunityLineItem",
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cssync.config.load import load_workspace
 from cssync_salesforce.connector import SALESFORCE
+from cssync_salesforce.line_items import LINE_ITEMS
 from cssync_salesforce.settings import API_VERSION, SalesforceSettings
 from cssync_salesforce.streams import object_of
 
@@ -16,9 +17,11 @@ README = (FOLDER / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_stream_is_in_the_table_with_its_object_and_entities() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", README, re.MULTILINE))
-    assert set(rows) == {s.name for s in SALESFORCE.streams}
-    for stream in SALESFORCE.streams:
+    (table,) = re.findall(r"^\| stream \| object .*\n((?:\|.*\n)+)", README, re.MULTILINE)
+    rows = dict(re.findall(r"^\| `(\w+)`(?:, if on)? \| (.+) \|$", table, re.MULTILINE))
+    streams = (*SALESFORCE.streams, LINE_ITEMS)
+    assert set(rows) == {s.name for s in streams}
+    for stream in streams:
         assert rows[stream.name].startswith(f"{object_of(stream.name)} | {', '.join(f.entity for f in stream.feeds)}")
 
 
