@@ -118,6 +118,7 @@ ENTITIES: tuple[Entity, ...] = (
             col("end_date", "date", "last day, inclusive"),
             col("is_recurring", "bool", "NULL counts as recurring"),
         ),
+        indexes=(("contract_source_id",),),
     ),
     Entity(
         "opportunity",

@@ -240,7 +240,7 @@ TABLES: tuple[Table, ...] = (
             RUN_ID,
         ),
         ("account_uid", "name"),
-        (("name", "value"),),
+        (("name", "since", "value"),),
         past=Past(born="as_of"),
     ),
     Table(
@@ -258,7 +258,7 @@ TABLES: tuple[Table, ...] = (
             col("pack_hash", "text", "version of the rules"),
         ),
         ("id",),
-        (("account_uid", "name"),),
+        (("account_uid", "name"), ("name", "since"), ("name", "until")),
         past=Past(born="until", grows=True),
     ),
     *SCORE_TABLES,

@@ -121,8 +121,8 @@ _RELATED = """INSERT OR IGNORE INTO dirty
     SELECT k.account_uid FROM dirty d CROSS JOIN contract_line l ON l.account_uid = d.uid
         CROSS JOIN contract k ON k.connection = l.connection AND k.source_id = l.contract_source_id
         WHERE k.account_uid <> d.uid
-    UNION SELECT l.account_uid FROM dirty d JOIN contract k ON k.account_uid = d.uid
-        JOIN contract_line l ON l.connection = k.connection AND l.contract_source_id = k.source_id
+    UNION SELECT l.account_uid FROM dirty d CROSS JOIN contract k ON k.account_uid = d.uid
+        CROSS JOIN contract_line l ON l.contract_source_id = k.source_id AND l.connection = k.connection
         WHERE l.account_uid <> d.uid
     UNION SELECT a.parent_uid FROM dirty d CROSS JOIN account a ON a.uid = d.uid WHERE a.parent_uid IS NOT NULL
     UNION SELECT a.uid FROM account a JOIN dirty d ON d.uid = a.parent_uid"""

@@ -157,7 +157,8 @@ def write_tiers(conn: sqlite3.Connection, pack: Pack, c: Context, rates: Rates, 
     bare = "CASE WHEN r.value <> 'null' THEN substr(r.value, 2, length(r.value) - 2) END"
     conn.execute(
         f"UPDATE account SET touch_tier = {bare}, updated_at = max(coalesce(updated_at, ''), ?) FROM result r "
-        f"WHERE r.account_uid = account.uid AND r.name = ? AND account.touch_tier IS NOT {bare}",
+        f"WHERE r.account_uid = account.uid AND r.name = ? AND account.touch_tier IS NOT {bare}"
+        f"{c.within('account.uid')}",
         (stamp.as_of, tier),
     )
     conn.executemany("INSERT OR IGNORE INTO touched VALUES (?)", [(r["uid"],) for r in rows])

@@ -36,10 +36,12 @@ class Expr:
     values: tuple[str, ...] = field(default=(), compare=False)
 
     def walk(self) -> Iterator[Expr]:
-        """Yield this node and all below it."""
-        yield self
-        for arg in self.args:
-            yield from arg.walk()
+        """Yield this node and all below it, each before those below it."""
+        todo = [self]
+        while todo:
+            node = todo.pop()
+            yield node
+            todo.extend(reversed(node.args))
 
     def names(self, op: str) -> set[str]:
         """Names referred to by nodes of that op."""

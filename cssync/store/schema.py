@@ -147,3 +147,4 @@ def m002_release_0_2(db: Database) -> None:
 @migrations()
 def m003_release_0_3(db: Database) -> None:
     add_missing(db)
+    db.execute("DROP INDEX IF EXISTS result_name_value")
