@@ -106,6 +106,7 @@ def test_a_page_gives_what_its_records_give(ids: list[Any], found: list[dict[str
     assert list(page.keys) == list(one_by_one.keys)
     assert page.first == one_by_one.first
     assert sorted(page.gone) == sorted(one_by_one.gone)
+    assert sorted(page.refused) == sorted(one_by_one.refused)
 
 
 def usual(number: int, **inner: Any) -> dict[str, Any]:

@@ -206,17 +206,17 @@ class Feed:
     """Rows of one entity out of the records of a stream.
 
     key: path of the row's source_id. each: path of a list inside the record, one row per item; then paths in
-    `fields` and `key` are looked up in the item first and, where they begin with `^`, in the record. when: leaves a
-    record without such a row. needs: columns of which one must have a value; without, the record has no such row, and
-    one that it had is gone. prefix: begins the row's source_id, `<stream>/<what>/`, where one record makes several
-    rows of an entity.
+    `fields` and `key` are looked up in the item first and, where they begin with `^`, in the record. when: False
+    leaves a record without such a row, and one that it had is gone; None where the record does not tell. needs:
+    columns of which one must have a value; without, the record has no such row, and one that it had is gone. prefix:
+    begins the row's source_id, `<stream>/<what>/`, where one record makes several rows of an entity.
     """
 
     entity: str
     fields: Mapping[str, Field | str]
     key: str = "id"
     each: str | None = None
-    when: Callable[[Record], bool] | None = None
+    when: Callable[[Record], bool | None] | None = None
     needs: tuple[str, ...] = ()
     prefix: str = ""
 

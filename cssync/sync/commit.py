@@ -90,6 +90,7 @@ def _upsert(store: Store, conn: sqlite3.Connection, job: Job, batch: Batch, know
             changed |= _lost(store, conn, name, good.gone, incomplete | unheard, known_at)
     if not good.sheets:
         changed |= _lost(store, conn, name, good.gone, incomplete, known_at)
+    changed |= _lost(store, conn, name, good.refused, incomplete, known_at)
     return new, changed - new
 
 

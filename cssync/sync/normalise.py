@@ -29,11 +29,13 @@ UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError)
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What one record became: `rows` by entity, and `gone`, source_ids of mapped rows that it no longer has."""
+    """What one record became: `rows` by entity, `gone`, source_ids of mapped rows that it no longer has, and
+    `refused`, of those that its feeds say it has not."""
 
     key: str
     rows: Sequence[tuple[str, Row]]
     gone: Sequence[tuple[str, str]] = ()
+    refused: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +43,14 @@ class Normalised:
     """What the good records of a page became: their keys in order, and their rows.
 
     first: for each record the row that stands for it, (entity, source_id). gone: (key, entity, source_id) of mapped
-    rows that a record no longer has.
+    rows that a record no longer has. refused: the same of rows that a feed's `when` says it has not.
     """
 
     keys: Sequence[str]
     sheets: Sequence[Sheet]
     first: Mapping[str, tuple[str, str]]
     gone: Sequence[tuple[str, str, str]] = ()
+    refused: Sequence[tuple[str, str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class _Compiled:
     columns: tuple[tuple[str, Cell], ...]
     key: Cell
     each: Cell | None
-    when: Callable[[Record], bool] | None
+    when: Callable[[Record], bool | None] | None
     money: tuple[tuple[str, Cell], ...]
     wide: tuple[tuple[str, Column], ...]
     wide_money: tuple[tuple[str, Column], ...]
@@ -68,6 +71,12 @@ class _Compiled:
     currency: str | None
     prefix: str = ""
     needs: tuple[str, ...] = ()
+    own: bool = False
+    """One row a record, under the record's own id: then its id is known also where `when` refuses it."""
+
+    def refused(self, record: Record) -> bool:
+        """Whether the record is known to have no such row."""
+        return self.own and self.when is not None and self.when(record) is False
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +213,7 @@ class Normaliser:
             currency,
             feed.prefix,
             feed.needs,
+            feed.each is None and feed.key == self.stream.feeds[0].key,
         )
 
     def __call__(self, record: Record) -> Rows:
@@ -237,7 +247,8 @@ class Normaliser:
                     rows.append(("usage_metric", row))
         if self.written:
             rows.append(("crm_state", self._state(key, record)))
-        return Rows(key, rows, gone)
+        every = (*self.feeds, *self.derived)
+        return Rows(key, rows, gone, [(f.entity, f.prefix + key) for f in every if f.refused(record)])
 
     def page(self, records: Sequence[Record]) -> Normalised:
         """Return the rows of a page of records.
@@ -249,8 +260,9 @@ class Normaliser:
         try:
             keys = columnar.keys(self.wide_key(page))
             gone: list[tuple[str, str, str]] = []
+            refused: list[tuple[str, str, str]] = []
             feeds = (*self.feeds, *self.derived)
-            sheets = [sheet for feed in feeds for sheet in self._sheets(feed, page, keys, gone)]
+            sheets = [sheet for feed in feeds for sheet in self._sheets(feed, page, keys, gone, refused)]
             sheets += self._extra(records, keys, gone)
         except (*UNREADABLE, RecordError) as error:
             raise Unusual from error
@@ -258,14 +270,26 @@ class Normaliser:
         first: dict[str, tuple[str, str]] = {}
         for sheet in reversed(kept):
             first.update(zip(sheet.owners, zip(repeat(sheet.entity), sheet.ids, strict=False), strict=True))
-        return Normalised(keys, kept, first, gone)
+        return Normalised(keys, kept, first, gone, refused)
 
     def _sheets(
-        self, feed: _Compiled, page: Records, owners: Sequence[str], gone: list[tuple[str, str, str]]
+        self,
+        feed: _Compiled,
+        page: Records,
+        owners: Sequence[str],
+        gone: list[tuple[str, str, str]],
+        refused: list[tuple[str, str, str]],
     ) -> Iterator[Sheet]:
         """Yield the rows that one feed makes out of a page; rows that hold the same columns are together."""
         if feed.when is not None:
-            page, owners = _kept(page, owners, [bool(feed.when(record)) for record in page.records])
+            told = [feed.when(record) for record in page.records]
+            if feed.own:
+                refused += [
+                    (owner, feed.entity, feed.prefix + owner)
+                    for owner, has in zip(owners, told, strict=True)
+                    if has is False
+                ]
+            page, owners = _kept(page, owners, [bool(has) for has in told])
         if feed.needs and page.records:
             needed = [get(page) for name, get in (*feed.wide, *feed.wide_money) if name in feed.needs]
             full = _any([value is not None and value is not ABSENT for value in values] for values in needed)
@@ -403,6 +427,7 @@ def gathered(records: Sequence[Rows]) -> Normalised:
         sheets_of((owner, entity, row) for (entity, _), (owner, row) in joined.items()),
         {r.key: (r.rows[0][0], str(r.rows[0][1]["source_id"])) for r in records if r.rows},
         [(r.key, entity, source_id) for r in records for entity, source_id in r.gone],
+        [(r.key, entity, source_id) for r in records for entity, source_id in r.refused],
     )
 
 

@@ -92,7 +92,7 @@ def retry(store: Store, workspace: Workspace, choice: Choice, now: datetime, fen
             for entity, values in rows.rows:
                 result = store.upsert(conn, entity, place[0], [values], known_at)
                 changed += len(result.new) + len(result.changed)
-            for entity, source_id in rows.gone:
+            for entity, source_id in (*rows.gone, *rows.refused):
                 store.tombstone(conn, entity, place[0], [source_id], known_at)
             conn.execute(
                 "DELETE FROM quarantine WHERE connection = ? AND stream = ? AND source_id = ?",

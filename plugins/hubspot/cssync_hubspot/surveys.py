@@ -28,8 +28,10 @@ def _scale(value: Any) -> int | None:
     return SCALE.get(kind(value) or "")
 
 
-def _answered(record: Record) -> bool:
+def _answered(record: Record) -> bool | None:
     held = record.get("properties") or {}
+    if not {"hs_survey_type", "hs_value"} <= held.keys():
+        return None
     return kind(held.get("hs_survey_type")) is not None and held.get("hs_value") not in (None, "")
 
 

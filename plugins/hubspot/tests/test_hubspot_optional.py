@@ -230,6 +230,17 @@ def test_an_answer_belongs_to_the_company_of_whoever_gave_it(rig: Any, store: St
     assert found[0]["account_uid"]
 
 
+def test_an_answer_that_is_taken_back_is_gone(rig: Any, store: Store) -> None:
+    portal = rig.app.portal
+    given = {"hs_survey_type": "CSAT", "hs_value": "4"}
+    taken, kept = (portal.add("feedback_submissions", given).id for _ in range(2))
+    pull(rig, store)
+    rig.clock.sleep(3600)
+    portal.edit("feedback_submissions", taken, hs_value="")
+    assert pull(rig, store, "r2")["feedback_submissions"].changed == 1
+    assert [r[0] for r in store.query("SELECT source_id FROM survey_response WHERE deleted_at IS NULL")] == [kept]
+
+
 def test_streams_are_off_until_asked_for_and_checked_when_they_are(rig: Any) -> None:
     def named(**given: bool) -> set[str]:
         settings = HubSpotSettings.model_validate({"connector": "hubspot", "token": "t", **given})

@@ -252,11 +252,18 @@ def _good(score: Any) -> int:
     return 1 if str(score).startswith("good") else 0
 
 
-def _rated(record: Record) -> bool:
-    """Only an answer is a response: `unoffered` was not asked, `offered` did not answer."""
-    rating = record.get("satisfaction_rating")
+def _rated(record: Record) -> bool | None:
+    """Only an answer is a response: `unoffered` was not asked, `offered` did not answer. None without the rating."""
+    if "satisfaction_rating" not in record:
+        return None
+    rating = record["satisfaction_rating"]
     score = str(rating.get("score")) if isinstance(rating, Mapping) else ""
     return score.startswith(("good", "bad"))
+
+
+def _measured(record: Record) -> bool | None:
+    """Metrics come by a sideload: a ticket without them had none sent."""
+    return False if is_ours(record) else bool(record.get("metric_set")) or None
 
 
 def _responded_at(rated: Any, made: Any, status: Any, solved: Any, updated: Any) -> Any:
@@ -375,7 +382,7 @@ TICKETS = Stream(
                 "agent_touches": Field("metric_set.replies", unit="replies"),
                 "reopens": Field("metric_set.reopens", unit="times"),
             },
-            when=lambda record: bool(record.get("metric_set")) and not is_ours(record),
+            when=_measured,
         ),
         Feed(
             "survey_response",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -171,6 +172,32 @@ def test_deleted_scrubbed_and_restored_records(desk: Desk, app: ZendeskSandbox) 
     pass_a_minute(app)
     desk.pull()
     assert str(restored) in desk.ids("ticket")
+
+
+def test_a_row_that_a_record_makes_no_more_is_gone_and_comes_back(desk: Desk, app: ZendeskSandbox) -> None:
+    desk.pull()
+    rated = int(min(desk.ids("survey_response")))
+    rating = app.tickets.records[rated]["satisfaction_rating"]
+    person = next(u for u, r in app.users.records.items() if r["role"] == "end-user" and r.get("active", True))
+    others = {entity: desk.ids(entity) - {str(rated), str(person)} for entity in ("survey_response", "contact", "user")}
+    for role, score, held in (("agent", {"score": "offered"}, False), ("end-user", rating, True)):
+        app.users.put({**app.users.records[person], "role": role}, datetime.fromtimestamp(app.now(), UTC))
+        app.touch_ticket(rated, satisfaction_rating=score)
+        pass_a_minute(app)
+        reports = desk.pull()
+        assert [r.tombstoned for r in reports.values()] == [0, 0, 0]
+        assert reports["users"].new + reports["users"].changed == 1
+        assert (str(person) in desk.ids("contact"), str(person) in desk.ids("user")) == (held, not held)
+        assert (str(rated) in desk.ids("survey_response")) is held
+        for entity, kept in others.items():
+            assert desk.ids(entity) - {str(rated), str(person)} == kept
+    metrics = desk.ids("ticket_metric")
+    app.touch_ticket(rated, subject="no metrics beside it")
+    app.tickets.records[rated].pop("satisfaction_rating")
+    pass_a_minute(app)
+    desk.pull()
+    assert str(rated) in desk.ids("survey_response")  # not told is not withdrawn
+    assert desk.ids("ticket_metric") == metrics
 
 
 def test_a_cut_page_and_a_busy_vendor_cost_nothing_but_time(desk: Desk, world: World, server: SandboxServer) -> None:
