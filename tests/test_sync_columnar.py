@@ -91,6 +91,13 @@ ALIKE = st.fixed_dictionaries(
 IDS = st.lists(st.sampled_from(["1", "2", "3", "4", "5", 6, "", None]), max_size=6)
 
 
+def test_what_no_record_has_of_two_fields_clears_nothing_where_the_other_is_not_told() -> None:
+    records = [{"id": "1", "p": {"name": "a", "domain": "a.example"}}, {"id": "2", "p": {"name": "b"}}]
+    found = {key[1]: row for key, (_, row) in rows(normaliser().page(records)).items() if key[0] == "account_source"}
+    assert found["1"]["domains"] == '["a.example"]'
+    assert "domains" not in found["2"]
+
+
 @given(
     IDS | st.permutations("123456"), st.lists(RECORD, min_size=6, max_size=6) | st.lists(ALIKE, min_size=6, max_size=6)
 )

@@ -161,18 +161,19 @@ def _mapped(function: Callable[[Any], Any], values: Sequence[Any]) -> Values:
 def _several(picks: Sequence[Column], read: Callable[..., Any], finish: Cast) -> Column:
     def get(page: Records) -> Values:
         found = [pick(page) for pick in picks]
-        lacking = [set(map(type, values)) == {Absent} for values in found] if page.torn else [False]
+        lacking = [page.torn and set(map(type, values)) == {Absent} for values in found]
         if all(lacking):
             return found[0]
-        if any(lacking):  # a field that the vendor does not have at all
-            nothing = [None] * len(page.records)
-            found = [nothing if lacks else values for values, lacks in zip(found, lacking, strict=True)]
-        kinds = set[type]().union(*(map(type, values) for values in found))
+        told = [values for values, lacks in zip(found, lacking, strict=True) if not lacks] if any(lacking) else found
+        kinds = set[type]().union(*(map(type, values) for values in told))
         if Absent in kinds:
             return [
                 ABSENT if all(v is ABSENT for v in row) else finish(read(*(None if v is ABSENT else v for v in row)))
                 for row in zip(*found, strict=True)
             ]
+        if any(lacking):  # a field that the vendor does not have at all
+            nothing = [None] * len(page.records)
+            found = [nothing if lacks else values for values, lacks in zip(found, lacking, strict=True)]
         if kinds <= _PLAIN:
             return _mapped(lambda row: finish(read(*row)), list(zip(*found, strict=True)))
         whole = WHOLE.get(finish)
