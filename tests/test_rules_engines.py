@@ -153,6 +153,8 @@ _TRAPS: dict[str, tuple[str, Any]] = {
     "yes is compared with yes": ("is_odd = true", 1),
     "an average divides by the number of rows": ("average", 1.5),
     "a median of two is between them": ("middle", 1.5),
+    "the newest are listed in order, ties by their id": ("listed", "0, 1, 2"),
+    "a list of fewer ends there": ("lone", "4"),
     "capital letters differ": ("starts_with(name, 'Ä')", 0),
     "letters outside ASCII are letters": ("starts_with(name, 'ä')", 1),
     "a wild card is a letter": ("contains(name, '%')", 0),
@@ -164,6 +166,8 @@ def test_trap(formula: str, wanted: Any, engines: tuple[Engine, ...]) -> None:
     pack = (
         "pack: p\nfeatures:\n  seven: {count: tickets}\n  absent: {max: tickets.reopened_count, where: escalated}\n"
         "  opened: {min: tickets.opened_at}\n  average: {avg: surveys.score}\n  middle: {median: surveys.score}\n"
+        "  listed: {last: tickets.source_id, most: 3}\n"
+        "  lone: {last: tickets.source_id, where: source_id = '4', most: 3}\n"
         f'  is_odd: "seven != 8"\n  asked: "{formula}"\n'
     )
     with one_account({"name": "äbc"}) as conn:

@@ -370,6 +370,27 @@ def test_results_of_every_type_are_read_by_later_packs_and_by_the_own_signals(st
     assert said == {"own": "early, 0.5, yes", "S": 'early A "q" \\ b 2026-01-31'}
 
 
+SCORED = """
+pack: health
+features: {csat: {last: surveys.score}}
+score:
+  bands: {red: 0, yellow: 50, green: 75}
+  measures: {c: {weight: 1, curve: {of: csat, at: {0: 0, 5: 100}}, because: "csat {csat}"}}
+"""
+
+
+def test_a_text_holds_the_reasons_behind_another_packs_score_and_follows_them_alone(store: Store) -> None:
+    task = "tasks: {T: {when: health.score < 90, once_per: episode, due: in 2 business days, title: Call, body: BODY}}"
+    days = Days(store, rules("pack: a\n" + task.replace("BODY", "'Why: {health.reasons} Next: call.'"), SCORED))
+    told = "Why: {} (red). -{} csat {}. Coverage 100 %. Data to 2026-11-{}. Next: call."
+    for day, score, wanted in ((0, 1, (20, "80.0", 1, 16)), (1, 1, (20, "80.0", 1, 16)), (2, 2, (40, "60.0", 2, 18))):
+        days.rate(score)
+        days.run(day)
+        assert [t[3] for t in tasks(days)] == [told.format(*wanted)]
+    with pytest.raises(ConfigError, match="there is no feature or column"):
+        rules(SCORED + task.replace("BODY", "'{health.reasons}'"))
+
+
 def test_a_result_that_is_not_known_reads_as_unknown(store: Store) -> None:
     days = Days(store, rules(READER, STAGE))
     days.run(0)

@@ -149,6 +149,9 @@ def test_requests_are_ranked_by_accounts_then_arr_then_arr_due(store: Store) -> 
         ("dark", 2, 190_000, 190_000, 3), ("sso", 2, 190_000, 190_000, 2), ("api", 1, 500_000, 0, 1)
     ]  # fmt: skip
     assert found.rows[0]["who"] == ["Nr 0", "Nr 1"]
+    put(store, "ticket", (0, {"subject": "夜でも見やすく"}))
+    put(store, "feature_request", (0, {"topic": "dark", "ticket_source_id": "000"}))
+    assert [r["quotes"] for r in run(store, "V02").rows] == [["夜でも見やすく"], [], []]
 
 
 def test_each_tag_of_a_bad_answer_is_a_group(store: Store) -> None:

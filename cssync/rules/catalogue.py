@@ -60,7 +60,7 @@ SOURCES: Mapping[str, SourceTable] = {
     "invoices": SourceTable("invoice", "due_date"),
     "interactions": SourceTable("interaction", "at"),
     "usage_events": SourceTable("usage_event", "at"),
-    "feature_requests": SourceTable("feature_request", "requested_at"),
+    "feature_requests": SourceTable("feature_request", "requested_at", borrows=_of_ticket(ticket_subject="subject")),
 }  # fmt: skip
 ALIASES = {("usage", "day"): "period_start"}
 """Column names that read better than the model's."""
@@ -119,7 +119,14 @@ def source_columns(source: str) -> list[str]:
     table = SOURCES[source]
     friendly = [alias for (of, alias) in ALIASES if of == source]
     own = [c.name for c in ENTITY[table.entity].columns if source_column(source, c.name)]
-    return [*own, "created_at", "updated_at", *(n for n in table.borrows if source_column(source, n)), *friendly]
+    return [
+        *own,
+        "source_id",
+        "created_at",
+        "updated_at",
+        *(n for n in table.borrows if source_column(source, n)),
+        *friendly,
+    ]
 
 
 ACCOUNT: Mapping[str, Column] = {
@@ -234,6 +241,8 @@ ON_REQUEST: Mapping[str, str] = {
 """Output -> the key of `score:` that it needs; the others are there with every score."""
 READABLE = ("score", "band", "coverage", "trend", "model", "computed_band")
 """Score outputs that expressions may read."""
+REASONS = "reasons"
+"""The output of a score that texts of other packs may hold."""
 
 
 def score_outputs(keys: Collection[str]) -> list[str]:

@@ -14,7 +14,7 @@ from cssync.errors import ConfigError
 from cssync.metrics.fx import Rates, load_rates
 from cssync.rules import changed, judged, kept_usage
 from cssync.rules.calendar import calendar_of, local_date
-from cssync.rules.catalogue import MAX_AGE, score_outputs
+from cssync.rules.catalogue import MAX_AGE, REASONS, score_outputs
 from cssync.rules.compiler import Statement, compile_pack, fact_tables, result_column, source_passes
 from cssync.rules.dialect import SQLITE
 from cssync.rules.events import EVENT, event_numbers
@@ -245,7 +245,8 @@ def reading_of(pack: Pack, statement: Statement, row: sqlite3.Row, c: Context) -
         if place.kind == "account":
             return row[f"a_{place.name}"], ""
         if place.kind == "result":
-            return typed_value(row[result_column(pack, place.name)], place.type), ""
+            value = typed_value(row[result_column(pack, place.name)], place.type)
+            return (unsigned(value) if value and place.name.endswith(f".{REASONS}") else value), ""
         currency = row[f"c_{place.name}"] if f"c_{place.name}" in columns else c.currency
         return outcome.features.get(place.name), str(currency or c.currency)
 

@@ -24,7 +24,9 @@ from cssync.rules.shape import Shape
 from cssync.rules.tree import STANDARD, Aggregate, Expr, Feature, Past, Type
 
 AGGREGATES = ("count", "sum", "avg", "min", "max", "last", "median", "distinct")
-_BESIDE = ("where", "within", "ending", "older_than", "at_least", "newest_per", "of_which", "max_age")
+_BESIDE = ("where", "within", "ending", "older_than", "at_least", "newest_per", "of_which", "max_age", "most")
+MOST_LISTED = 5
+"""Values that a feature lists; a sentence with more is not read."""
 _NEEDS: Map[str, tuple[str, ...]] = {
     "sum": (*NUMBERS, "money"),
     "avg": NUMBERS,
@@ -231,10 +233,12 @@ class FeatureReader:
             self.faults.add(
                 block.mark, "usage is as old as its newest day for every feature: set `max_age` of the pack"
             )
+        most = self.most(function, value, block)
         definition = Aggregate(
-            function, source, value, where, within, ending or 0, older, at_least or 0, newest, of_which, age,  # type: ignore[arg-type]
+            function, source, value, where, within, ending or 0, older, at_least or 0, newest, of_which, age, most,  # type: ignore[arg-type]
         )  # fmt: skip
-        return Feature(key.text, _type(function, value), definition, pack, key.mark, _values(function, value))
+        values = _values(function, value) if most == 1 else ()
+        return Feature(key.text, _type(function, value), definition, pack, key.mark, values)
 
     def column(self, source: str, name: str, target: Scalar) -> tuple[Expr | None, str | None]:
         """Return the column to aggregate, and for `usage.<metric>` the metric its rows must have."""
@@ -247,6 +251,15 @@ class FeatureReader:
         hint = did_you_mean(name, source_columns(source))
         self.faults.add(target.at(len(source) + 1), f"{source} has no column {name!r}{hint}")
         return None, None
+
+    def most(self, function: str, value: Expr | None, block: Mapping) -> int:
+        """Return how many values `last` lists."""
+        node = block.get("most")
+        if node is not None and (function != "last" or value is None or value.type != "text"):
+            self.faults.add(
+                node.mark, "`most` lists the newest values of a text: write it beside `last: SOURCE.COLUMN`"
+            )
+        return self.shape.whole(node, "`most`", 2, MOST_LISTED) or 1
 
     def newest(self, source: str, function: str, block: Mapping) -> str | None:
         """Return the column of `newest_per`, under its name in the model."""

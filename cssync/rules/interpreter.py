@@ -22,7 +22,7 @@ from cssync.rules.lists import folded
 from cssync.rules.memory import FIRST_DAY, Memory
 from cssync.rules.outcome import Outcome
 from cssync.rules.score_judge import judge_score
-from cssync.rules.sources import instant_bounds, latest, window
+from cssync.rules.sources import LISTED, instant_bounds, latest, window
 from cssync.rules.tree import (
     Aggregate,
     Curve,
@@ -425,7 +425,8 @@ def _fold(a: Aggregate, kind: str, values: list[tuple[Row, Any]], any_row: bool,
     if a.function == "last":
         dated = [(r, v) for r, v in values if r.get(at) is not None]
         order = sorted(dated, key=lambda p: (str(p[0].get("connection", "")), str(p[0].get("source_id", ""))))
-        return max(order, key=lambda p: str(p[0][at]))[1] if order else None
+        newest = [v for _, v in sorted(order, key=lambda p: str(p[0][at]), reverse=True)[: a.most]]
+        return (LISTED.join(newest) if a.most > 1 else newest[0]) if newest else None
     if a.function == "median":
         ordered = sorted(float(v) for _, v in values)
         return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2.0

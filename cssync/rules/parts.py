@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cssync.rules.catalogue import ACCOUNT, FACTS
+from cssync.rules.catalogue import ACCOUNT, FACTS, REASONS
 from cssync.rules.check import Scope, expression, typed_lines
 from cssync.rules.faults import Mark, Stop, did_you_mean
 from cssync.rules.features import FeatureReader
@@ -70,7 +70,7 @@ class PartReader:
                 yield before
             if not name:
                 continue
-            found = self.known_name(name, mark)
+            found = self.sentence(name) or self.known_name(name, mark)
             if found is None:
                 continue
             if form not in ("", "percent"):
@@ -80,6 +80,12 @@ class PartReader:
             else:
                 kind = {"account": "account", "result": "result"}.get(found.op, "feature")
                 yield Place(name, found.type, form, kind)  # type: ignore[arg-type]
+
+    def sentence(self, name: str) -> Expr | None:
+        """The reasons behind the score of another pack, which texts may hold and expressions may not read."""
+        pack, _, output = name.partition(".")
+        told = output == REASONS and pack != self.name and bool(self.features.readable(pack))
+        return Expr("result", "text", value=name) if told else None
 
     def expr(self, node: Node | None, what: str, want: Type | None) -> Expr | None:
         scalar = self.shape.scalar(node, what)

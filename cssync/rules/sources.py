@@ -15,6 +15,9 @@ from cssync.rules.rows import accounts, complete, live
 from cssync.rules.tree import Aggregate, Expr, Feature
 from cssync.rules.volume import ENTITY as USAGE
 
+LISTED = ", "
+"""Between the values that `most` lists, in any language: they are ids and names, not words."""
+
 
 def window(aggregate: Aggregate, today: date) -> tuple[date, date] | None:
     """Return the first and last day of an aggregate's window; None without one."""
@@ -107,8 +110,9 @@ class SourcePass:
     def columns(self, feature: Feature) -> dict[str, tuple[str, str]]:
         """Columns of the pass that `result` and `currency` read, with their aggregate and the condition on its rows.
 
-        `n_` the values behind a feature, `u_` the rows, `v_` its value, `c_` and `d_` its currency. Each function in an
-        aggregate is followed by `{}`, where an engine says which rows it is of.
+        `n_` the values behind a feature, `u_` the rows, `v_` its value (`v2_` ... what is listed behind it),
+        `c_` and `d_` its currency. Each function in an aggregate is followed by `{}`, where an engine says which rows
+        it is of.
         """
         aggregate = definition(feature)
         name, function, condition, value = (
@@ -137,6 +141,8 @@ class SourcePass:
             found[f"v_{name}"] = f"count(DISTINCT {value}){{}}", condition
         elif function != "count":
             found[f"v_{name}"] = f"{'max' if function == 'last' else function}({value}){{}}", condition
+        for nth in range(2, aggregate.most + 1):
+            found[f"v{nth}_{name}"] = f"max({value}){{}}", f"t.place_{name} = {nth}"
         if feature.type == "money":
             default = self.d.text(self.c.currency)
             money = f"coalesce(t.currency, {default})" if self.has_currency else default
@@ -232,7 +238,8 @@ class SourcePass:
             if feature.type == "number":
                 value = f"CASE WHEN coalesce({u}, 0) = 0 THEN 0.0 ELSE {total} END"
         else:
-            value = v
+            more = (f"{self.name}.v{nth}_{name}" for nth in range(2, aggregate.most + 1))
+            value = " || ".join((v, *(f"coalesce({self.d.text(LISTED)} || {other}, '')" for other in more)))
         conditions = [f"{n} >= {at_least}"] if at_least else []
         if feature.type == "money":
             conditions.append(f"({self.name}.c_{name} IS NULL OR {self.name}.c_{name} = {self.name}.d_{name})")

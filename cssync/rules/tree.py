@@ -79,6 +79,7 @@ class Aggregate:
     older_hours: only rows whose time lies more than so many hours before as_of. at_least: fewer rows give missing.
     newest_per: of the rows that count so far only the newest for each value of this column; rows without one all stay.
     of_which: condition on those that are left. max_age: days after which its source is stale for this feature alone.
+    most: of `last`, how many values are listed; 1 is the value itself.
     """
 
     function: Literal["count", "sum", "avg", "min", "max", "last", "median", "distinct"]
@@ -92,6 +93,7 @@ class Aggregate:
     newest_per: str | None = None
     of_which: Expr | None = None
     max_age: int | None = None
+    most: int = 1
 
     @property
     def columns(self) -> set[str]:
