@@ -207,6 +207,7 @@ FILES: Mapping[str, str] = {
     "a word on top": "just words\n",
     "an empty file": "",
     "only a comment": "# nothing\n",
+    "4,900 keys": "pack: p\nlists:\n" + "".join(f"  k{n}: x\n" for n in range(4_900)),
     "a key of 5,000 letters": "pack: p\n" + "k" * 5_000 + ": 1\n",
     "a text of 5,000 letters": "pack: p\nsignals:\n  S1: {when: is_test, because: " + "x" * 5_000 + "}\n",
     "a block of 20,000 lines": "pack: |\n" + "  x\n" * 20_000,

@@ -18,10 +18,10 @@ from cssync.rules.faults import Faults, Mark, Source, Stop
 
 MAX_BYTES = 200_000
 MAX_NODES = 5_000
-"""Values in a file: five times the largest standard pack. What begins a value is counted before the file is scanned."""
+"""Values in a file, keys among them. What begins a value is counted before the file is scanned, in texts too."""
 MAX_LINES = 5_000
-SIGNS = (":", ",", "- ", "-\n", "? ", "[", "{")
-"""What every value of a YAML file but the first needs one of."""
+SIGNS = (":", ":", ",", "- ", "-\n", "? ", "[", "{")
+"""What every value of a YAML file but the first needs one of; a colon stands for a key and its value."""
 MAX_DEPTH = 10
 MAX_LINE = 2_000
 """Characters in a line: keeps the YAML scanner's search for keys short."""
