@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ import pytest
 from cssync.config import Workspace
 from cssync.connectors import RemoteField
 from cssync.errors import Refused
+from cssync.link import link
+from cssync.rules.evaluate import evaluate
+from cssync.rules.packs import Source, read_rules
 from cssync.store import Store
 from cssync.sync import StreamReport, sync
 from cssync.sync.drift import accept, told
@@ -193,4 +198,40 @@ results:
   both: {value: seats > 10 and days_until(renews_on) < 90}
   idle: {value: daily < 2}
   other: {value: named > 1}
+"""
+
+
+def test_a_score_on_a_field_that_stopped_says_that_it_is_partial_until_the_field_is_back(vendor: Vendor) -> None:
+    rules = read_rules([Source("own.yaml", SCORE)])
+
+    def judged(day: int) -> tuple[Any, str]:
+        at = NOW + timedelta(hours=day)
+        link(vendor.store, vendor.space, at)
+        evaluate(vendor.store, rules, vendor.space, at, run_id=f"r{day}")
+        names = ("own.data_status", "own.reasons", "own.score")
+        found = [json.loads(vendor.store.query("SELECT value FROM result WHERE name = ?", (n,))[0][0]) for n in names]
+        assert found[2] == 50
+        return found[0], found[1]
+
+    assert judged(0)[0] == "ok"
+    vendor.change(hobby=None, seats=field("seats", "text"))
+    vendor.pull()
+    status, why = judged(1)
+    assert (status, "Old values, a field was changed or removed in its source: size." in why) == ("partial", True)
+    vendor.pull()
+    assert judged(2) == (status, why)
+    vendor.change(seats=field("seats", "integer"), mau=None)
+    vendor.pull()
+    status, why = judged(3)
+    assert (status, "Old values" in why) == ("ok", False), "no measure reads mau"
+
+
+SCORE = """
+pack: own
+version: 1
+features:
+  chairs: {sum: lines.quantity}
+score:
+  bands: {red: 0, yellow: 40, green: 75}
+  measures: {size: {weight: 1, curve: {of: chairs, at: {0: 0, 100: 100}}}}
 """

@@ -82,6 +82,9 @@ TABLES: tuple[Table, ...] = (
             col("type", "text", "column type"),
             col("options", "json", "values it takes"),
             col("seen_at", "instant", "when this definition was taken for right"),
+            col(
+                "stopped_at", "instant", "since when the field is gone or of another type while in use; NULL: it is not"
+            ),
         ),
         ("connection", "stream", "name"),
     ),

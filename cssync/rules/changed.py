@@ -42,7 +42,7 @@ def basis(rules: RuleSet, contexts: Mapping[str, Context], workspace: Workspace)
             parts.append(repr(list(factors(load_rates(workspace), pack.tiers.currency, c.today))))
         if pack.score is not None and pack.score.roll_up is not None:
             parts.append(repr(list(factors(load_rates(workspace), workspace.currency, c.today))))
-        parts.append(repr(sorted(c.doubtful)))
+        parts.append(repr((sorted(c.doubtful), sorted(c.stopped))))
         for entity, fresh in sorted(c.fresh.items()):
             since = fresh.as_of.isoformat() if fresh.state == "stale" and fresh.as_of else ""
             parts.append(f"{entity} {fresh.state} {c.held(entity)} {since}")

@@ -23,6 +23,7 @@ from cssync.rules.feature_rows import states, write_feature_rows
 from cssync.rules.freshness import Context, distinct, instant, read_doubtful, read_freshness, with_usage
 from cssync.rules.grounds import entities_of, measure_entities
 from cssync.rules.outcome import Outcome
+from cssync.rules.readers import resting
 from cssync.rules.results import (
     SCORED,
     Output,
@@ -123,6 +124,8 @@ def context_for(
     Raises:
         ConfigError: no holiday calendar for the workspace's country.
     """
+    from cssync.sync.drift import stopped  # sync names the rules that rest on a field, and so knows this package
+
     known = usage or usage_coverage(store, workspace, as_of)
     fresh = read_freshness(store, as_of, pack.max_age)
     fresh = with_usage(fresh, known, as_of, workspace.timezone, pack.max_age.get(USAGE, MAX_AGE[USAGE]))
@@ -130,6 +133,7 @@ def context_for(
         as_of, workspace.timezone, workspace.currency, fresh, calendar_of(workspace), only, known.gaps,
         {entity: winner for entity, winner in workspace.masters.items() if "." not in entity},
         doubtful=read_doubtful(store) if pack.score else frozenset(),
+        stopped=stopped(store, workspace) if pack.score else frozenset(),
     )  # fmt: skip
 
 
@@ -368,6 +372,7 @@ class PackEvaluation:
             if any(self.c.state(e) == "stale" for e in measure_entities(m, self.features))
         }
         unsure = [m.name for m in score.measures if measure_entities(m, self.features) & self.c.doubtful]
+        stopped = resting(score, self.features, self.c.stopped)
         day = self.data_day()
         prefix = f"{self.pack.name}."
         held = {r[0] for r in self.conn.execute(
@@ -385,7 +390,7 @@ class PackEvaluation:
                 texts.append((uid, before[uid][0], "stale", json.loads(before[uid][0])))
                 continue
             outcome, lookup = self.read(row)
-            body = reasons(score, outcome, self.lang, lookup, late, heading.get(uid), unsure)
+            body = reasons(score, outcome, self.lang, lookup, late, heading.get(uid), unsure, stopped)
             old = json.loads(before[uid][0]) if uid in before else ""
             same = same_but_date(body, old or "")
             text = old if same else signed(body, day, self.lang)

@@ -19,6 +19,7 @@ from cssync.rules.freshness import Context
 from cssync.rules.grounds import entities_of, measure_entities
 from cssync.rules.kept_usage import kept
 from cssync.rules.outcome import Outcome
+from cssync.rules.readers import resting
 from cssync.rules.texts import cap_text, language, lost_points, override_text, reasons, render, signed
 from cssync.rules.tree import Aggregate, Feature, Measure, Pack, RuleSet, Score, closure, measure_names
 from cssync.rules.trends import Direction, Trends
@@ -194,7 +195,8 @@ def _pack(store: Store, pack: Pack, rules: RuleSet, context: Context, lang: str)
         stored_day = next((r["value"] for r in stored if r["name"] == f"{pack.name}.as_of"), None)
         day = datetime.fromisoformat(stored_day).date() if stored_day else None
         unsure = [m.name for m in score.measures if measure_entities(m, rules.features) & context.doubtful]
-        text = signed(reasons(score, outcome, lang, lookup, late, trend, unsure), day, lang)
+        stopped = resting(score, rules.features, context.stopped)
+        text = signed(reasons(score, outcome, lang, lookup, late, trend, unsure, stopped), day, lang)
         exact = 100 - sum(lost.values(), Fraction(0)) if lost else None
     since = {r["name"]: r["since"] for r in store.query(
         "SELECT name, since FROM signal WHERE account_uid = ? AND pack = ? AND until IS NULL", (account_uid, pack.name)

@@ -51,7 +51,8 @@ class Context:
     that are incomplete for every account. only: one account's uid, to look at that account alone. among: to look at the
     accounts of the temporary table `dirty` alone. masters: entity ->
     connection whose rows alone count for an account that has any of it. doubtful: entities of which so many rows have
-    no account that what is counted of them is of low quality.
+    no account that what is counted of them is of low quality. stopped: `entity.column` whose field is gone or of
+    another type in its source, so that stored values get old.
     """
 
     as_of: datetime
@@ -64,6 +65,7 @@ class Context:
     masters: Mapping[str, str] = field(default_factory=dict)
     among: bool = False
     doubtful: frozenset[str] = frozenset()
+    stopped: frozenset[str] = frozenset()
 
     @property
     def today(self) -> date:

@@ -76,7 +76,7 @@ def look_up(
     """Return what is kept of a pack. texts: SQL that turns rows into results."""
     parts = [__version__, *(p.hash for p in rules.packs), str(workspace.locale), c.currency, c.zone.key]
     parts += [str(workspace.holidays), repr(sorted(workspace.closures)), *texts]
-    parts.append(repr(sorted(c.doubtful)))
+    parts.append(repr((sorted(c.doubtful), sorted(c.stopped))))
     for entity in sorted({*c.fresh, *entities_of(used_names(pack), rules.features)}):
         fresh = c.freshness(entity)
         since = fresh.as_of.isoformat() if fresh and fresh.state == "stale" and fresh.as_of else ""

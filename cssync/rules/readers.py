@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 
@@ -15,8 +15,10 @@ from cssync.rules.freshness import Context
 from cssync.rules.tree import (
     Aggregate,
     Expr,
+    Feature,
     Pack,
     RuleSet,
+    Score,
     closure,
     measure_exprs,
     measure_names,
@@ -29,14 +31,28 @@ def readers(rules: RuleSet, targets: Iterable[str]) -> list[str]:
 
     What reads the result of another rule is not named: that one is.
     """
-    wanted = [tuple(target.split(".", 1)) for target in targets]
+    wanted = _split(targets)
     found = {
         f"{pack.name}.{name}"
         for pack in rules.packs
         for name, exprs, features in _rules(pack)
-        if any(_rests(rules, exprs, features, entity, column) for entity, column in wanted)
+        if any(_rests(rules.features, exprs, features, entity, column) for entity, column in wanted)
     }
     return sorted(found)
+
+
+def resting(score: Score, features: Mapping[str, Feature], targets: Iterable[str]) -> set[str]:
+    """Return the measures that read one of these `entity.column`."""
+    wanted = _split(targets)
+    return {
+        m.name
+        for m in score.measures
+        if any(_rests(features, tuple(measure_exprs(m)), measure_names(m), *target) for target in wanted)
+    }
+
+
+def _split(targets: Iterable[str]) -> list[tuple[str, str]]:
+    return [(entity, column) for entity, _, column in (target.partition(".") for target in targets)]
 
 
 def _rules(pack: Pack) -> Iterator[tuple[str, tuple[Expr, ...], set[str]]]:
@@ -70,9 +86,9 @@ def _named(exprs: Iterable[Expr]) -> set[str]:
     return {name for e in exprs for name in e.names("feature")}
 
 
-def _rests(rules: RuleSet, exprs: tuple[Expr, ...], features: set[str], entity: str, column: str) -> bool:
-    names = closure(features, rules.features)
-    definitions = [rules.features[n].definition for n in names if n in rules.features]
+def _rests(known: Mapping[str, Feature], exprs: tuple[Expr, ...], named: set[str], entity: str, column: str) -> bool:
+    names = closure(named, known)
+    definitions = [known[n].definition for n in names if n in known]
     formulas = (*exprs, *(d for d in definitions if isinstance(d, Expr)))
     if entity in ("account", "account_source"):
         asked = {n for e in formulas for n in e.names("account")}

@@ -16,6 +16,7 @@ from cssync.rules.compiler import results_behind
 from cssync.rules.dialect import Dialect
 from cssync.rules.freshness import Context
 from cssync.rules.grounds import entities_of, is_held, measure_entities
+from cssync.rules.readers import resting
 from cssync.rules.tree import Expr, Feature, Measure, Pack, Score, Type, rule_exprs
 
 
@@ -121,12 +122,13 @@ def stale_results(exprs: Iterable[Expr], pack: Pack, features: Mapping[str, Feat
 
 def data_status(score: Score, features: Mapping[str, Feature], c: Context, d: Dialect) -> str:
     """`stale`: no score because of a stale source; `partial`: a measure is missing or held for that reason, or rests on
-    rows of which too many have no account; else `ok`.
+    rows of which too many have no account, or on a field that stopped in its source; else `ok`.
 
     Measures without weight under the account's model do not count.
     """
     late = [m for m in score.measures if any(c.state(e) == "stale" for e in measure_entities(m, features))]
-    unsure = [m for m in score.measures if measure_entities(m, features) & c.doubtful]
+    stopped = resting(score, features, c.stopped)
+    unsure = [m for m in score.measures if m.name in stopped or measure_entities(m, features) & c.doubtful]
     if not late and not unsure:
         return "'\"ok\"'"
     weighed = {m.name: _weighed(m, score, d) for m in (*late, *unsure)}

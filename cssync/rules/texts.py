@@ -30,6 +30,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "held": "Last known values, source is stale: {names}.",
         "held_cap": "a limit in force when its source was last read",
         "unsure": "Of low quality, many tickets name no customer: {names}.",
+        "stopped": "Old values, a field was changed or removed in its source: {names}.",
         "left_out": "Left out for lack of data: {names}.", "stale": "Left out, source is stale: {names}.",
         "coverage": "Coverage {coverage} %.", "data": "Data to {day}.", "join": ", ", "space": " ",
         "signed": "Written by cssync.", "moved": "Due moved from {before} to {after}.",
@@ -52,6 +53,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "held": "データが古いため前回の値を使用: {names}。",
         "held_cap": "データが最後に揃った時点の上限を適用中",
         "unsure": "顧客が特定できない問い合わせが多いため参考値: {names}。",
+        "stopped": "連携元の項目が変更または削除されたため古い値を使用: {names}。",
         "left_out": "データ不足のため対象外: {names}。", "stale": "データが古いため対象外: {names}。",
         "coverage": "充足率{coverage}%。", "data": "データ時点 {day}。", "join": "、", "space": "",
         "signed": "cssyncが作成。", "moved": "期限を {before} から {after} に変更。",
@@ -157,6 +159,7 @@ def reasons(
     stale: Iterable[str] = (),
     heading: Direction | None = None,
     unsure: Iterable[str] = (),
+    stopped: Iterable[str] = (),
 ) -> str:
     """Return the sentence behind a score: override, score, trend, caps, the largest lost points, what was left out,
     coverage.
@@ -193,6 +196,7 @@ def reasons(
         ("left_out", [n for n in absent if n not in old]),
         ("stale", [n for n in absent if n in old]),
         ("unsure", [n for n in weighed if n in set(unsure) and outcome.measures.get(n) is not None]),
+        ("stopped", [n for n in weighed if n in set(stopped) and outcome.measures.get(n) is not None]),
     ):
         if names:
             parts.append(words[word].format(names=words["join"].join(labels[n] for n in names)))

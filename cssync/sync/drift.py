@@ -181,14 +181,19 @@ def remember(
     at: str,
     fence: Fence | None,
 ) -> None:
-    """Keep the definitions for the next comparison; those that stopped a mapping stay as they were accepted.
+    """Keep the definitions for the next comparison; those that stopped a mapping stay as they were accepted, and are
+    marked as stopped.
 
     `at` is an ISO instant (UTC).
     """
+    place = (connection, stream)
     known = store.query(
         "SELECT 1 FROM field_definition WHERE connection = ? AND stream = ? LIMIT 1", (connection, stream)
     )
-    if not fields or (known and not drifts):
+    marked = store.query(
+        "SELECT 1 FROM field_definition WHERE connection = ? AND stream = ? AND stopped_at IS NOT NULL LIMIT 1", place
+    )
+    if not fields or (known and not drifts and not marked):
         return
     held = {drift.field for drift in drifts if drift.stops}
     rows = [
@@ -202,9 +207,24 @@ def remember(
         conn.executemany(
             """INSERT INTO field_definition (connection, stream, name, type, options, seen_at)
                VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (connection, stream, name) DO UPDATE SET
-               type = excluded.type, options = excluded.options, seen_at = excluded.seen_at""",
+               type = excluded.type, options = excluded.options, seen_at = excluded.seen_at, stopped_at = NULL""",
             rows,
         )
+        conn.executemany(
+            "UPDATE field_definition SET stopped_at = ? "
+            "WHERE connection = ? AND stream = ? AND name = ? AND stopped_at IS NULL",
+            [(at, *place, name) for name in sorted(held)],
+        )
+
+
+def stopped(store: Store, workspace: Workspace) -> frozenset[str]:
+    """Return every `entity.column` whose field has stopped: its stored values are of the day when it did."""
+    return frozenset(
+        target
+        for row in store.query("SELECT connection, stream, name FROM field_definition WHERE stopped_at IS NOT NULL")
+        if row["connection"] in workspace.connections
+        for target in feeds(workspace.connections[row["connection"]], row["stream"], row["name"])
+    )
 
 
 def accept(
