@@ -183,6 +183,25 @@ def test_lost_renewals_by_fiscal_quarter_show_the_share_without_a_reason(
     assert next(cells(found))[:6] == [quarters[0], "unknown", 1, 1, "100.00", "25 %"]
 
 
+def test_contracts_that_ended_without_a_deal_are_counted_in_the_quarter_of_their_end(store: Store) -> None:
+    old = {"start_date": "2025-04-01", "end_date": "2026-03-31", "status": "terminated"}
+    put(
+        store,
+        "contract",
+        (0, {**old, "notice_received_on": "2026-01-05"}),
+        (1, {**old, "end_date": "2026-04-01", "status": "expired"}),
+        (1, {**old, "renewed_by_source_id": "004"}),
+        (2, {**old, "end_date": "2026-11-20"}),  # its last day
+        (3, {**old, "status": "active"}),
+    )
+    rows = run(store, "V04_contracts", fiscal_year_start=4).rows
+    assert [(r["fiscal_quarter"], r["contracts"], r["notice"], r["who"]) for r in rows] == [
+        ("FY2026-Q1", 1, 0, ["Nr 1"]), ("FY2025-Q4", 1, 1, ["Nr 0"])
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="contracts has no date 'status'"):
+        run(store, "R", "R: {of: contracts, at: status, by: [month], columns: {n: {count: rows}}}")
+
+
 def test_comments_stay_in_their_language(store: Store) -> None:
     answers = [("ja", "使いにくい", 3), ("ja", "高い", 2), ("en", "fine", 9)]
     put(store, "survey_response", *(
@@ -276,7 +295,7 @@ def test_a_report_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(ConfigError) as error:
         chosen(STANDARD, "V09")
     assert "V01" in str(error.value.fix)
-    assert [r.name for _, r in chosen(STANDARD, "voice")] == ["V01", "V02", "V03", "V04", "V06"]
+    assert [r.name for _, r in chosen(STANDARD, "voice")] == ["V01", "V02", "V03", "V04", "V04_contracts", "V06"]
 
 
 def test_drafts_are_one_message_or_an_issue_for_each_line_once_a_month(store: Store) -> None:

@@ -115,6 +115,7 @@ class _Query:
             for name in dict.fromkeys(names)
         ]
         self.source = SourcePass(report.source, features, c, SQLITE)
+        self.source.table = replace(self.source.table, at=report.at or self.source.table.at)
         self.groups = [f"g_{g.name}" for g in report.by]
 
     def exprs(self) -> Iterator[Expr]:

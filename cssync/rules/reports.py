@@ -32,7 +32,7 @@ FORMS: dict[str, str] = {
 }
 NARROWED = ("count", "distinct", "arr", "sum", "avg", "median_per_month", "ids", "accounts", "quotes")
 """Forms that may look at some of the rows only."""
-KEYS = ("title", "of", "where", "by", "columns", "keep", "order", "most", "drafts")
+KEYS = ("title", "of", "at", "where", "by", "columns", "keep", "order", "most", "drafts")
 DRAFTS = ("one", "each")
 """A draft of a message or an issue a month: one of the whole report, or each of a line."""
 MONTH_DAYS = 30
@@ -73,7 +73,8 @@ class Grouping:
 @dataclass(frozen=True, slots=True)
 class Report:
     """A table: the rows of a source, in groups. keep: which groups are shown. order: (column, descending). most: how
-    many groups are shown; the rest is counted. drafts: one of DRAFTS, "" for none."""
+    many groups are shown; the rest is counted. drafts: one of DRAFTS, "" for none. at: the column that is the time of a
+    row here, "" for that of the source."""
 
     name: str
     title: Texts
@@ -85,6 +86,7 @@ class Report:
     order: tuple[tuple[str, bool], ...]
     most: int
     drafts: str = ""
+    at: str = ""
 
 
 class ReportReader:
@@ -110,6 +112,10 @@ class ReportReader:
         )
         before = len(self.faults.found)
         where = self.condition(block.get("where"), f"`where` of {what}", rows)
+        at = self.shape.scalar(block.get("at"), "`at`")
+        timed = _column(source.text, at.text) if at is not None else None
+        if at is not None and (timed is None or timed.type != "date"):
+            self.faults.add(at.mark, f"{source.text} has no date {at.text!r}")
         by = tuple(self.groupings(block.get("by"), source.text, rows, what))
         columns = tuple(self.columns(block.get("columns"), source.text, rows, what))
         taken = [g.name for g in by]
@@ -128,8 +134,9 @@ class ReportReader:
             self.faults.add(drafts.mark, f"`drafts` is one of {', '.join(DRAFTS)}{did_you_mean(drafts.text, DRAFTS)}")
         if len(self.faults.found) > before:
             return None
+        kept = drafts.text if drafts else ""
         return Report(
-            key.text, title, source.text, where, by, columns, keep, order, most, drafts.text if drafts else ""
+            key.text, title, source.text, where, by, columns, keep, order, most, kept, timed.value if timed else ""
         )
 
     def condition(self, node: Node | None, what: str, scope: Scope) -> Expr | None:
