@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,52 @@ def test_a_deleted_record_is_followed_and_a_restored_one_comes_back(vendor: str,
         assert b.live() == before - {made[1], *([] if back else [made[0]])}
         full = b.pull(full=True)
         assert (full.new, full.changed, full.tombstoned) == (0, 0, 0)
+
+
+class Spoiled:
+    """A vendor that gives some records a time of creation that is none."""
+
+    def __init__(self, app: Any, ids: Sequence[str]) -> None:
+        self.app, self.ids = app, set(ids)
+
+    def handle(self, request: SandboxRequest) -> SandboxAnswer:
+        answer: SandboxAnswer = self.app.handle(request)
+        if isinstance(answer.body, dict):
+            for name in ("results", "records", "tickets", "users", "organizations"):
+                answer.body[name] = [self.spoil(r) for r in found] if (found := answer.body.get(name)) else found
+                if found is None:
+                    del answer.body[name]
+        return answer
+
+    def spoil(self, record: Any) -> Any:
+        if not isinstance(record, dict) or str(record.get("id", record.get("Id"))) not in self.ids:
+            return record
+        times = {"createdAt", "CreatedDate", "created_at"} & record.keys()
+        return {**record, **dict.fromkeys(times, "soon")}
+
+
+@each_stream
+def test_random_bad_records_are_set_aside_each_with_its_raw_value_and_the_sums_agree(
+    vendor: str, stream: str, tmp_path: Path
+) -> None:
+    """The sums of each pull are asserted by the bench."""
+    with bench(vendor, stream, tmp_path) as b:
+        b.hands.make(stream, 12, b.clock.now - 7200)
+        b.pull()
+        before = b.held()
+        live = sorted(b.live())
+        bad = random.Random(stream).sample(live, min(len(live), 4))
+        assert bad
+        b.server.app = Spoiled(b.app, bad)
+        report = b.pull(full=True)
+        assert (report.quarantined, report.new, report.changed, report.tombstoned) == (len(bad), 0, 0, 0)
+        listed = {r["source_id"]: r for r in b.store.query("SELECT * FROM quarantine")}
+        assert set(listed) == set(bad)
+        assert all("soon" in row["raw"] and row["field"] and row["reason"] for row in listed.values())
+        assert b.held() == before
+        b.server.app = b.app
+        assert b.pull(full=True).quarantined == 0
+        assert (b.store.query("SELECT count(*) FROM quarantine")[0][0], b.held()) == (0, before)
 
 
 BAD = {

@@ -59,6 +59,16 @@ def test_one_token_serves_every_request_until_shortly_before_its_end(server: San
     assert not [e for e in server.requests("GET ") if e.status == 401]
 
 
+def test_a_renewal_whose_answer_never_came_is_asked_for_again(server: SandboxServer, clock: ManualClock) -> None:
+    """HubSpot's refresh token stays, so that a login whose answer is lost on the way, or in a crash, is repeated."""
+    server.faults.append(Fault("POST /oauth/2026-09/token", after=True, drop=True))
+    with opened(server, clock) as session:
+        assert identity(session).org_id == "4242"
+    with opened(server, clock) as session:  # as after a crash: nothing of the first is known
+        assert identity(session).org_id == "4242"
+    assert len(server.requests("POST /oauth/2026-09/token")) == 3
+
+
 def test_a_refused_access_token_is_renewed_once(app: SandboxHubSpot, clock: ManualClock) -> None:
     refused = SandboxAnswer(401, {"category": "EXPIRED_AUTHENTICATION", "message": "expired"})
     with serve(app, [Fault("account-info", answer=refused)]) as server, opened(server, clock) as session:

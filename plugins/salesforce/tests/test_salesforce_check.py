@@ -14,6 +14,7 @@ from cssync_salesforce.check import check, describe, identity
 from cssync_salesforce.connector import SALESFORCE
 from cssync_salesforce.sandbox.org import SalesforceSandbox
 from cssync_salesforce.sandbox.rows import ORG_ID
+from cssync_salesforce.streams import object_of
 
 
 def by_subject(found: list[Finding]) -> dict[str, Finding]:
@@ -111,6 +112,17 @@ def test_skipped_streams_are_not_looked_at(server: SandboxServer, open_live: Cal
     found = by_subject(list(check(open_live(skip_streams=("contracts",)), {"contracts": ["Seats__c"]})))
     assert not any(s.startswith("contracts") for s in found)
     assert not server.requests("Contract/describe")
+
+
+@pytest.mark.parametrize("stream", ["accounts", "contacts", "opportunities", "contracts", "cases", "users", "tasks",
+                                    "line_items"])  # fmt: skip
+def test_an_object_that_may_not_be_read_is_named_alone(
+    org: SalesforceSandbox, open_live: Callable[..., Session], stream: str
+) -> None:
+    del org.schema[object_of(stream)]
+    wrong = [f for f in check(open_live(line_items=True), {}) if f.level == "error"]
+    assert [f.subject for f in wrong] == [stream]
+    assert f"Read and View All on {object_of(stream)}" in wrong[0].fix
 
 
 def test_describe_speaks_the_models_types(live: Session) -> None:

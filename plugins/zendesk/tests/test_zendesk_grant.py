@@ -14,7 +14,7 @@ from cssync.cli import main
 from cssync.config.load import load_workspace
 from cssync.http.clock import ManualClock
 from cssync.runs.sessions import open_sessions
-from cssync.sandbox.server import SandboxServer
+from cssync.sandbox.server import Fault, SandboxServer
 from cssync.store import Store
 from cssync_zendesk.sandbox import CLIENT, REFRESH_TOKEN, ZendeskSandbox
 from cssync_zendesk.settings import ZendeskSettings
@@ -103,6 +103,22 @@ def test_a_new_consent_takes_the_place_of_what_is_stored(
     monkeypatch.setenv("DESK_REFRESH", "given-by-a-new-consent")
     assert run(config, "sync").exit_code == 0
     assert grants(server)[-1] == "given-by-a-new-consent"
+
+
+def test_a_renewal_whose_answer_never_came_asks_for_a_new_consent_and_then_goes_on(
+    config: Path, app: ZendeskSandbox, server: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Zendesk has replaced both tokens when the line breaks, or the process ends, before they are stored: nobody has
+    the new pair. The dead one is not tried for ever, nothing else is lost, and a consent mends it."""
+    server.faults.append(Fault("POST /oauth/tokens", after=True, drop=True))
+    result = run(config, "sync")
+    assert result.exit_code in (1, 3)
+    assert "consent again" in result.stderr + result.stdout
+    assert len(grants(server)) <= 3
+    assert not server.requests("GET ")
+    app.refresh_token = "given-by-a-new-consent"
+    monkeypatch.setenv("DESK_REFRESH", "given-by-a-new-consent")
+    assert run(config, "sync").exit_code == 0
 
 
 def test_a_store_of_another_workspace_is_not_touched(config: Path, store: Store, server: SandboxServer) -> None:

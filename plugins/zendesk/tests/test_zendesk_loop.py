@@ -310,6 +310,13 @@ def test_check_names_a_missing_scope_a_role_and_a_field(live: Open, app: Zendesk
     assert found["organizations.plan"][0] == "error"
 
 
+@pytest.mark.parametrize("lacking", ["organizations:write", "tickets:write"])
+def test_check_names_each_scope_that_is_not_granted(live: Open, app: ZendeskSandbox, lacking: str) -> None:
+    app.scopes = tuple(scope for scope in app.scopes if scope != lacking)
+    found = {f.subject: f for f in ZENDESK.check(live(task_tickets=True), {})}
+    assert (found["scopes"].level, found["scopes"].message) == ("error", f"not granted: {lacking}")
+
+
 def test_check_says_that_api_tokens_end(server: SandboxServer, live: Open) -> None:
     legacy = {"client_id": None, "client_secret": None, "email": "cssync@vendor-team.example"}
     assert levels(live(**legacy, token="sandbox-zendesk-token"))["api"][0] == "ok"
