@@ -230,14 +230,20 @@ class Store:
         """
         new: set[str] = set()
         changed: set[str] = set()
+        cursor = conn.cursor()
+        cursor.row_factory = None  # plain tuples
         rows = len(values[0])
         step = min(ROWS_AT_ONCE, MAX_VARIABLES // (len(columns) + 2))
         for start in range(0, rows, step):
             part = values if rows <= step else [column[start : start + step] for column in values]
             size = len(part[0])
-            before = conn.execute(f"SELECT coalesce(max(rowid), 0) FROM {quote(entity)}").fetchone()[0]
+            before = cursor.execute(f"SELECT coalesce(max(rowid), 0) FROM {quote(entity)}").fetchone()[0]
             bound = list(chain.from_iterable(zip(repeat(connection, size), repeat(known_at), *part, strict=False)))
-            for source_id, rowid in conn.execute(_upsert_sql(entity, tuple(columns[1:]), size), bound):
+            found = dict(cursor.execute(_upsert_sql(entity, tuple(columns[1:]), size), bound).fetchall())
+            if len(found) == size and min(found.values()) > before:
+                new.update(found)
+                continue
+            for source_id, rowid in found.items():
                 (new if rowid > before else changed).add(source_id)
         return Upserted(frozenset(new), frozenset(changed))
 

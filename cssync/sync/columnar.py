@@ -21,8 +21,6 @@ from cssync.sync.cells import ABSENT, Absent, Cast, among, first_of, path
 Values = list[Any]
 Column = Callable[["Records"], Values]
 """The values of a column for each record: in the column's type, None, or ABSENT."""
-SAMPLE = 48
-"""Values that are looked at to tell whether those of a column repeat."""
 _PLAIN = {str, bool, type(None)}
 """Types of which no two values are equal without being the same."""
 _zone, _before_hour, _before_second = attrgetter("tzinfo"), itemgetter(10), itemgetter(16)
@@ -49,6 +47,15 @@ class Sheet:
     def ids(self) -> Sequence[str]:
         """The source_id of each row."""
         return self.values[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """source_ids of rows of one entity that records no longer have, and the keys of those records."""
+
+    entity: str
+    ids: Sequence[str]
+    owners: Sequence[str]
 
 
 class Records:
@@ -128,7 +135,7 @@ def _read(pick: Column, read: Cast, finish: Cast) -> Column:
 
     def get(page: Records) -> Values:
         values = pick(page)
-        if whole is not None and not _repeat(values):
+        if whole is not None and not _different(values):
             return whole(_each(read, values))
         return _each(lambda value: finish(read(value)), values)
 
@@ -142,19 +149,20 @@ def _each(function: Callable[[Any], Any], values: Values) -> Values:
     return [value if value is ABSENT else function(value) for value in values]
 
 
-def _repeat(values: Sequence[Any]) -> bool:
-    """Whether the values of a column seem to repeat."""
-    sample = values[:SAMPLE]
+def _different(values: Sequence[Any]) -> Set[Any]:
+    """Return the different values of a column where they repeat; the empty set where most stand there once."""
     try:
-        return len(set(sample)) * 2 <= len(sample)
+        found = set(values)
     except TypeError:  # lists and objects
-        return False
+        return frozenset()
+    return found if len(found) * 2 <= len(values) else frozenset()
 
 
 def _mapped(function: Callable[[Any], Any], values: Sequence[Any]) -> Values:
-    if not _repeat(values):
+    different = _different(values)
+    if not different:
         return list(map(function, values))
-    known = {value: function(value) for value in set(values)}
+    known = {value: function(value) for value in different}
     return list(map(known.__getitem__, values))
 
 
@@ -212,8 +220,13 @@ def _instants(values: Values) -> Values:
 
 
 def _integers(values: Values) -> Values:
-    if set(map(type, values)) == {int} and min(values) >= -INT64 and max(values) < INT64:
+    kinds = set(map(type, values))
+    if kinds == {int} and min(values) >= -INT64 and max(values) < INT64:
         return values
+    if kinds == {str} and "" not in values and max(map(len, values)) < 19:
+        digits = "".join(values)
+        if digits.isascii() and digits.isdigit():
+            return list(map(int, values))
     return [value if value is None or value is ABSENT else integer(value) for value in values]
 
 
@@ -247,8 +260,9 @@ def keys(values: Values, prefix: str = "") -> list[str]:
 
 def parted(columns: Sequence[tuple[str, Values]]) -> list[tuple[list[int] | None, list[str]]]:
     """Return which rows hold which columns, as (places of the rows, names); places None: all rows."""
-    torn = {name: values for name, values in columns if Absent in set(map(type, values))}
-    names = [name for name, _ in columns]
+    kinds = {name: set(map(type, values)) for name, values in columns}
+    torn = {name: values for name, values in columns if Absent in kinds[name] and len(kinds[name]) > 1}
+    names = [name for name, _ in columns if kinds[name] != {Absent}]
     places: dict[tuple[bool, ...], list[int]] = {}
     for at, held in enumerate(zip(*([v is not ABSENT for v in values] for values in torn.values()), strict=True)):
         places.setdefault(held, []).append(at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +14,7 @@ from cssync.errors import ConnectionFault
 from cssync.store import Fence, Store
 from cssync.store.schema import ABOUT, quote
 from cssync.sync import cast
-from cssync.sync.columnar import Sheet, without
+from cssync.sync.columnar import Gone, Sheet, without
 
 if TYPE_CHECKING:
     from cssync.sync.engine import Batch, Job, StreamReport
@@ -79,9 +79,12 @@ def _upsert(store: Store, conn: sqlite3.Connection, job: Job, batch: Batch, know
     for number, sheet in enumerate(good.sheets):
         kept = without(sheet, incomplete)
         result = store.upsert_rows(conn, sheet.entity, name, kept.columns, kept.values, known_at)
-        if result.new or result.changed:
+        if good.first is None and len(result.new) == len(kept.ids):
+            (changed if number else new).update(kept.owners)
+        elif result.new or result.changed:
             for owner, source_id in zip(kept.owners, kept.ids, strict=True):
-                if source_id in result.new and good.first.get(owner) == (sheet.entity, source_id):
+                stands = not number if good.first is None else good.first.get(owner) == (sheet.entity, source_id)
+                if source_id in result.new and stands:
                     new.add(owner)
                 elif source_id in result.new or source_id in result.changed:
                     changed.add(owner)
@@ -98,15 +101,16 @@ def _lost(
     store: Store,
     conn: sqlite3.Connection,
     connection: str,
-    gone: Sequence[tuple[str, str, str]],
-    spared: Set[str],
+    gone: Sequence[Gone],
+    spared: frozenset[str],
     known_at: str,
 ) -> set[str]:
     """Tombstone mapped rows that records no longer have, but for some records; return the records that lost one."""
     owners: dict[str, dict[str, str]] = {}
-    for owner, entity, source_id in gone:
-        if owner not in spared:
-            owners.setdefault(entity, {})[source_id] = owner
+    for rows in gone:
+        if not spared.issuperset(rows.owners):
+            held = owners.setdefault(rows.entity, {})
+            held.update((i, o) for i, o in zip(rows.ids, rows.owners, strict=True) if o not in spared)
     return {
         found[source_id]
         for entity, found in owners.items()

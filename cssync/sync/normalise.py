@@ -17,8 +17,8 @@ from cssync.connectors import Feed, Field, Record, Stream
 from cssync.errors import RecordError
 from cssync.model import ENTITY
 from cssync.sync import cast, columnar
-from cssync.sync.cells import ABSENT, Cell, cell, path
-from cssync.sync.columnar import Column, Records, Sheet, Unusual
+from cssync.sync.cells import ABSENT, Absent, Cell, cell, path
+from cssync.sync.columnar import Column, Gone, Records, Sheet, Unusual
 
 CURRENCY_COLUMNS = ("currency", "billing_currency")
 
@@ -42,15 +42,15 @@ class Rows:
 class Normalised:
     """What the good records of a page became: their keys in order, and their rows.
 
-    first: for each record the row that stands for it, (entity, source_id). gone: (key, entity, source_id) of mapped
-    rows that a record no longer has. refused: the same of rows that a feed's `when` says it has not.
+    first: for each record the row that stands for it, (entity, source_id); None: its row in the first sheet, which has
+    one of each. gone: mapped rows that records no longer have. refused: rows that a feed's `when` says they have not.
     """
 
     keys: Sequence[str]
     sheets: Sequence[Sheet]
-    first: Mapping[str, tuple[str, str]]
-    gone: Sequence[tuple[str, str, str]] = ()
-    refused: Sequence[tuple[str, str, str]] = ()
+    first: Mapping[str, tuple[str, str]] | None
+    gone: Sequence[Gone] = ()
+    refused: Sequence[Gone] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,14 +259,16 @@ class Normaliser:
         page = Records(records)
         try:
             keys = columnar.keys(self.wide_key(page))
-            gone: list[tuple[str, str, str]] = []
-            refused: list[tuple[str, str, str]] = []
+            gone: list[Gone] = []
+            refused: list[Gone] = []
             feeds = (*self.feeds, *self.derived)
             sheets = [sheet for feed in feeds for sheet in self._sheets(feed, page, keys, gone, refused)]
             sheets += self._extra(records, keys, gone)
         except (*UNREADABLE, RecordError) as error:
             raise Unusual from error
         kept = [sheet for sheet in sheets if sheet.ids]
+        if kept and kept[0].owners == keys:
+            return Normalised(keys, kept, None, gone, refused)
         first: dict[str, tuple[str, str]] = {}
         for sheet in reversed(kept):
             first.update(zip(sheet.owners, zip(repeat(sheet.entity), sheet.ids, strict=False), strict=True))
@@ -277,24 +279,26 @@ class Normaliser:
         feed: _Compiled,
         page: Records,
         owners: Sequence[str],
-        gone: list[tuple[str, str, str]],
-        refused: list[tuple[str, str, str]],
+        gone: list[Gone],
+        refused: list[Gone],
     ) -> Iterator[Sheet]:
         """Yield the rows that one feed makes out of a page; rows that hold the same columns are together."""
         if feed.when is not None:
             told = [feed.when(record) for record in page.records]
             if feed.own:
-                refused += [
-                    (owner, feed.entity, feed.prefix + owner)
-                    for owner, has in zip(owners, told, strict=True)
-                    if has is False
-                ]
+                without = list(compress(owners, [has is False for has in told]))
+                refused.append(Gone(feed.entity, [feed.prefix + owner for owner in without], without))
             page, owners = _kept(page, owners, [bool(has) for has in told])
         if feed.needs and page.records:
             needed = [get(page) for name, get in (*feed.wide, *feed.wide_money) if name in feed.needs]
-            full = _any([value is not None and value is not ABSENT for value in values] for values in needed)
-            gone += self._without(feed, page, owners, full, needed)
-            page, owners = _kept(page, owners, full)
+            kinds = set[type]().union(*(map(type, values) for values in needed))
+            if kinds == {type(None)}:
+                gone.append(Gone(feed.entity, self._ids(feed, page, owners), owners))
+                return
+            if not kinds.isdisjoint((type(None), Absent)):
+                full = _any([value is not None and value is not ABSENT for value in values] for values in needed)
+                gone += self._without(feed, page, owners, full, needed)
+                page, owners = _kept(page, owners, full)
         if feed.each is not None:
             each = feed.each
             items = [
@@ -326,13 +330,13 @@ class Normaliser:
         owners: Sequence[str],
         full: Sequence[bool],
         needed: Sequence[Sequence[Any]],
-    ) -> Iterator[tuple[str, str, str]]:
-        """Yield (owner, entity, source_id) of the rows whose needed columns the records hold, all of them empty."""
+    ) -> Iterator[Gone]:
+        """Yield the rows whose needed columns the records hold, all of them empty."""
         there = _any([value is not ABSENT for value in values] for values in needed)
         empty = [t and not f for t, f in zip(there, full, strict=True)]
         if any(empty):
             page, owners = _kept(page, owners, empty)
-            yield from zip(owners, repeat(feed.entity), self._ids(feed, page, owners), strict=False)
+            yield Gone(feed.entity, self._ids(feed, page, owners), owners)
 
     def _money(self, feed: _Compiled, page: Records, held: dict[str, list[Any]]) -> None:
         """Add the columns of money, and the currency of every row that has some."""
@@ -347,18 +351,22 @@ class Normaliser:
             paid = [any(v is not None and v is not ABSENT for v in row) for row in zip(*amounts.values(), strict=True)]
             held[feed.currency] = [c if p else b for c, p, b in zip(currencies, paid, before, strict=True)]
 
-    def _extra(self, records: Sequence[Record], keys: Sequence[str], gone: list[tuple[str, str, str]]) -> list[Sheet]:
+    def _extra(self, records: Sequence[Record], keys: Sequence[str], gone: list[Gone]) -> list[Sheet]:
         """Rows of mapped metrics, and of fields that we write: each record has its own set of them."""
+        if not self.metrics and not self.written:
+            return []
         rows: list[tuple[str, str, Row]] = []
+        cleared: list[tuple[str, str, str]] = []
         for key, record in zip(keys, records, strict=True):
             if self.metrics:
                 for row in self._usage(key, record):
                     if row["value"] is None:
-                        gone.append((key, "usage_metric", row["source_id"]))
+                        cleared.append((key, "usage_metric", row["source_id"]))
                     else:
                         rows.append((key, "usage_metric", row))
             if self.written:
                 rows.append((key, "crm_state", self._state(key, record)))
+        gone += _gone_of(cleared)
         return sheets_of(rows)
 
     def _state(self, key: str, record: Record) -> Row:
@@ -426,9 +434,17 @@ def gathered(records: Sequence[Rows]) -> Normalised:
         [record.key for record in records],
         sheets_of((owner, entity, row) for (entity, _), (owner, row) in joined.items()),
         {r.key: (r.rows[0][0], str(r.rows[0][1]["source_id"])) for r in records if r.rows},
-        [(r.key, entity, source_id) for r in records for entity, source_id in r.gone],
-        [(r.key, entity, source_id) for r in records for entity, source_id in r.refused],
+        _gone_of((r.key, entity, source_id) for r in records for entity, source_id in r.gone),
+        _gone_of((r.key, entity, source_id) for r in records for entity, source_id in r.refused),
     )
+
+
+def _gone_of(rows: Iterable[tuple[str, str, str]]) -> list[Gone]:
+    """Group rows that are gone, (owner, entity, source_id), by entity."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for owner, entity, source_id in rows:
+        found.setdefault(entity, []).append((source_id, owner))
+    return [Gone(entity, [i for i, _ in pairs], [o for _, o in pairs]) for entity, pairs in found.items()]
 
 
 def sheets_of(rows: Iterable[tuple[str, str, Row]]) -> list[Sheet]:

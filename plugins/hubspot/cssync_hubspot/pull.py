@@ -172,7 +172,9 @@ def iso(moment: datetime) -> str:
 def _merged(records: Sequence[Record]) -> Iterator[Tombstone]:
     """The ids that the survivors of merges list: they vanish without ever being archived."""
     for record in records:
-        listed = (record.get("properties") or {}).get("hs_merged_object_ids") or ""
+        listed = (record.get("properties") or {}).get("hs_merged_object_ids")
+        if not listed:
+            continue
         for loser in str(listed).split(";"):
             if loser.strip() and loser.strip() != record["id"]:
                 yield Tombstone(loser.strip(), merged_into=str(record["id"]))

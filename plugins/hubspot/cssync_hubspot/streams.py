@@ -40,6 +40,8 @@ def lower(value: str | None) -> str | None:
 def domains(main: str | None, additional: str | None) -> list[str] | None:
     """Return the company's domains, sorted; `hs_additional_domains` is a list separated by semicolons."""
     if not additional:
+        if main and _PLAIN.fullmatch(main):
+            return [main]
         only = _domain(main)
         return [only] if only else None
     found = {d for raw in (main, *additional.split(";")) if (d := _domain(raw))}
@@ -47,6 +49,8 @@ def domains(main: str | None, additional: str | None) -> list[str] | None:
 
 
 _BARE = re.compile(r"[a-z0-9.-]+")
+_PLAIN = re.compile(r"(?!www\.)[a-z0-9-]+(?:\.[a-z0-9-]+)+")
+"""A domain as HubSpot writes it: what the rest of `_domain` would leave as it is."""
 
 
 def _domain(raw: str | None) -> str:

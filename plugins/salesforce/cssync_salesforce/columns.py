@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 from math import isfinite
 from typing import Any
 
@@ -17,6 +18,8 @@ from cssync_salesforce.shape import Shape, shape
 csv.field_size_limit(2**24)
 COMPOUND = ("address", "location")
 """Kinds of fields that a bulk query refuses; their parts are read instead."""
+AT_ONCE = 2_000
+"""Rows whose columns are read together: as many as are handed on together."""
 Read = Callable[[str], Any]
 
 
@@ -65,20 +68,27 @@ class Columns:
         header = next(rows, [])
         if sorted(header) != sorted(self.names):
             raise ValueError("its columns are not those of the query")
-        width = len(header)
-        for row in rows:
-            if len(row) != width:
-                raise ValueError(f"row {rows.line_num} has {len(row)} of {width} columns")
-            record: dict[str, Any] = {name: value or None for name, value in zip(header, row, strict=True)}
-            for name, read in self.reads.items():
-                if (value := record[name]) is not None:
-                    record[name] = read(value)
-            for name, path in self.nested.items():
-                inner = record
-                for step in path[:-1]:
-                    inner = inner.setdefault(step, {})
-                inner[path[-1]] = record[name] if name in self.plain else record.pop(name)
-            yield record
+        while part := list(islice(rows, AT_ONCE)):
+            odd = next((row for row in part if len(row) != len(header)), None)
+            if odd is not None:
+                raise ValueError(f"a row up to line {rows.line_num} has {len(odd)} of {len(header)} columns")
+            values = (self._values(name, cells) for name, cells in zip(header, zip(*part, strict=True), strict=True))
+            for row in zip(*values, strict=True):
+                record = dict(zip(header, row, strict=True))
+                for name, path in self.nested.items():
+                    inner = record
+                    for step in path[:-1]:
+                        inner = inner.setdefault(step, {})
+                    inner[path[-1]] = record[name] if name in self.plain else record.pop(name)
+                yield record
+
+    def _values(self, name: str, cells: Sequence[str]) -> Iterable[Any]:
+        """Return the values of a column; each different text is read once."""
+        read = self.reads.get(name)
+        if read is None:
+            return [cell or None for cell in cells] if "" in cells else cells
+        known = {cell: read(cell) if cell else None for cell in set(cells)}
+        return map(known.__getitem__, cells)
 
 
 def columns(session: Session, seen: Shape, system: Sequence[str], fields: Iterable[str]) -> Columns:

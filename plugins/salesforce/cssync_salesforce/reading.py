@@ -220,8 +220,9 @@ class _Reader:
                 record["id"] = record["Id"]
                 if not record["id"]:
                     raise ValueError("no id")
-            known = {raw: soql.moment(raw) for raw in {record[stamp] for record in records}}  # a load shares one stamp
-            return [known[record[stamp]] for record in records]
+            stamps = [record[stamp] for record in records]
+            known = {raw: soql.moment(raw) for raw in set(stamps)}  # a load shares one stamp
+            return [known[raw] for raw in stamps]
         except (KeyError, TypeError, ValueError):
             raise bulk.Contradiction(
                 f"a record of {self.shape.object} came without a readable Id or {self.shape.stamp}",
@@ -298,20 +299,24 @@ class _Reader:
         for record in records:
             if record.get("IsDeleted") is True:
                 gone.append(Tombstone(record["Id"], soql.id18(record.get("MasterRecordId"))))
-                continue
-            record.pop("attributes", None)
-            record["_url"] = f"{pages}/{record['Id']}"
-            for name, convert in self.convert.items():
+            else:
+                record.pop("attributes", None)
+                record["_url"] = f"{pages}/{record['Id']}"
+                alive.append(record)
+        for name, convert in self.convert.items():
+            for record in alive:
                 if name in record:
                     record[name] = convert(record[name])
-            for name, found in self.spelt.items():
+        for name, found in self.spelt.items():
+            for record in alive:
                 if found in record:
                     record[name] = record[found]
-            for path in inner:
+        for path in inner:
+            for record in alive:
                 _null(record, path)
-            if self.adapt:
+        if self.adapt:
+            for record in alive:
                 self.adapt(record)
-            alive.append(record)
         return Page(alive, cursor=cursor, deleted=gone, last=last)
 
     def _widen(self, records: Sequence[dict[str, Any]]) -> None:
