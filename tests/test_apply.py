@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -190,6 +191,34 @@ def test_one_refused_record_blocks_no_other_and_is_not_tried_again_until_its_val
     result(store, "a-1", "health.band", "green")
     assert [c.new for c in make(store, space, "r5").changes] == ["green"]
     assert [e.state for e in written_for(store, "a-1")] == ["failed-retry", "dropped"]
+
+
+def test_one_record_stands_for_all_that_are_refused_in_the_same_words(tmp_path: Path, store: Store) -> None:
+    """A field that was retyped meanwhile: the others are written, in a handful of changes more and not one a field."""
+    crm = Crm({str(n): {} for n in range(60)})
+    for n in range(60):
+        account(store, f"a-{n}", source_id=str(n))
+        result(store, f"a-{n}", "health.band", "red")
+        result(store, f"a-{n}", "health.score", 40)
+    space = workspace(
+        tmp_path, {"crm": crm}, fields={"cs_health_band": "health.band", "cs_health_score": "health.score"}
+    )
+    pulled(store, crm)
+    tries: list[tuple[str, ...]] = []
+    write = crm._write
+
+    def strict(change: Any) -> Outcome:
+        tries.append(tuple(sorted(change.values)))
+        if "cs_health_band" in change.values:
+            return Outcome(change.key, "failed-permanent", error="cs_health_band is a number now")
+        return write(change)
+
+    crm._write = strict  # type: ignore[method-assign]
+    report = apply(store, space, make(store, space))
+    assert dict(report.outcomes) == {"failed-permanent": 60, "verified": 60}
+    assert Counter(tries) == {
+        ("cs_health_band", "cs_health_score"): 60, ("cs_health_score",): 60, ("cs_health_band",): 1,
+    }  # fmt: skip
 
 
 def test_a_refused_write_is_tried_once_for_each_change_of_its_record(tmp_path: Path, store: Store) -> None:

@@ -15,6 +15,9 @@ from cssync.writeback.outbox import MAX_ATTEMPTS, NOT_SHOWN, Entry, State, move,
 from cssync.writeback.overrides import ENDED
 from cssync.writeback.send import CHUNK, Work, chunks, is_outage, moved_on, push, said
 
+TRIED_APART = 5
+"""Records, each refused in words of its own, whose fields are tried one by one in a round."""
+
 Live = Mapping[str, Mapping[str, Any]]
 
 
@@ -80,7 +83,8 @@ def _drained(work: Work, stream: str, size: int) -> bool:
     return work.fault is None
 
 
-def _write(work: Work, records: Sequence[Sequence[Entry]]) -> None:
+def _write(work: Work, records: Sequence[Sequence[Entry]], *, apart: bool = True) -> None:
+    """Write one round of records. apart: fields of refused records are tried again, each on its own."""
     entries = [entry for record in records for entry in record]
     stream = entries[0].stream
     before = work.session.now()
@@ -118,23 +122,56 @@ def _write(work: Work, records: Sequence[Sequence[Entry]]) -> None:
         return
     outcomes = push(work, changes)
     several = [key for key, mine in sent.items() if len(mine) > 1 and outcomes[key].state == "failed-permanent"]
-    apart = [sent.pop(key) for key in several if work.fault is None]
+    refused = {key: sent.pop(key) for key in several if apart and work.fault is None}
     if sent:
         _settle(work, stream, sent, outcomes)
-    if apart:
-        _one_by_one(work, apart)
+    if refused:
+        _write_apart(work, stream, refused, outcomes)
 
 
-def _one_by_one(work: Work, refused: Sequence[Sequence[Entry]]) -> None:
-    """Send the fields of refused records again, one field of all records at a time: a field that the vendor does not
-    take holds back no other field of its record. The refused request did nothing."""
-    entries = [entry for record in refused for entry in record]
+def _write_apart(work: Work, stream: str, refused: Mapping[str, Sequence[Entry]], outcomes: dict[str, Outcome]) -> None:
+    """Send fields of refused records again, so that a field which the vendor does not take holds back no other field
+    of its record. The refused request did nothing.
+
+    One record stands for all that were refused in the same words: its fields go one at a time, and what is taken of
+    them goes for the others in one change each. Where each record was refused in words of its own, a few are tried.
+    """
+    alike: dict[str, list[str]] = {}
+    for key in refused:
+        alike.setdefault(outcomes[key].error, []).append(key)
+    for number, (first, *others) in enumerate(alike.values()):
+        taken: set[str] = set()
+        if number < TRIED_APART and work.fault is None:
+            _again(work, refused[first])
+            for entry in refused[first]:
+                if work.fault is None:
+                    _write(work, [[entry]], apart=False)
+            taken = _not_refused(work, refused[first])
+        else:
+            others = [first, *others]
+        left = {key: [entry for entry in refused[key] if entry.field not in taken] for key in others}
+        _settle(work, stream, {key: mine for key, mine in left.items() if mine}, outcomes)
+        more = [mine for key in others if (mine := [entry for entry in refused[key] if entry.field in taken])]
+        if more:
+            _again(work, [entry for mine in more for entry in mine])
+            if work.fault is None:
+                _write(work, more, apart=False)
+
+
+def _again(work: Work, entries: Sequence[Entry]) -> None:
     with work.store.transaction(work.fence) as conn:
         for entry in entries:
             move(conn, entry, "planned", work.now(), counted=False)
-    for field in sorted({entry.field for entry in entries}):
-        if work.fault is None:
-            _write(work, [[entry] for entry in entries if entry.field == field])
+
+
+def _not_refused(work: Work, entries: Sequence[Entry]) -> set[str]:
+    """Return the fields that the vendor did not refuse for good."""
+    marks = ", ".join("?" * len(entries))
+    rows = work.store.query(
+        f"SELECT field FROM outbox WHERE key IN ({marks}) AND state NOT IN ('failed-permanent', 'planned')",
+        [entry.key for entry in entries],
+    )
+    return {row["field"] for row in rows}
 
 
 def _settle(work: Work, stream: str, sent: Mapping[str, Sequence[Entry]], outcomes: dict[str, Outcome]) -> None:
