@@ -125,10 +125,7 @@ CASES = [
 
 
 MOMENTS = ("between plan and apply", "when the write arrives")
-CHANGED = [
-    (*case, moment) for case in CASES for moment in MOMENTS
-    if (case[0], case[1], moment) != ("zendesk", "field deleted", MOMENTS[1])  # Zendesk says "Updated" and drops it
-]  # fmt: skip
+CHANGED = [(*case, moment) for case in CASES for moment in MOMENTS]
 
 
 @pytest.mark.parametrize(

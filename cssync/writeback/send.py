@@ -79,6 +79,13 @@ class Fenced:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._work.session, name)
 
+    def __eq__(self, other: object) -> bool:
+        return other is self or other is self._work.session
+
+    def __hash__(self) -> int:
+        """It is its session to whoever remembers something by it."""
+        return hash(self._work.session)
+
     def request(self, method: str, path: str, **options: Any) -> Answer:
         """See `Session.request`. Raises LeaseLost when another run has taken over; nothing is sent then."""
         if method != "GET" and self._work.fence is not None:

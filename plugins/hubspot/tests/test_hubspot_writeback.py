@@ -156,6 +156,17 @@ def test_an_answer_that_shows_another_value_is_sent_but_not_verified(ready: Any)
     assert (got.state, got.values) == ("sent", {"cs_score": "7"})
 
 
+def test_a_property_deleted_meanwhile_fails_its_record_and_no_answer_without_it_is_a_proof(ready: Any) -> None:
+    first, second = ready.fill("companies", 2)
+    silent = {"status": "COMPLETE", "results": [{"id": first, "properties": {"cs_band": "red"}}]}
+    ready.server.faults.append(Fault("POST .*/batch/update", answer=SandboxAnswer(200, silent)))
+    assert states(ready, [update(first, cs_score=41, cs_band="red")]) == {f"k{first}": "sent"}
+    del ready.app.portal.definitions["companies"]["cs_score"]
+    found = outcomes(ready, [update(first, cs_score=41), update(second, cs_band="red")])
+    assert (found[f"k{first}"].state, "cs_score" in found[f"k{first}"].error) == ("failed-permanent", True)
+    assert found[f"k{second}"].state == "verified"
+
+
 def test_a_busy_vendor_leaves_every_change_for_a_retry(ready: Any) -> None:
     companies = ready.fill("companies", 150, name="x")
     ready.faults.append(Fault("batch/update", times=99, answer=SandboxAnswer(503, {"message": "no"})))

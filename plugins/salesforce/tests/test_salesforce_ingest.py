@@ -172,6 +172,15 @@ def test_a_job_that_fails_as_a_whole_leaves_its_rows_to_the_other_way(
     assert scores(org, ids) == [41] * N
 
 
+def test_a_field_deleted_before_the_job_is_never_verified(
+    org: SalesforceSandbox, bulk: Session, ids: list[str]
+) -> None:
+    del org.schema["Account"]["cs_health_score__c"]
+    found = list(push(bulk, changes(ids)))
+    assert states(found) == {"failed-permanent"}
+    assert all("CS_Health_Score__c" in outcome.error for outcome in found)
+
+
 def test_an_org_without_bulk_jobs_is_written_by_collections(
     org: SalesforceSandbox, server: SandboxServer, bulk: Session, ids: list[str]
 ) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from cssync.connectors import Finding, Identity, RemoteField, Session
 from cssync.errors import ConnectionFault
 from cssync_zendesk.client import ADMIN, RENEW_API, RENEW_OAUTH, SCOPES, allowances, grant, missing_scopes
-from cssync_zendesk.fields import definitions
+from cssync_zendesk.fields import asked_organization_fields, definitions
 
 API_TOKENS_END = "30 April 2027"
 FIELDS_OF = {"organizations": "organization_fields", "users": "user_fields", "tickets": "ticket_fields"}
@@ -140,7 +140,7 @@ def describe(session: Session, stream: str) -> Sequence[RemoteField]:
     """Return the custom fields of a stream; ticket fields as `custom_fields.<id>`, which is how they are mapped."""
     if stream not in FIELDS_OF:
         return ()
-    known = definitions(session, FIELDS_OF[stream])
+    known = asked_organization_fields(session) if stream == "organizations" else definitions(session, FIELDS_OF[stream])
     return [
         held.remote(name, writable=stream == "organizations" and held.custom)
         for name, held in known.items()

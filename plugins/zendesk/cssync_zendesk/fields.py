@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from cssync.connectors import RemoteField, Session
 from cssync.errors import ConnectionFault
@@ -158,6 +160,26 @@ def definitions(session: Session, of: str) -> dict[str, Definition]:
             options,
             custom,
         )
+    return found
+
+
+FRESH = timedelta(seconds=60)
+"""How long definitions are taken for true within a session; a write asks again before it counts as proved."""
+_seen: WeakKeyDictionary[Session, tuple[datetime, dict[str, Definition]]] = WeakKeyDictionary()
+
+
+def organization_fields(session: Session) -> dict[str, Definition]:
+    """Return the definitions that organizations are read and written by; asked unless that was within a minute."""
+    asked, held = _seen.get(session, (None, None))
+    if asked is None or held is None or session.now() - asked > FRESH:
+        return asked_organization_fields(session)
+    return held
+
+
+def asked_organization_fields(session: Session) -> dict[str, Definition]:
+    """Ask for the definitions of organization fields, whatever is remembered."""
+    found = definitions(session, "organization_fields")
+    _seen[session] = (session.now(), found)
     return found
 
 

@@ -1,19 +1,22 @@
 """Write organization fields back: batches of 100 as a job, followed to its end; and read them.
 
 HTTP 200 on the batch means queued. Only the finished job says what became of each row, and rows that failed sit in a
-job whose status is `completed`.
+job whose status is `completed`. A row that was `Updated` is no proof of its fields: Zendesk drops keys it does not know
+without a word. So the definitions are asked for again when the jobs are done: a value is written where its field is
+still the one that it was encoded for.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from cssync.connectors import Change, Outcome, Session
 from cssync.errors import ConnectionFault, TransientFault
 from cssync_zendesk.client import words
-from cssync_zendesk.fields import Definition, definitions, plain, records
+from cssync_zendesk.fields import Definition, asked_organization_fields, organization_fields, plain, records
 from cssync_zendesk.task_tickets import push_tickets
 
 BATCH = 100
@@ -29,24 +32,57 @@ def push(session: Session, changes: Sequence[Change]) -> Iterator[Outcome]:
     """Write the organization fields of many changes; yields one outcome each.
 
     Rows whose value does not fit the field are failed here and leave the others alone. One job is under way at a
-    time: an account has 30 for all its integrations.
+    time: an account has 30 for all its integrations. One request more, after the jobs, for the proof.
 
     Raises:
-        ConnectionFault: credentials, scope or role do not allow to write at all.
+        ConnectionFault: credentials, scope or role do not allow to write at all, or to ask for the proof; what was
+            written before that has no outcome then.
     """
     tickets = [change for change in changes if change.task is not None and session.settings.task_tickets]
     if tickets:
         yield from push_tickets(session, tickets)
         changes = [change for change in changes if change.task is None]
-    known = definitions(session, "organization_fields") if changes else {}
+    known = organization_fields(session) if changes else {}
     rows: list[tuple[Change, dict[str, Any]]] = []
     for change in changes:
         try:
             rows.append((change, _row(change, known)))
         except ValueError as error:
             yield Outcome(change.key, "failed-permanent", change.source_id, error=str(error))
-    for start in range(0, len(rows), BATCH):
-        yield from _write(session, rows[start : start + BATCH])
+    found = [o for start in range(0, len(rows), BATCH) for o in _write(session, rows[start : start + BATCH])]
+    if any(outcome.state == "verified" for outcome in found):
+        lost = _lost(rows, known, asked_organization_fields(session))
+        found = [_dropped(o, lost[o.key]) if o.state == "verified" and o.key in lost else o for o in found]
+    yield from found
+
+
+def _lost(
+    rows: Sequence[tuple[Change, dict[str, Any]]], before: Mapping[str, Definition], after: Mapping[str, Definition]
+) -> dict[str, str]:
+    """Return the keys of changes of which a value may have gone nowhere, with the reason. A field made anew under its
+    old key has another id."""
+    found: dict[str, str] = {}
+    for change, _ in rows:
+        for name, value in change.values.items():
+            was, now = before[name], after.get(name)
+            if now is None or now.id != was.id or not now.active:
+                found[change.key] = f"the organization field {name!r} was deleted or switched off while it was written"
+            elif now != was and _encoded(now, value) != _encoded(was, value):
+                found[change.key] = f"the organization field {name!r} was changed while it was written"
+    return found
+
+
+def _encoded(field: Definition, value: Any) -> Any:
+    """The value as the field takes it; the field's complaint where it does not."""
+    try:
+        return field.encode(value)
+    except ValueError as error:
+        return error
+
+
+def _dropped(outcome: Outcome, why: str) -> Outcome:
+    said = f"Zendesk took the record, but {why}; `cssync provision` shows what it should be"
+    return replace(outcome, state="failed-permanent", error=said)
 
 
 def _row(change: Change, known: Mapping[str, Definition]) -> dict[str, Any]:
@@ -65,6 +101,8 @@ def _row(change: Change, known: Mapping[str, Definition]) -> dict[str, Any]:
     for name, value in change.values.items():
         if name not in known:
             raise ValueError(f"Zendesk has no organization field {name!r}; run `cssync provision` to create it")
+        if not known[name].active:
+            raise ValueError(f"the organization field {name!r} is switched off; activate it in Admin Center")
         values[name] = known[name].encode(value)
     return {"id": int(change.source_id), "organization_fields": values}
 
@@ -166,11 +204,11 @@ def _outcome(change: Change, result: Mapping[str, Any], job_id: str) -> Outcome:
 def read(session: Session, stream: str, source_ids: Sequence[str], fields: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return the live canonical values of some organizations; those that are gone are absent.
 
-    One request for the field definitions and one per 100 organizations.
+    One request per 100 organizations, and one for the field definitions unless they were asked within a minute.
     """
     if stream != "organizations" or not source_ids:
         return {}
-    known = definitions(session, "organization_fields")
+    known = organization_fields(session)
     found: dict[str, dict[str, Any]] = {}
     for start in range(0, len(source_ids), BATCH):
         path, ids = "/api/v2/organizations/show_many", ",".join(source_ids[start : start + BATCH])

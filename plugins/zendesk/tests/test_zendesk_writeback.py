@@ -255,6 +255,71 @@ def test_a_missing_scope_stops_the_writing_with_its_remedy(api: respx.MockRouter
     assert "organizations:write" in caught.value.fix
 
 
+def without(*keys: str, **changed: Any) -> dict[str, Any]:
+    """The definitions as an admin left them: some gone, the band with other properties."""
+    held = [{**f, **changed} if f["key"] == "cs_health_band" else f for f in DEFINED if f["key"] not in keys]
+    return {"organization_fields": held}
+
+
+MEANWHILE = {
+    "deleted": (without("cs_health_band"), "deleted or switched off"),
+    "made anew under its key": (without(id=99), "deleted or switched off"),
+    "switched off": (without(active=False), "deleted or switched off"),
+    "of another type": (without(type="integer", custom_field_options=[]), "was changed"),
+    "without the option": (without(custom_field_options=DEFINED[1]["custom_field_options"][:1]), "was changed"),
+}
+
+
+@pytest.mark.parametrize("what", MEANWHILE)
+def test_updated_is_no_proof_of_a_field_that_went_while_it_was_written(
+    api: respx.MockRouter, session: Open, what: str
+) -> None:
+    """Zendesk drops values for a key that it does not know, and says `Updated` of the record."""
+    after, said = MEANWHILE[what]
+    asked = api.get(FIELDS).mock(side_effect=[httpx.Response(200, json=without()), httpx.Response(200, json=after)])
+    failed = {"index": 2, "id": 3, "error": "DatabaseConflict", "details": "try again"}
+    api.put(MANY).mock(side_effect=[job("completed", [updated(1), updated(2), failed])])
+    rows = [change(1, cs_health_band="red", cs_arr=1.5), change(2), change(3, cs_health_band="red")]
+    found = outcomes(session(), rows)
+    assert {key: o.state for key, o in found.items()} == {
+        "k1": "failed-permanent", "k2": "verified", "k3": "failed-retry",
+    }  # fmt: skip
+    assert said in found["k1"].error
+    assert "'cs_health_band'" in found["k1"].error
+    assert asked.call_count == 2
+
+
+def test_a_field_that_was_renamed_or_got_an_option_more_is_proved(api: respx.MockRouter, session: Open) -> None:
+    more = [*DEFINED[1]["custom_field_options"], {"name": "blue", "value": "cs_health_band_blue"}]
+    after = without(title="Ampel", custom_field_options=more)
+    api.get(FIELDS).mock(side_effect=[httpx.Response(200, json=without()), httpx.Response(200, json=after)])
+    api.put(MANY).mock(side_effect=[job("completed", [updated(1)])])
+    assert outcomes(session(), [change(1, cs_health_band="red")])["k1"].state == "verified"
+
+
+def test_without_the_proof_nothing_has_an_outcome(api: respx.MockRouter, session: Open) -> None:
+    api.get(FIELDS).mock(side_effect=[httpx.Response(200, json=without()), httpx.Response(403, json={"error": "No"})])
+    api.put(MANY).mock(side_effect=[job("completed", [updated(1)])])
+    with pytest.raises(ConnectionFault):
+        list(push(session(), [change(1)]))
+
+
+def test_a_field_that_is_switched_off_is_not_written(api: respx.MockRouter, session: Open) -> None:
+    api.get(FIELDS).respond(json=without(active=False))
+    assert "switched off" in outcomes(session(), [change(1, cs_health_band="red")])["k1"].error
+
+
+def test_definitions_are_asked_once_before_and_once_after_the_jobs(api: respx.MockRouter, session: Open) -> None:
+    asked = api.get(FIELDS).respond(json=without())
+    api.get("/api/v2/organizations/show_many").respond(json={"organizations": []})
+    api.put(MANY).mock(side_effect=lambda _: job("completed", [updated(1)]))
+    desk = session()
+    for done in (1, 2, 3):
+        read(desk, "organizations", ["1"], ["cs_arr"])
+        outcomes(desk, [change(1)])
+        assert asked.call_count == 1 + done, "the proof of one round opens the next"
+
+
 def test_reads_live_values_in_canonical_form(api: respx.MockRouter, session: Open, defined: respx.Route) -> None:
     held = {
         "cs_health_band": "cs_health_band_red",
