@@ -264,17 +264,28 @@ class Page:
     unreadable: Sequence[Unreadable] = ()
 
 
+Held = tuple[str | None, ...]
+"""What the store holds of a record: its source_id, and the columns asked for."""
+
+
+def _holds_nothing(columns: Sequence[str], after: str, most: int) -> Sequence[Held]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class PullRequest:
     """What the core asks of a stream.
 
     cursor: the committed checkpoint, None for everything from the beginning. fields: vendor fields to read (declared,
-    mapped in cssync.yaml, and those we write back). lag: how far behind the vendor's now the cursor must stay.
+    mapped in cssync.yaml, and those we write back). lag: how far behind the vendor's now the cursor must stay. held:
+    what the store holds of the stream's records that are not deleted, up to `most` of them with ids above `after` in
+    the order of ids; `columns` are of the main entity. It is for what a vendor does not count as a change.
     """
 
     cursor: Cursor | None
     fields: tuple[str, ...]
     lag: timedelta
+    held: Callable[[Sequence[str], str, int], Sequence[Held]] = _holds_nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from cssync.sync import cast, drift
 from cssync.sync.columnar import Unusual
 from cssync.sync.commit import commit_page, note_run, remember_stream
 from cssync.sync.drift import Drift
+from cssync.sync.held import holding
 from cssync.sync.normalise import Normalised, Normaliser, Rows, gathered
 
 log = logging.getLogger("cssync.sync")
@@ -329,7 +330,7 @@ def _job(
             written=[f for f in written if f not in stopped],
         ),
         used=drift.uses(workspace, connection, stream.name),
-        request=PullRequest(cursor=cursor, fields=fields, lag=stream.lag or timedelta(0)),
+        request=PullRequest(cursor, fields, stream.lag or timedelta(0), holding(store, connection, stream)),
         report=report,
         full=full or stream.whole,
         keep=keep,

@@ -5,7 +5,7 @@ items that changed, and deals that changed, whose line items are then read. What
 archived deal names its line items no more, so those that are stored with it go, and come back when it is restored.
 
 The cursor is {"items": cursor, "deals": cursor, "redo": ids of line items whose deal could not be read, "redo_deals":
-ids of deals whose line items could not}.
+ids of deals whose line items could not, "linked" and "linking": see `relinked`}.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from typing import Any
 from cssync.connectors import Cursor, Feed, Field, Page, PullRequest, Record, Session, Stream, Tombstone
 from cssync.errors import ConnectionFault
 from cssync_hubspot.client import batch_read
-from cssync_hubspot.links import associated, first, linked_id
+from cssync_hubspot.links import MOST, associated, first, linked_id
 from cssync_hubspot.pull import REMEMBER, Source, greet, iso, pages
+from cssync_hubspot.relinked import differing, due
 from cssync_hubspot.streams import LAG, STAMPS
 
 MONTHS = {
@@ -53,6 +54,8 @@ class _Reader:
     deals: Cursor
     redo: list[str] = field(default_factory=list)
     redo_deals: list[str] = field(default_factory=list)
+    linked: str | None = None
+    linking: str | None = None
     done: set[str] = field(default_factory=set)
     """Line items read in this run already, outside of a full load: windows overlap."""
 
@@ -64,7 +67,8 @@ class _Reader:
                 kept="what was stored before is unchanged, also its links",
                 fix="run again later; if it stays, check that the key may read deals and companies",
             )
-        place = {"items": self.items, "deals": self.deals, "redo": self.redo, "redo_deals": self.redo_deals}
+        place = {"items": self.items, "deals": self.deals, "redo": self.redo, "redo_deals": self.redo_deals,
+                 "linked": self.linked, "linking": self.linking}  # fmt: skip
         return {key: held for key, held in place.items() if held}
 
     def page(self, items: Sequence[Record], before: Page | None = None, *, full: bool = False) -> Page:
@@ -117,6 +121,20 @@ class _Reader:
             found = [(str(line["id"]), line) for line in read]
             yield self.page([r if i in deal_of.failed else {**r, "deal": first(deal_of.found[i])} for i, r in found])
 
+    def compared(self) -> Iterator[Page]:
+        """Read again the lines whose deal, or whose deal's company, changed alone."""
+        begun = iso(self.session.now())
+        while rows := self.request.held((DEAL, "account_source_id"), self.linking or "", MOST):
+            self.linking = str(rows[-1][0])
+            items, owed = differing(self.session, ITEMS.kind, ITEMS.links, [row[:2] for row in rows])
+            of_deals = list(dict.fromkeys(row[1:] for row in rows if row[1]))
+            deals, owed_deals = differing(self.session, DEALS.kind, DEALS.links, of_deals)
+            self.redo += sorted({*items, *owed} - set(self.redo))
+            self.redo_deals += sorted({*deals, *owed_deals} - set(self.redo_deals))
+            yield from self.again()
+            yield Page((), cursor=self.cursor())
+        self.linked, self.linking = begun, None
+
 
 def line_items(session: Session, request: PullRequest) -> Iterator[Page]:
     """Read what changed of the line items, then the line items of deals that changed."""
@@ -125,6 +143,9 @@ def line_items(session: Session, request: PullRequest) -> Iterator[Page]:
     deals = cursor.get("deals") or {"since": iso(session.now())}
     owed, owed_deals = (list(cursor.get(key) or ()) for key in ("redo", "redo_deals"))
     reader = _Reader(session, request, cursor.get("items"), deals, owed, owed_deals)
+    reader.linked, reader.linking = cursor.get("linked"), cursor.get("linking")
+    if not cursor:
+        reader.linked = iso(session.now())
     yield from reader.again()
     full = not cursor or (reader.items or {}).get("phase") == "full"
     for page in pages(ITEMS)(session, replace(request, cursor=reader.items)):
@@ -133,6 +154,8 @@ def line_items(session: Session, request: PullRequest) -> Iterator[Page]:
         yield replace(done, cursor=reader.cursor() if page.cursor else None, last=page.last and not cursor)
     if not cursor:
         return  # everything was just read
+    if due(session, reader.linked):
+        yield from reader.compared()
     changed = PullRequest(reader.deals, (*DEALS.fields, DEALS.modified), request.lag)
     for page in pages(DEALS)(session, changed):
         lines = reader.lines_of(page.records) if page.records else []

@@ -8,21 +8,22 @@ The cursor is one of
     {"phase": "full", "started": T, "after": token}          inside a full load
     {"phase": "window", "since": T, "until": T, "id": id}    inside a window
     {"since": T}                                             at rest
-and carries `redo` (records whose links could not be read) and `archived` (so that a restored record is noticed).
+and carries `redo` (records whose links could not be read) and `archived` (so that a restored record is noticed); see
+`relinked` for `linked` and `linking`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, cast
 
 from cssync.connectors import Cursor, Page, PullRequest, Record, Session, Tombstone
 from cssync.errors import ConnectionFault
-from cssync_hubspot import links
+from cssync_hubspot import links, relinked
 from cssync_hubspot.client import Paths, account, batch_read, body, following, whole
 
 log = logging.getLogger("cssync.hubspot")
@@ -45,14 +46,16 @@ class Source:
     """An object type.
 
     fields: properties that its feeds need. links: object types whose primary record is looked up for each record.
-    enrich: made once a run, adds to a record what other tables know (stages). keep: which records are of interest.
-    archive: whether what is gone is looked for, too.
+    held: for each of them the column in which the store holds it, to find associations that changed alone. enrich: made
+    once a run, adds to a record what other tables know (stages). keep: which records are of interest. archive: whether
+    what is gone is looked for, too.
     """
 
     kind: str
     fields: tuple[str, ...] = ()
     modified: str = "hs_lastmodifieddate"
     links: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
     enrich: Callable[[Session], Enrich] | None = None
     keep: Callable[[Record], bool] | None = None
     archive: bool = True
@@ -68,6 +71,8 @@ class _Reader:
     enrich: Enrich | None
     redo: list[str]
     archived: list[str]
+    linked: str | None = None
+    linking: str | None = None
     compared: bool = False
 
     def _compare(self, held: Mapping[str, Any]) -> None:
@@ -89,7 +94,8 @@ class _Reader:
                 kept="what was stored before is unchanged, also its links",
                 fix="run again later; if it stays, check that the key may read companies",
             )
-        return {**position, **({"redo": self.redo} if self.redo else {}), "archived": self.archived}
+        carried = {"redo": self.redo, "linked": self.linked, "linking": self.linking}
+        return {**position, **{k: v for k, v in carried.items() if v}, "archived": self.archived}
 
     def page(self, found: Sequence[Mapping[str, Any]], *, listed: bool) -> Page:
         """Complete records with their links and stages; says which survived a merge and whose links failed."""
@@ -131,11 +137,14 @@ def pages(source: Source) -> Callable[[Session, PullRequest], Iterator[Page]]:
             source.enrich(session) if source.enrich else None,
             list(cursor.get("redo") or ()),
             list(cursor.get("archived") or ()),
+            cursor.get("linked"),
+            cursor.get("linking"),
         )
         phase, since = cursor.get("phase"), str(cursor.get("since") or "")
         if not cursor or phase == "full":
             since = str(cursor.get("started") or iso(now))
             yield from _full(reader, cursor.get("after"), since)
+            reader.linked = since if source.held else None
         elif phase == "window":
             until = str(cursor["until"])
             yield from _window(reader, since, until, str(cursor["id"]), request)
@@ -146,6 +155,8 @@ def pages(source: Source) -> Callable[[Session, PullRequest], Iterator[Page]]:
             yield Page(())  # a window reaches back and may begin with the very records that came last: no circle
             yield from _window(reader, since, iso(now + SLACK), "0", request)
             since = iso(now)
+        if source.held and relinked.due(session, reader.linked):
+            yield from _relinked(reader, request, since)
         if source.archive:
             yield from _archive(reader)
         yield Page((), cursor=reader.cursor(since=since), last=True)
@@ -309,6 +320,20 @@ def _again(reader: _Reader) -> Iterator[Page]:
     ids, reader.redo = reader.redo, []
     if ids:
         yield reader.page(list(batch_read(reader.session, reader.source.kind, ids, reader.fields)), listed=False)
+
+
+def _relinked(reader: _Reader, request: PullRequest, since: str) -> Iterator[Page]:
+    """Read again the records whose associations changed alone."""
+    source, begun = reader.source, iso(reader.session.now())
+    yield Page(())  # what was just read may differ still, where it waits to be stored: no circle
+    for last, moved, failed in relinked.compared(
+        reader.session, source.kind, source.links, source.held, request.held, reader.linking or ""
+    ):
+        reader.linking = last
+        reader.redo += sorted(failed - set(reader.redo))
+        page = reader.page(list(batch_read(reader.session, source.kind, moved, reader.fields)), listed=False)
+        yield replace(page, cursor=reader.cursor(since=since))
+    reader.linked, reader.linking = begun, None
 
 
 # --- What is gone -----------------------------------------------------------------------------------------------------

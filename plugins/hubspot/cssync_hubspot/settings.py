@@ -50,6 +50,16 @@ class HubSpotSettings(ConnectionSettings):
         bool, Field(description="Read feedback submissions (CSAT, NPS, CES); needs Service Hub Professional.")
     ] = False
 
+    associations_every_days: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=90,
+            description="Days between two comparisons of all stored associations with HubSpot's, which finds those "
+            "that changed alone; one request for each 1,000 records and kind of link. 0: only with --full.",
+        ),
+    ] = 7
+
     @field_validator("token", "client_secret", "refresh_token")
     @classmethod
     def _one_line(cls, token: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from cssync.connectors import Feed, Field, Page, PullRequest, Record, Session, S
 from cssync_hubspot import contacted
 from cssync_hubspot.client import Paths, account, results
 from cssync_hubspot.pull import Enrich, Source, listing, pages
+from cssync_hubspot.relinked import columns
 
 LAG = timedelta(minutes=10)
 """How far each window reaches back over the one before. The search index shows a change "a few moments" late; the
@@ -200,7 +202,7 @@ def _stream(
     return Stream(
         name=source.kind,
         feeds=feeds,
-        pages=pages(source),
+        pages=pages(replace(source, held=columns(feeds[0], source.links))),
         fields_of=source.fields,
         base="properties",
         cursor_field=source.modified,

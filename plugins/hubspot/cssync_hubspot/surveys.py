@@ -15,6 +15,7 @@ SOURCE = Source(
     "feedback_submissions",
     fields=("hs_survey_type", "hs_value", "hs_content", "hs_submission_timestamp", "hs_merged_object_ids"),
     links=("contacts", "tickets"),
+    held=("contact_source_id", "ticket_source_id"),
 )
 
 

@@ -186,6 +186,11 @@ class Portal:
             held = self.links.setdefault((a, b), {}).setdefault(a_id, {}).setdefault(b_id, [])
             held += [n for n in numbers if n not in held]
 
+    def unlink(self, start: str, start_id: str, end: str, end_id: str) -> None:
+        """Take an association away, in both directions; neither record counts as changed."""
+        for a, a_id, b, b_id in ((start, start_id, end, end_id), (end, end_id, start, start_id)):
+            self.links[a, b].get(a_id, {}).pop(b_id, None)
+
     # --- the world ----------------------------------------------------------------------------------------------------
 
     def _age(self, key: str, most: int) -> float:
