@@ -19,6 +19,7 @@ from cssync.rules import load_folders
 from cssync.rules.drafts import drafted
 from cssync.rules.faults import Source
 from cssync.rules.packs import read_rules
+from cssync.rules.packtests import run_tests
 from cssync.rules.reporting import Table, chosen, run_report
 from cssync.store.sqlite import Store
 from cssync.views.report import cells, document, foot, markdown
@@ -61,7 +62,7 @@ def run(store: Store, name: str = "V01", text: str | None = None, **more: Any) -
     rules = STANDARD if text is None else read_rules([Source("p.yaml", f"pack: p\nreports:\n  {text}\n")])
     ((pack, report),) = chosen(rules, name)
     workspace = Workspace("t", store.path, ZoneInfo("UTC"), "EUR", store.path, {}, **more)
-    return run_report(store, workspace, pack, report, AS_OF)
+    return run_report(store, workspace, rules, pack, report, AS_OF)
 
 
 def pay(store: Store, *amounts: tuple[int, int, str], end: str = "2027-03-31") -> None:
@@ -232,7 +233,39 @@ def test_a_report_without_groups_has_one_row_and_without_rows_none(store: Store)
 def test_a_late_source_is_named(store: Store) -> None:
     with store.transaction() as conn:
         conn.execute("UPDATE source_state SET last_success_at = ? WHERE stream = 'ticket'", (ago(9),))
-    assert run(store).notes == (f"tickets is stale, last complete at {ago(9)}: what is newer is not in this report",)
+    late = f"tickets is stale, last complete at {ago(9)}: what is newer is not in this report"
+    assert run(store).notes == (f"{late}; no draft is written of it",)
+    assert run(store, "R", "R: {of: tickets, columns: {n: {count: rows}}}").notes == (late,)
+
+
+def test_a_source_that_lends_a_column_is_named_too(store: Store) -> None:
+    with store.transaction() as conn:
+        conn.execute("DELETE FROM source_state WHERE stream = 'ticket'")
+    assert [run(store, name).state for name in ("V03", "V04", "V06")] == ["missing", "ok", "missing"]
+
+
+def test_accounts_are_rows_with_what_packs_say_of_them(store: Store) -> None:
+    with store.transaction() as conn:
+        conn.execute("UPDATE account SET first_contract_date = '2026-10-05', segment = 'smb' WHERE uid <> 'a1'")
+        conn.execute("UPDATE account SET created_at = '2026-07-31T23:30:00Z' WHERE uid = 'a0'")
+        for n, (value, state) in enumerate([("60", "ok"), ("70", "ok"), ("80", "stale"), ("null", "unknown")]):
+            row = (f"a{n}", value, state, ago(1), ago(1))
+            conn.execute("INSERT INTO result (account_uid, name, value, state, since, as_of) "
+                         "VALUES (?, 'health.score', ?, ?, ?, ?)", row)  # fmt: skip
+    text = "{of: accounts, by: [segment, month], columns: {n: {count: rows}, mean: {avg: health.score}, "
+    text += "new: {count: rows, within: 60d}}, where: health.score is not missing}"
+    health = next(s for s in STANDARD.sources if s.name.endswith("health.yaml"))
+    others = [s for s in STANDARD.sources if s is not health and "voice" not in s.name]
+    dated = "{of: accounts, at: created_at, by: [month], columns: {n: {count: rows}, who: {accounts: 3}}}"
+    own = Source("p.yaml", f"pack: p\nreports:\n  R: {text}\n  S: {dated}\n")
+    rules = read_rules([health, *others, own])
+    workspace = Workspace("t", store.path, ZoneInfo("Asia/Tokyo"), "EUR", store.path, {})
+    first, second = (run_report(store, workspace, rules, p, r, AS_OF) for p, r in chosen(rules, "p"))
+    assert [(r["segment"], r["month"], r["n"], r["mean"], r["new"]) for r in first.rows] == [
+        ("smb", "2026-10", 1, 60.0, 1), (None, None, 1, 70.0, 0)
+    ]  # fmt: skip
+    assert first.state == "missing"  # no usage is connected here, which the score rests on
+    assert [(r["month"], r["n"], r["who"]) for r in second.rows if r["month"]] == [("2026-08", 1, ["Nr 0"])]
 
 
 # --- what reaches people ----------------------------------------------------------------------------------------------
@@ -283,6 +316,9 @@ def test_the_document_is_whole(store: Store) -> None:
         ("R: {of: tickets, by: [category], columns: {category: {count: rows}}}", "two columns 'category'"),
         ("R: {of: tickets, columns: {n: {count: rows, ending: 3d}}}", "it needs `within`, too"),
         ("R: {of: tickets, colums: {}, columns: {n: {count: rows}}}", "did you mean columns?"),
+        ("R: {of: accounts, where: p.stage = 'x', columns: {n: {count: rows}}}", "there is no feature or column 'p.st"),
+        ("R: {of: accounts, by: [segmnt], columns: {n: {count: rows}}}", "did you mean segment?"),
+        ("R: {of: accounts, columns: {n: {sum: name}}}", "sum does not work on name, which is a text"),
     ],
 )
 def test_faults_of_reports_are_named(text: str, words: str) -> None:
@@ -295,7 +331,75 @@ def test_a_report_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(ConfigError) as error:
         chosen(STANDARD, "V09")
     assert "V01" in str(error.value.fix)
-    assert [r.name for _, r in chosen(STANDARD, "voice")] == ["V01", "V02", "V03", "V04", "V04_contracts", "V06"]
+    assert [r.name for _, r in chosen(STANDARD, "voice")] == ["V01", "V02", "V03", "V04", "V04_contracts", "V06", "O04"]
+
+
+REPORTED = """pack: p
+reports:
+  R: {of: tickets, by: [category], columns: {n: {count: rows}, who: {accounts: 3}, part: {share: n}}, drafts: each}
+tests:
+  - {name: t, as_of: 2026-11-20, %s}
+"""
+TWO = "rows: {tickets: [{account: [A, B], category: x, opened_at: 2026-11-19}]}"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ("{R: [{category: x, n: 2, who: [A, B], part: 100%}], state R: ok, drafts R: 1}", ()),
+        ("{R: [{n: 3, part: 0.9}]}", ("R, line 1, n: expected 3, found 2", "R, line 1, part: expected 0.9, found 1.0")),
+        ("{state R: stale, drafts R: 0}", ("state R: expected stale, found ok", "drafts R: expected 0, found 1")),
+        ("{R: []}", ("R: expected 0 lines, found 1: [{'category': 'x', 'n': 2, 'who': ['A', 'B'], 'part': 1.0}]",)),
+    ],
+)  # fmt: skip
+def test_a_pack_tests_its_reports_line_by_line(wanted: str, told: tuple[str, ...]) -> None:
+    (found,) = run_tests(read_rules([Source("p.yaml", REPORTED % f"{TWO}, then: {wanted}")]))
+    assert found.differences == told
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("then: {R: []}", "what report R counts is stated by `rows:`"),
+        (f"{TWO}, then: {{R: [{{m: 1}}]}}", "report R has no column 'm'"),
+        (f"{TWO}, then: {{Q: []}}", "pack p has no output 'Q'"),
+        ("rows: {tickets: [{account: a b}]}, then: {R: []}", "'a b' is not a name of an account"),
+        ("rows: {tickets: [{account: [A, B], source_id: x}]}, then: {R: []}", "cannot have one `source_id`"),
+        (f"{TWO}, accounts: {{B: {{segmnt: x}}}}, then: {{R: []}}", "there is no feature or column 'segmnt'"),
+    ],
+)
+def test_faults_in_tests_of_reports_are_named(text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read_rules([Source("p.yaml", REPORTED % text)])
+    assert words in error.value.message
+
+
+def test_reports_are_tested_on_one_day() -> None:
+    days = REPORTED.replace("as_of: 2026-11-20, %s", f"{TWO}, days: [{{on: 2026-11-20, then: {{R: []}}}}]")
+    with pytest.raises(ConfigError, match="write `as_of`, not `days`"):
+        read_rules([Source("p.yaml", days)])
+
+
+def test_a_pack_test_is_about_account_a_whatever_others_do() -> None:
+    text = """pack: p
+features: {n: {count: tickets}}
+signals: {S: {when: n >= 2, because: x}, P: {when: peer_share >= 50%, because: y}}
+tests:
+  - name: others
+    as_of: 2026-11-20
+    given: {segment: smb}
+    accounts: {D: {segment: big}}
+    rows:
+      tickets: [{account: [A, B, B, B]}]
+      contracts: [{account: [A, B, C, D]}]
+      lines: [{account: [A, B, C, D], product_code: core}, {account: [B, D], product_code: more}]
+    then: {n: 1, signals: [], peer_accounts: 3, peer_product: more}
+  - name: others on days
+    given: {segment: smb}
+    rows: {tickets: [{account: [A, B, B]}]}
+    days: [{on: 2026-11-20, then: {n: 1, signals: []}}]
+"""
+    assert [c.differences for c in run_tests(read_rules([Source("p.yaml", text)]))] == [(), ()]
 
 
 def test_drafts_are_one_message_or_an_issue_for_each_line_once_a_month(store: Store) -> None:

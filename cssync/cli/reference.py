@@ -112,7 +112,7 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
     },
     "report": {
         "reports": "`pack`, `report`, `title`, `as_of`, `currency`, `columns` (`name`, `type`), `rows`, `more`, "
-        "`notes`; money in minor units, shares as fractions"
+        "`notes`, `state` (of what it rests on); money in minor units, shares as fractions"
     },
     "explain": {
         "account": "who",

@@ -45,9 +45,10 @@ def report(call: Call, name: str | None, day: str | None, out: Path | None, draf
 
     workspace = call.workspace(secrets=False)
     moment = as_of(day, workspace)
-    wanted = chosen(load(workspace), name)
+    rules = load(workspace)
+    wanted = chosen(rules, name)
     with call.store(workspace) as store:
-        tables = [run_report(store, workspace, pack, one, moment) for pack, one in wanted]
+        tables = [run_report(store, workspace, rules, pack, one, moment) for pack, one in wanted]
     if out is not None:
         _write(out, tables)
         call.say(f"wrote {len(tables)} report{'s' if len(tables) != 1 else ''} to {out}")

@@ -1,4 +1,4 @@
-"""Pack tests that walk several days: the real evaluation, day after day, over a store in memory with one account.
+"""Pack tests that walk several days: the real evaluation, day after day, over a store in memory.
 
 So what rules remember (since when a condition holds, signals that are kept, bands, tiers, tasks) is tested as it runs.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -15,25 +15,25 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cssync.config import Workspace
-from cssync.model import ENTITIES, TABLE, TABLES
+from cssync.model import ENTITIES, TABLES
 from cssync.rules.catalogue import SOURCES
 from cssync.rules.evaluate import PackEvaluation
 from cssync.rules.packtests import (
-    WRITTEN,
+    ACCOUNT_COLUMNS,
     as_old_as_its_rows,
     compared,
     context_of,
     entities_named,
     found_in,
-    put_row,
+    put_accounts,
     put_rows,
 )
 from cssync.rules.statement import outcome_of
+from cssync.rules.testreader import WRITTEN
 from cssync.rules.tiers import OUTPUTS as TIER_OUTPUTS
 from cssync.rules.tree import Pack, PackTest, RuleSet
 from cssync.store.schema import entity_ddl, table_ddl
 
-COLUMNS = frozenset(c.name for c in TABLE["account"].columns)
 WORKSPACE = Workspace("test", Path("test.db"), ZoneInfo("UTC"), "USD", Path(), {})
 
 
@@ -45,7 +45,6 @@ def walked(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
             conn.execute(ddl)
         for ddl in (d for e in ENTITIES for d in entity_ddl(e)):
             conn.execute(ddl)
-        put_row(conn, "account", {"uid": "A", "name": "A"})
         put_rows(conn, test.rows or {})
         for day in test.days or (test,):
             by = f" on {day.as_of}" if test.days else ""
@@ -54,36 +53,29 @@ def walked(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
 
 def _day(conn: sqlite3.Connection, pack: Pack, rules: RuleSet, day: PackTest) -> dict[str, Any]:
     """Evaluate a day; returns what it gave, by the names of `then`."""
-    _state(conn, day.given, day.as_of)
+    conn.execute("DELETE FROM account")
+    put_accounts(conn, day, f"{day.as_of}T12:00:00Z")
     context = as_old_as_its_rows(context_of(day), day, conn)
     stated = None
     if day.rows is None:
         stale = {SOURCES[s].entity for s in day.stale}
-        given = {k: v for k, v in day.given.items() if k not in COLUMNS and "." not in k}
+        given = {k: v for k, v in day.given.items() if k not in ACCOUNT_COLUMNS and "." not in k}
         stated = {n: v for n, v in given.items() if not entities_named(n, rules) & stale}
     one = PackEvaluation(conn, pack, rules, WORKSPACE, context, "test", (), stated)
     one.run()
-    row = conn.execute("SELECT * FROM temp.now").fetchone()
+    row = conn.execute("SELECT * FROM temp.now WHERE uid = 'A'").fetchone()
     found = found_in(outcome_of(pack, one.statement, row)) if row else {}
     found |= {
         name: json.loads(value)
-        for name, value in conn.execute("SELECT substr(name, ?), value FROM result WHERE name GLOB ?",
+        for name, value in conn.execute("SELECT substr(name, ?), value FROM result WHERE account_uid = 'A' "
+                                        "AND name GLOB ?",
                                         (len(pack.name) + 2, f"{pack.name}.*"))
         if name in (*TIER_OUTPUTS, *WRITTEN)
     }  # fmt: skip
-    tasks = conn.execute("SELECT rule, due_on, priority FROM task WHERE status = 'open' ORDER BY rule").fetchall()
+    tasks = conn.execute(
+        "SELECT rule, due_on, priority FROM task WHERE account_uid = 'A' AND status = 'open' ORDER BY rule"
+    ).fetchall()
     found |= {f"due {t['rule']}": date.fromisoformat(t["due_on"]) for t in tasks}
     found |= {f"priority {t['rule']}": t["priority"] for t in tasks}
-    signals = conn.execute("SELECT name FROM signal WHERE until IS NULL ORDER BY name").fetchall()
+    signals = conn.execute("SELECT name FROM signal WHERE account_uid = 'A' AND until IS NULL ORDER BY name").fetchall()
     return {**found, "signals": [s["name"] for s in signals], "tasks": sorted(t["rule"] for t in tasks)}
-
-
-def _state(conn: sqlite3.Connection, given: Mapping[str, Any], as_of: str) -> None:
-    """Put the account's columns and other packs' results of a day."""
-    conn.execute("DELETE FROM account")
-    put_row(conn, "account", {"uid": "A", "name": "A", **{k: v for k, v in given.items() if k in COLUMNS}})
-    at = f"{as_of}T12:00:00Z"
-    for name, value in ((k, v) for k, v in given.items() if "." in k):
-        conn.execute("DELETE FROM result WHERE account_uid = 'A' AND name = ?", (name,))
-        stored = {"name": name, "value": json.dumps(value, default=str), "state": "ok", "since": at, "as_of": at}
-        put_row(conn, "result", {"account_uid": "A", **stored})

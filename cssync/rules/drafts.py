@@ -15,10 +15,13 @@ LONGEST = 40
 
 
 def drafted(report: Report, table: Table) -> Iterator[tuple[str, Table]]:
-    """Yield (file name, table) of the drafts of a report; none while it has no line.
+    """Yield (file name, table) of the drafts of a report; none while it has no line, or rests on a source that is not
+    fresh: nothing is told to others that the next pull may change.
 
     The name is made of the report, the group and the month of `table.as_of`: the same thing has one draft a month.
     """
+    if table.state != "ok":
+        return
     month = table.as_of[:7]
     if report.drafts == "one" and table.rows:
         yield f"{table.report}-{month}.md", table

@@ -13,12 +13,12 @@ from cssync.rules.catalogue import ACCOUNT, MAX_AGE, OUTPUTS, SOURCES
 from cssync.rules.check import Scope, expression
 from cssync.rules.faults import Faults, Mark, Source, Stop, did_you_mean
 from cssync.rules.features import FeatureReader, account_column
-from cssync.rules.packtests import read_tests
 from cssync.rules.parts import PartReader
 from cssync.rules.reader import Mapping, Node, Scalar, read
 from cssync.rules.reports import ReportReader
 from cssync.rules.scores import ScoreReader
 from cssync.rules.shape import ID, NAME, Shape
+from cssync.rules.testreader import read_tests
 from cssync.rules.tiers import OUTPUTS as TIER_OUTPUTS
 from cssync.rules.tiers import TIER, read_tiers
 from cssync.rules.tree import (

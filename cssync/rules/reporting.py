@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -18,19 +18,17 @@ from cssync.config import Workspace
 from cssync.errors import ConfigError
 from cssync.metrics.fx import MissingRateError, Rates, load_rates
 from cssync.model import CURRENCY_DECIMALS
-from cssync.rules.catalogue import SOURCES
 from cssync.rules.dialect import SQLITE, quote
 from cssync.rules.emitter import Emitter
 from cssync.rules.evaluate import context_for
 from cssync.rules.facts import GROUPS, NEEDS
-from cssync.rules.faults import Mark, Source
 from cssync.rules.freshness import Context, instant
 from cssync.rules.grounds import is_known
+from cssync.rules.report_rows import rests_on, rows_of
 from cssync.rules.reports import MONTH_DAYS, Grouping, Report, ReportColumn
 from cssync.rules.rows import live
-from cssync.rules.sources import SourcePass
 from cssync.rules.texts import language, render
-from cssync.rules.tree import Aggregate, Expr, Feature, Lines, Pack, RuleSet, rule_exprs
+from cssync.rules.tree import Aggregate, Expr, Lines, Pack, RuleSet
 
 if TYPE_CHECKING:
     from cssync.store.sqlite import Store
@@ -40,7 +38,8 @@ if TYPE_CHECKING:
 class Table:
     """A report's answer. columns: name -> type, those it is grouped by first. rows: their values; money in minor units
     of `currency`, shares and means as they are, lists as lists. more: groups that `most` left out. notes: what a reader
-    must know: sources that are late or missing, accounts without ARR."""
+    must know: sources that are late or missing, accounts without ARR. state: that of what it rests on: ok, stale or
+    missing. unpriced: accounts whose ARR is unknown."""
 
     pack: str
     report: str
@@ -51,6 +50,8 @@ class Table:
     rows: tuple[Mapping[str, Any], ...]
     more: int
     notes: tuple[str, ...]
+    state: str = "ok"
+    unpriced: int = 0
 
 
 def chosen(rules: RuleSet, name: str | None) -> list[tuple[Pack, Report]]:
@@ -68,22 +69,39 @@ def chosen(rules: RuleSet, name: str | None) -> list[tuple[Pack, Report]]:
     return found
 
 
-def run_report(store: Store, workspace: Workspace, pack: Pack, report: Report, as_of: datetime) -> Table:
+def run_report(
+    store: Store, workspace: Workspace, rules: RuleSet, pack: Pack, report: Report, as_of: datetime
+) -> Table:
     """Compute a report over the store as it is; nothing is written. `as_of` is aware.
 
     Raises:
         ConfigError: the file of exchange rates, or the country of the holidays, is not right.
     """
     context = context_for(store, workspace, pack, as_of)
-    query = _Query(pack, report, context, load_rates(workspace), workspace.fiscal_year_start)
-    entity = SOURCES[report.source].entity
-    notes = []
-    if not context.ok(entity):
-        found = context.freshness(entity)
-        since = f", last complete at {instant(found.as_of)}" if found and found.as_of else ""
-        notes.append(f"{report.source} is {context.state(entity)}{since}: what is newer is not in this report")
-    found_rows = store.query(query.sql())
-    rows = [query.row(row) for row in found_rows]
+    return tabled(store.query, workspace, rules, pack, report, context)
+
+
+def tabled(
+    query: Callable[[str], Iterable[sqlite3.Row]],
+    workspace: Workspace,
+    rules: RuleSet,
+    pack: Pack,
+    report: Report,
+    context: Context,
+) -> Table:
+    """Compute a report of what `query` gives (rows with the names of their columns), as `context` sees it."""
+    statement = _Query(pack, report, context, load_rates(workspace), workspace.fiscal_year_start)
+    notes, states = [], {"ok"}
+    for name, entity in rests_on(report, rules):
+        state = context.state(entity)
+        if state != "ok":
+            found = context.freshness(entity)
+            since = f", last complete at {instant(found.as_of)}" if found and found.as_of else ""
+            held = "; no draft is written of it" if report.drafts else ""
+            notes.append(f"{name} is {state}{since}: what is newer is not in this report{held}")
+        states.add(state)
+    found_rows = [*query(statement.sql())]
+    rows = [statement.row(row) for row in found_rows]
     more = max(0, found_rows[0]["groups_"] - len(rows)) if rows else 0
     unpriced = found_rows[0]["unpriced_"] if rows else 0
     if unpriced:
@@ -92,12 +110,14 @@ def run_report(store: Store, workspace: Workspace, pack: Pack, report: Report, a
         pack.name,
         report.name,
         render(report.title, language(workspace.locale), lambda place: (None, "")) or report.name,
-        instant(as_of),
+        instant(context.as_of),
         workspace.currency,
-        query.types(),
+        statement.types(),
         tuple(rows),
         more,
         tuple(notes),
+        next(state for state in ("stale", "missing", "ok") if state in states),
+        unpriced,
     )
 
 
@@ -108,22 +128,8 @@ class _Query:
         self.c = c
         self.rates = rates
         self.fiscal_start = fiscal_start
-        names = [n for e in self.exprs() for n in e.names("column")]
-        nowhere = Mark(Source("", ""), 1, 1)
-        features = [
-            Feature(name, "text", Aggregate("count", report.source, Expr("column", "text", value=name)), "", nowhere)
-            for name in dict.fromkeys(names)
-        ]
-        self.source = SourcePass(report.source, features, c, SQLITE)
-        self.source.table = replace(self.source.table, at=report.at or self.source.table.at)
+        self.source = rows_of(report, c)
         self.groups = [f"g_{g.name}" for g in report.by]
-
-    def exprs(self) -> Iterator[Expr]:
-        yield from (e for e in (self.report.where,) if e is not None)
-        for grouping in self.report.by:
-            yield from rule_exprs(grouping.rule) if grouping.rule is not None else ()
-        for column in self.report.columns:
-            yield from (e for e in (column.column, column.where) if e is not None)
 
     def types(self) -> dict[str, str]:
         found = {g.name: "text" for g in self.report.by}

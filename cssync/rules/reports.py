@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from cssync.rules.catalogue import SOURCES, column_type, row_column, source_column, source_columns
+from cssync.model import Column
+from cssync.rules.catalogue import ACCOUNT, SOURCES, column_type, row_column, source_column, source_columns
 from cssync.rules.check import NUMBERS, Scope, expression, typed_lines
 from cssync.rules.faults import Mark, did_you_mean
 from cssync.rules.parts import PartReader
 from cssync.rules.reader import Mapping, Node, Scalar
 from cssync.rules.shape import plain
-from cssync.rules.tree import Expr, Lines, Texts, Type
+from cssync.rules.tree import Expr, Lines, Texts, Type, rule_exprs
 
 Form = Literal["count", "distinct", "arr", "sum", "avg", "median_per_month", "share", "ids", "accounts", "quotes"]
 PERIODS = ("month", "quarter", "fiscal_quarter")
@@ -37,6 +38,8 @@ DRAFTS = ("one", "each")
 """A draft of a message or an issue a month: one of the whole report, or each of a line."""
 MONTH_DAYS = 30
 MAX_LISTED = 20
+ACCOUNTS = "accounts"
+"""The report's source whose rows are the accounts themselves, with their columns and what packs last said of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,23 @@ class Report:
     drafts: str = ""
     at: str = ""
 
+    @property
+    def exprs(self) -> Iterator[Expr]:
+        """Every expression over its rows."""
+        yield from (e for e in (self.where,) if e is not None)
+        for grouping in self.by:
+            yield from rule_exprs(grouping.rule) if grouping.rule is not None else ()
+        for column in self.columns:
+            yield from (e for e in (column.column, column.where) if e is not None)
+
+
+def column_types(report: Report) -> dict[str, Type | Literal["list", "share"]]:
+    """Return what the columns of a report hold, those it is grouped by first."""
+    found: dict[str, Type | Literal["list", "share"]] = {g.name: _type(g) for g in report.by}
+    for c in report.columns:
+        found[c.name] = "list" if c.listed else "share" if c.form == "share" else c.type
+    return found
+
 
 class ReportReader:
     """Reads reports with the names and lists of their pack."""
@@ -103,12 +123,12 @@ class ReportReader:
         source = self.shape.scalar(block.get("of"), f"`of` of {what}") if block else None
         if block is None or source is None:
             return None
-        if source.text not in SOURCES:
-            hint = did_you_mean(source.text, SOURCES)
+        if source.text not in (*SOURCES, ACCOUNTS):
+            hint = did_you_mean(source.text, (*SOURCES, ACCOUNTS))
             self.faults.add(source.mark, f"there is no source {source.text!r}{hint}")
             return None
         rows = Scope(
-            lambda n, _: _column(source.text, n), lambda: source_columns(source.text), self.part.features.lists
+            lambda n, mark: self.named(source.text, n, mark), lambda: _names(source.text), self.part.features.lists
         )
         before = len(self.faults.found)
         where = self.condition(block.get("where"), f"`where` of {what}", rows)
@@ -139,6 +159,12 @@ class ReportReader:
             key.text, title, source.text, where, by, columns, keep, order, most, kept, timed.value if timed else ""
         )
 
+    def named(self, source: str, name: str, mark: Mark) -> Expr | None:
+        """A column of the source; of accounts also what a pack says of them, such as `health.band`."""
+        if source == ACCOUNTS and "." in name:
+            return self.part.features.result(name, mark)
+        return _column(source, name)
+
     def condition(self, node: Node | None, what: str, scope: Scope) -> Expr | None:
         scalar = self.shape.scalar(node, what)
         return expression(scalar, scope, self.faults, "bool") if scalar else None
@@ -147,7 +173,7 @@ class ReportReader:
         """`by`: a list of columns and periods, or a block of names with an expression or `first:` lines each."""
         if not isinstance(node, Mapping):
             for word in self.shape.words(node, f"`by` of {what}"):
-                column = row_column(source, word.text)
+                column = _row_column(source, word.text)
                 if word.text in PERIODS:
                     yield Grouping(word.text, None)
                 elif column is not None and column.type == "json":
@@ -155,7 +181,7 @@ class ReportReader:
                 elif (found := _column(source, word.text)) is not None:
                     yield Grouping(word.text, found)
                 else:
-                    hint = did_you_mean(word.text, [*PERIODS, *source_columns(source)])
+                    hint = did_you_mean(word.text, [*PERIODS, *_names(source)])
                     self.faults.add(word.mark, f"{source} has no column {word.text!r}{hint}")
             return
         for key, value in self.shape.named(node, f"`by` of {what}"):
@@ -236,17 +262,24 @@ class ReportReader:
                 self.faults.add(target.mark, f"`share` names a column of numbers above it{hint}")
                 return None
             return None, 0, "number"
-        raw = row_column(source, target.text)
-        kind = column_type(raw) if raw is not None else None
+        found = self.quoted(source, target.text) if form == "quotes" else None
+        found = found or self.named(source, target.text, target.mark)
         wanted = ("text",) if form == "quotes" else (*NUMBERS, "money") if form == "sum" else NUMBERS
-        if raw is None or kind is None or (raw.personal and form != "quotes"):
-            hint = did_you_mean(target.text, source_columns(source))
+        if found is None:
+            hint = did_you_mean(target.text, _names(source))
             self.faults.add(target.mark, f"{source} has no column {target.text!r}{hint}")
             return None
-        if kind not in wanted:
-            self.faults.add(target.mark, f"{form} does not work on {target.text}, which is a {kind}")
+        if found.type not in wanted:
+            self.faults.add(target.mark, f"{form} does not work on {target.text}, which is a {found.type}")
             return None
-        return Expr("column", kind, value=raw.name), 0, "number" if form == "avg" else kind
+        return found, 0, "number" if form == "avg" else found.type
+
+    @staticmethod
+    def quoted(source: str, name: str) -> Expr | None:
+        """A column for quotes: people's own words, too."""
+        raw = _row_column(source, name)
+        kind = column_type(raw) if raw is not None else None
+        return Expr("column", kind, value=raw.name) if raw is not None and kind is not None else None
 
     def order(self, node: Node | None, known: dict[str, Expr], what: str) -> Iterable[tuple[str, bool]]:
         for word in self.shape.words(node, f"`order` of {what}"):
@@ -259,8 +292,16 @@ class ReportReader:
                 yield name, way.strip() == "desc"
 
 
-def _column(source: str, name: str, _: Mark | None = None) -> Expr | None:
-    column = source_column(source, name)
+def _row_column(source: str, name: str) -> Column | None:
+    return ACCOUNT.get(name) if source == ACCOUNTS else row_column(source, name)
+
+
+def _names(source: str) -> list[str]:
+    return [*ACCOUNT] if source == ACCOUNTS else source_columns(source)
+
+
+def _column(source: str, name: str) -> Expr | None:
+    column = ACCOUNT.get(name) if source == ACCOUNTS else source_column(source, name)
     kind = column_type(column) if column else None
     return Expr("column", kind, value=column.name, values=column.values) if column and kind else None
 

@@ -322,8 +322,9 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class PackTest:
-    """A case that must hold. given: feature -> value. rows: source -> rows. then: what is expected, by name. days:
-    the days of a case that walks several; as_of and then are those of the last one."""
+    """A case that must hold, of an account A. given: feature -> value. rows: source -> rows. then: what is expected, by
+    name. days: the days of a case that walks several; as_of and then are those of the last one. accounts: others than
+    A, with what is given of each alone."""
 
     name: str
     as_of: str
@@ -333,6 +334,7 @@ class PackTest:
     then: Mapping[str, Any]
     mark: Mark = field(compare=False, repr=False)
     days: tuple[PackTest, ...] = ()
+    accounts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

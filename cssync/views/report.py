@@ -26,6 +26,7 @@ def document(table: Table) -> dict[str, Any]:
         "rows": [dict(row) for row in table.rows],
         "more": table.more,
         "notes": list(table.notes),
+        "state": table.state,
     }
 
 
