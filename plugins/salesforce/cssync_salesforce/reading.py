@@ -29,6 +29,7 @@ URL_BUDGET = 12_000
 """Bytes of field names in a query: URI and headers together may have 16,384."""
 _LOCATOR = re.compile(r"/services/data/v\d+\.0/query(?:All)?/[A-Za-z0-9_-]+")
 _NO_COLUMN = re.compile(r"No such column '([^']+)'(?: on (?:entity|sobject of type) '?(\w+))?")
+_NO_RELATION = re.compile(r"Didn't understand relationship '([^']+)'")
 
 Adapt = Callable[[dict[str, Any]], None]
 """Changes a record in place before it is handed to the core."""
@@ -81,10 +82,17 @@ class _Reader:
         asked = {name: found for name in request.fields if (found := self._visible(name))}
         self.spelt = {name: found for name, found in asked.items() if "." not in name and name != found}
         fields = [f for f in dict.fromkeys(asked.values()) if f not in self.system]
-        self.fields, self.wide = _split(fields)
+        self.fields, self.wide, beyond = _split(fields)
+        for field in beyond:
+            log.warning(
+                "%s.%s is not read: the fields of parents are more than one query can name. Map fewer of them",
+                *(self.shape.object, field),
+            )
+        self.may_begin = True
         self.convert: dict[str, Convert] = seen.converters(fields)
         self.columns: Columns
-        self.inner = [n if "." in found else f"{found}.{n.partition('.')[2]}" for n, found in asked.items() if "." in n]
+        inner = [n if "." in found else f"{found}.{n.partition('.')[2]}" for n, found in asked.items() if "." in n]
+        self.inner = [path for path in inner if path not in beyond]
 
     def _visible(self, asked: str) -> str | None:
         found = self.shape.field(asked)
@@ -106,7 +114,7 @@ class _Reader:
             position.started if position.record and position.started else self.session.now().replace(microsecond=0)
         )
         newest = position.stamp
-        place, may_begin = self._unfinished(position), True
+        place = self._unfinished(position)
         inherited = place is not None
         while True:
             if place and (newest := (yield from self._by_job(position, place))):
@@ -139,12 +147,12 @@ class _Reader:
                 links.add(batch.next)
                 yield self._page(batch.records, position.dump() if position.record else None)
                 if (
-                    may_begin
+                    self.may_begin
                     and newest
                     and position.record
                     and bulk.worth_it(self.settings, batch.total - received, batch.left)
                 ):
-                    may_begin = False
+                    self.may_begin = False
                     if place := self._begin(position, newest, batch):
                         break
                 batch = self._more(batch.next)
@@ -169,6 +177,8 @@ class _Reader:
         try:
             place = bulk.start(self.session, self._job_query(position), batch.size / len(batch.records))
         except bulk.NoJob as refused:
+            if self._lost(str(refused)):
+                return self._begin(position, newest, batch)
             self._no_job(refused)
             return None
         log.info("%s: bulk job %s reads the records behind the first page", self.shape.object, place.job)
@@ -190,6 +200,7 @@ class _Reader:
                 newest = max(newest, *self._stamped(records))
                 yield self._page(records, _at(position, replace(behind, newest=soql.instant(newest))))
         except bulk.NoJob as lost:
+            self.may_begin = self._lost(str(lost)) or self.may_begin  # without the field, a job may do
             self._no_job(lost)
             return None
         except bulk.Contradiction:
@@ -241,18 +252,25 @@ class _Reader:
             answer = self.session.get(f"{self.settings.data}/queryAll", accept=(400,), q=query)
             if answer.status != 400:
                 return self._batch(answer)
-            unknown = _NO_COLUMN.search(" ".join(message for _, message in errors(answer)))
-            lost = self._unknown(unknown[1], unknown[2]) if unknown else []
-            if not lost:
+            if not self._lost(" ".join(message for _, message in errors(answer))):
                 raise refusal(answer, f"query of {self.shape.object}")
-            for field in lost:
-                self._without(field)
-            self.inner = [path for path in self.inner if path not in lost]
-            self.fields = [f for f in self.fields if f not in lost]
+
+    def _lost(self, message: str) -> bool:
+        """Give up, by name, the fields that Salesforce says it does not know; False where it says something else."""
+        column, relation = _NO_COLUMN.search(message), _NO_RELATION.search(message)
+        lost = self._unknown(column[1], column[2]) if column else []
+        if relation:
+            lost += [f for f in self.fields if relation[1].casefold() in f.casefold().split(".")[:-1]]
+        for field in lost:
+            self._without(field)
+        self.inner = [path for path in self.inner if path not in lost]
+        self.fields = [f for f in self.fields if f not in lost]
+        self.wide = [f for f in self.wide if f not in lost]
+        return bool(lost)
 
     def _unknown(self, column: str, entity: str | None) -> list[str]:
         """Return the fields that Salesforce means: a parent's field may have the name of one of the object's own."""
-        named = [f for f in self.fields if f.rpartition(".")[2].casefold() == column.casefold()]
+        named = [f for f in (*self.fields, *self.wide) if f.rpartition(".")[2].casefold() == column.casefold()]
         if not entity:
             return named
         return [f for f in named if self._is_of(entity.casefold(), f.rpartition(".")[0].casefold())] or named
@@ -324,12 +342,18 @@ class _Reader:
         ids = [r["Id"] for r in records if r.get("IsDeleted") is not True]
         if not ids:
             return
-        answer = self.session.request(
-            "POST",
-            f"{self.settings.data}/composite/sobjects/{self.shape.object}",
-            json={"ids": ids, "fields": ["Id", *self.wide]},
-        )
-        found = {r["Id"]: r for r in answer.json() if isinstance(r, Mapping)}
+        what = f"/composite/sobjects/{self.shape.object}"
+        while True:
+            wanted = {"ids": ids, "fields": ["Id", *self.wide]}
+            answer = self.session.request("POST", f"{self.settings.data}{what}", json=wanted, accept=(400,))
+            if answer.status != 400:
+                break
+            if not self._lost(" ".join(message for _, message in errors(answer))):
+                raise refusal(answer, f"further fields of {self.shape.object}")
+        body = answer.json()
+        if not isinstance(body, list) or any(r is not None and not _has_id(r) for r in body):
+            raise ConnectionFault(f"the answer of {what} is no list of records", kept="the checkpoint is unchanged")
+        found = {r["Id"]: r for r in body if r is not None}
         for record in records:
             more = found.get(record["Id"], {})
             record.update((name, more[name]) for name in self.wide if name in more)
@@ -350,12 +374,22 @@ def _null(record: dict[str, Any], path: Sequence[str]) -> None:
     record.setdefault(path[-1], None)
 
 
-def _split(fields: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Divide fields into those that fit into a query's URL and the rest; parents' fields always go into the query."""
-    inside: list[str] = [f for f in fields if "." in f]
+def _has_id(record: object) -> bool:
+    return isinstance(record, Mapping) and isinstance(record.get("Id"), str)
+
+
+def _split(fields: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+    """Divide fields into those that fit into a query's URL, those that are read beside it, and parents' fields that
+    do not fit either: nothing but a query can read those."""
+    inside: list[str] = []
     wide: list[str] = []
-    length = sum(len(f) + 3 for f in inside)
-    for field in (f for f in fields if "." not in f):
-        length += len(quote(field)) + 3  # a comma is three bytes once encoded
-        (inside if length <= URL_BUDGET else wide).append(field)
-    return inside, wide
+    beyond: list[str] = []
+    length = 0
+    for field in sorted(fields, key=lambda f: "." not in f):
+        size = len(quote(field)) + 3  # a comma is three bytes once encoded
+        if length + size <= URL_BUDGET:
+            inside.append(field)
+            length += size
+        else:
+            (beyond if "." in field else wide).append(field)
+    return inside, wide, beyond

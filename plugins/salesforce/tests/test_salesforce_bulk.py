@@ -481,3 +481,38 @@ def test_what_was_deleted_for_good_is_found_by_a_full_pull(
         assert (report.outcome, report.tombstoned > 3) == ("ok", True)
         ids = {r[0] for r in store.query("SELECT source_id FROM contact WHERE deleted_at IS NULL")}
         assert ids == set(org.tables["Contact"])
+
+
+@pytest.mark.parametrize("when", ["before the job", "while it runs"])
+def test_a_field_that_vanishes_before_or_in_a_job_costs_that_field_and_not_the_job(
+    org: SalesforceSandbox,
+    server: SandboxServer,
+    open_live: Opened,
+    replica: Replicas,
+    small: None,
+    when: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def hide() -> None:
+        org.hidden.add("Contact.Title")
+
+    def fail() -> None:
+        hide()
+        org.jobs.fails = (
+            "InvalidBatch: Failed to process query: INVALID_FIELD: No such column 'Title' on entity 'Contact'."
+        )
+
+    def work() -> None:
+        org.jobs.fails = ""
+
+    first, second = Fault(rf"POST {JOBS}", act=hide), Fault(rf"POST {JOBS}", nth=2, act=work)
+    server.faults += [first] if when == "before the job" else [Fault(rf"GET {JOBS}/\w+\?", act=fail), second]
+    contacts = replica("contacts")
+    with caplog.at_level(logging.WARNING):
+        contacts.pull(open_live(bulk_from=1))
+    assert held(contacts) == alive(org, "Contact")
+    assert "Contact.Title does not exist or is hidden" in caplog.text
+    assert len(server.requests(f"POST {JOBS}")) == 2
+    assert len(org.jobs.held) == (1 if when == "before the job" else 2)
+    assert len(server.requests("/results")) > 1, "the second job is read to its end"
+    assert server.requests(r"GET .*\d/query/") == []
