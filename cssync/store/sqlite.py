@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, repeat
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,7 +31,8 @@ MAX_VARIABLES = 30_000
 ROWS_AT_ONCE = 250
 """Rows of one upsert: more save nothing, and the statement of each number of rows is parsed and kept for itself."""
 KEYS = ("connection", "synced_at", "source_id")
-"""What every statement binds before the columns of the rows."""
+"""What every row begins with; the first two are the same for all rows of a statement and bound once."""
+_LAST_FORMER = "SELECT coalesce(max(id), 0) FROM history"
 
 
 class Fence(Protocol):
@@ -228,24 +229,25 @@ class Store:
 
         `columns` begins with `source_id`; `values` holds the values of each column, row by row.
         """
-        new: set[str] = set()
-        changed: set[str] = set()
         cursor = conn.cursor()
         cursor.row_factory = None  # plain tuples
-        rows = len(values[0])
-        step = min(ROWS_AT_ONCE, MAX_VARIABLES // (len(columns) + 2))
+        last_row = f"SELECT coalesce(max(rowid), 0) FROM {quote(entity)}"
+        before, former = (cursor.execute(last).fetchone()[0] for last in (last_row, _LAST_FORMER))
+        rows, written = len(values[0]), 0
+        step = min(ROWS_AT_ONCE, MAX_VARIABLES // len(columns))
         for start in range(0, rows, step):
             part = values if rows <= step else [column[start : start + step] for column in values]
-            size = len(part[0])
-            before = cursor.execute(f"SELECT coalesce(max(rowid), 0) FROM {quote(entity)}").fetchone()[0]
-            bound = list(chain.from_iterable(zip(repeat(connection, size), repeat(known_at), *part, strict=False)))
-            found = dict(cursor.execute(_upsert_sql(entity, tuple(columns[1:]), size), bound).fetchall())
-            if len(found) == size and min(found.values()) > before:
-                new.update(found)
-                continue
-            for source_id, rowid in found.items():
-                (new if rowid > before else changed).add(source_id)
-        return Upserted(frozenset(new), frozenset(changed))
+            upsert = _upsert_sql(entity, tuple(columns[1:]), len(part[0]))
+            written += cursor.execute(
+                upsert, [connection, known_at, *chain.from_iterable(zip(*part, strict=True))]
+            ).rowcount
+        if not written:
+            return Upserted(frozenset(), frozenset())
+        if cursor.execute(last_row).fetchone()[0] - before == rows:
+            return Upserted(frozenset(values[0]), frozenset())
+        new = cursor.execute(f"SELECT source_id FROM {quote(entity)} WHERE rowid > ?", (before,)).fetchall()
+        changed = cursor.execute("SELECT source_id FROM history WHERE id > ?", (former,)).fetchall()
+        return Upserted(frozenset(i for (i,) in new), frozenset(i for (i,) in changed))
 
     def tombstone(
         self, conn: sqlite3.Connection, entity: str, connection: str, source_ids: Iterable[str], known_at: str
@@ -287,9 +289,11 @@ def _upsert_sql(entity: str, columns: tuple[str, ...], rows: int) -> str:
     differs = " OR ".join((*(f"{table}.{c} IS NOT excluded.{c}" for c in compared), f"{table}.deleted_at IS NOT NULL"))
     assigned = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in ("synced_at", *columns))
     alive = "deleted_at = NULL" + (", merged_into = NULL" if "merged_into" in declared else "")
-    values = ", ".join(["(" + ", ".join("?" * len(every)) + ")"] * rows)
+    width = len(columns) + 1
+    values = ", ".join(
+        f"(?1, ?2, {', '.join(f'?{3 + row * width + at}' for at in range(width))})" for row in range(rows)
+    )
     return (
         f"INSERT INTO {table} ({', '.join(quote(c) for c in every)}) VALUES {values} "
-        f"ON CONFLICT (connection, source_id) DO UPDATE SET {assigned}, {alive} WHERE {differs} "
-        f"RETURNING source_id, rowid"
+        f"ON CONFLICT (connection, source_id) DO UPDATE SET {assigned}, {alive} WHERE {differs}"
     )
