@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -50,6 +50,32 @@ def vendor(
             target, settings, connection="crm", timezone=ZoneInfo("UTC"), clock=clock or ManualClock()
         ) as session:
             yield session, server
+
+
+class Wanted(TypedDict, total=False):
+    rows: list[Row]
+
+
+class Row(TypedDict, total=False):
+    id: Any
+    share: Any
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (
+            b'{"rows": [{"id": 1, "name": {"x": []}, "share": 12.10}, {}], "more": [1]}',
+            {"rows": [{"id": 1, "share": 12.1}, {}]},
+        ),
+        (b'{"rows": [{"id": [1]}, null], "more": 1}', {"rows": [{"id": [1]}, None], "more": 1}),
+        (b'{"rows": {"id": 1}}', {"rows": {"id": 1}}),
+        (b"[]", []),
+    ],
+    ids=["what is wanted", "a row that is none", "no list", "no object"],
+)
+def test_only_what_is_wanted_is_decoded_and_a_body_of_another_shape_whole(body: bytes, value: Any) -> None:
+    assert Answer(200, {}, body).json(Wanted) == value
 
 
 @pytest.mark.parametrize(

@@ -35,15 +35,18 @@ class Answer:
     content: bytes
     url: str = ""
 
-    def json(self) -> Any:
+    def json(self, shape: Any = Any) -> Any:
         """Decode the body.
+
+        shape: a TypedDict, not total, of what is wanted; what stands there beside it is not decoded. A body of another
+        shape is decoded whole: nothing is to be taken for granted.
 
         Raises:
             ConnectionFault: the body is not JSON (HTML, cut off, too deep); names the path and status, never the body.
         """
         from cssync.http.decode import decode
 
-        return decode(self)
+        return decode(self, shape)
 
 
 class Session(Protocol):

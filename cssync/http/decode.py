@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -28,11 +29,13 @@ def _number(text: str) -> float | Decimal:
     return value if Decimal(repr(value)) == exact else exact
 
 
-_decoder = msgspec.json.Decoder(float_hook=_number)
+@lru_cache(maxsize=64)
+def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(shape, float_hook=_number)
 
 
-def decode(answer: Answer) -> Any:
-    """Decode the JSON body of an answer.
+def decode(answer: Answer, shape: Any = Any) -> Any:
+    """Decode the JSON body of an answer, or what of it has a place in `shape`; see `Answer.json`.
 
     Integers keep all digits. A number with a fraction or exponent is a float whose `repr` gives the written decimals
     back; one with more digits than a float can hold (a 17-digit amount of money) is a Decimal.
@@ -41,7 +44,10 @@ def decode(answer: Answer) -> Any:
         ConnectionFault: not JSON (HTML, cut off, empty) or nested too deep; names path and status, never the body.
     """
     try:
-        return _decoder.decode(answer.content)
+        try:
+            return _decoder(shape).decode(answer.content)
+        except msgspec.ValidationError:
+            return _decoder(Any).decode(answer.content)
     except RecursionError:
         why = "answered with JSON that is nested too deep"
     except (msgspec.DecodeError, ValueError, ArithmeticError):

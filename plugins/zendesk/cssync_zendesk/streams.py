@@ -7,9 +7,10 @@ export's own cursor says where to go on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import GenericAlias
+from typing import Any, TypedDict
 
 from cssync.connectors import Feed, Field, Page, PullRequest, Record, Session, Stream, Tombstone
 from cssync.errors import ConnectionFault, TransientFault
@@ -40,15 +41,39 @@ def _stuck(path: str, how: str) -> ConnectionFault:
     )
 
 
-def _exporter(session: Session, path: str) -> Callable[..., tuple[int, Any]]:
+CONDITIONS = {
+    "organizations": ("deleted_at",),
+    "users": ("active", "role"),
+    "tickets": ("tags", "external_id", "status", "subject", "description", "organization_id"),
+}
+"""Keys of a record by which it is told what it is, beside those that become columns."""
+
+
+def _shape(stream: Stream, fields: Sequence[str]) -> Any:
+    """Return the shape of an export's page: of a record only what is read. A ticket has forty keys, and to decode them
+    all takes as long as the rest of a pull."""
+    declared = [
+        field.source if isinstance(field, Field) else field for f in stream.feeds for field in f.fields.values()
+    ]
+    paths = [path for source in declared for path in ((source,) if isinstance(source, str) else source)]
+    mapped = [f"{stream.base}.{field}" if stream.base else field for field in fields]
+    keys = {path.partition(".")[0] for path in (*paths, *mapped)} | {"id", *CONDITIONS[stream.name]}
+    typed: Any = TypedDict  # made here and now: nothing that a type checker could follow
+    record = typed("Record", dict.fromkeys(sorted(keys), Any), total=False)
+    beside = dict.fromkeys(("after_cursor", "end_of_stream", "end_time", "metric_sets"), Any)
+    return typed("Body", {**beside, stream.name: GenericAlias(list, record)}, total=False)
+
+
+def _exporter(session: Session, request: PullRequest, path: str, stream: Stream) -> Callable[..., tuple[int, Any]]:
     """Return what reads a page of an export: (rows asked for, body). A page that fails is asked for in a smaller size,
     and so are all that come after it."""
+    shape = _shape(stream, request.fields)
     sizes = [PAGE, *(size for size in SMALLER if size < PAGE)]
 
     def read(**params: Any) -> tuple[int, Any]:
         while True:
             try:
-                return sizes[0], session.get(path, per_page=sizes[0], **params).json()
+                return sizes[0], session.get(path, per_page=sizes[0], **params).json(shape)
             except TransientFault as fault:
                 if fault.resumes_at is not None or len(sizes) == 1:
                     raise
@@ -59,7 +84,7 @@ def _exporter(session: Session, path: str) -> Callable[..., tuple[int, Any]]:
 
 
 def _by_cursor(
-    session: Session, request: PullRequest, path: str, key: str, **params: Any
+    session: Session, request: PullRequest, path: str, stream: Stream, **params: Any
 ) -> Iterator[tuple[Sequence[Mapping[str, Any]], Mapping[str, Any], str | None, bool]]:
     """Yield (rows, body, cursor to commit, end) of each page of a cursor export.
 
@@ -68,11 +93,11 @@ def _by_cursor(
     """
     after: str | None = (request.cursor or {}).get("after")
     seen = {after} if after else set()
-    read = _exporter(session, path)
+    read = _exporter(session, request, path, stream)
     while True:
         place: dict[str, Any] = {"cursor": after} if after else {"start_time": 0}
         _, body = read(**place, **params)
-        rows = records(body, key, path)
+        rows = records(body, stream.name, path)
         following, end = body.get("after_cursor"), _end(body, path)
         yield rows, body, following or None, end
         if end:
@@ -106,7 +131,7 @@ def organizations(session: Session, request: PullRequest) -> Iterator[Page]:
     before: set[tuple[str, ...]] = set()
     asked: set[int] = set()
     began: int | None = None
-    read = _exporter(session, path)
+    read = _exporter(session, request, path, ORGANIZATIONS)
     while True:
         asked.add(start)
         size, body = read(start_time=start)
@@ -170,7 +195,7 @@ def _canonical(session: Session, fields: Sequence[str]) -> Callable[[Mapping[str
 
 def users(session: Session, request: PullRequest) -> Iterator[Page]:
     """Read end users, agents and admins out of one export. `active: false` is a deleted user."""
-    for rows, _, cursor, end in _by_cursor(session, request, "/api/v2/incremental/users/cursor", "users"):
+    for rows, _, cursor, end in _by_cursor(session, request, "/api/v2/incremental/users/cursor", USERS):
         live, gone = _parted(rows, lambda row: row.get("active") is False)
         yield Page(live, cursor={"after": cursor} if cursor else None, deleted=gone, last=end)
 
@@ -185,10 +210,11 @@ def tickets(session: Session, request: PullRequest) -> Iterator[Page]:
     if session.settings.tickets == "all":
         params["support_type_scope"] = "all"
     path = "/api/v2/incremental/tickets/cursor"
-    for rows, body, cursor, end in _by_cursor(session, request, path, "tickets", **params):
+    mapped = {name.partition(".")[2] for name in request.fields if name.startswith("custom_fields.")}
+    for rows, body, cursor, end in _by_cursor(session, request, path, TICKETS, **params):
         aside = {str(m.get("ticket_id")): m for m in body.get("metric_sets") or () if isinstance(m, Mapping)}
         live, gone = _parted(rows, _is_gone)
-        theirs = [_ticket(row, aside) for row in live if not _is_tagged(row) or is_ours(row)]
+        theirs = [_ticket(row, aside, mapped) for row in live if not _is_tagged(row) or is_ours(row)]
         yield Page(theirs, cursor={"after": cursor} if cursor else None, deleted=gone, last=end)
 
 
@@ -203,13 +229,16 @@ def _is_gone(row: Mapping[str, Any]) -> bool:
     return row.get("subject") == "SCRUBBED" and row.get("description") == "X" and row.get("organization_id") is None
 
 
-def _ticket(row: Mapping[str, Any], aside: Mapping[Any, Mapping[str, Any]]) -> Record:
-    """Join the metrics (inside the ticket, or beside the tickets) and key custom fields by id."""
-    listed = row.get("custom_fields")
-    each = (e for e in listed if type(e) is dict) if isinstance(listed, list) else ()
-    custom = {str(e.get("id")): value if (value := e.get("value")) is None else plain(value) for e in each}
-    metrics = row.get("metric_set") or aside.get(str(row.get("id")))
-    return {**row, "custom_fields": custom, **({"metric_set": metrics} if metrics else {})}
+def _ticket(row: Mapping[str, Any], aside: Mapping[Any, Mapping[str, Any]], mapped: Set[str]) -> Record:
+    """Join the metrics that stand beside the tickets, and key the custom fields that are mapped by id."""
+    found: dict[str, Any] = {}
+    if mapped:
+        listed = row.get("custom_fields")
+        each = [e for e in listed if type(e) is dict] if isinstance(listed, list) else []
+        found["custom_fields"] = {i: plain(e.get("value")) for e in each if (i := str(e.get("id"))) in mapped}
+    if aside and not row.get("metric_set") and (metrics := aside.get(str(row.get("id")))):
+        found["metric_set"] = metrics
+    return {**row, **found} if found else row
 
 
 # --- values -----------------------------------------------------------------------------------------------------------

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cssync.connectors import PullRequest, Stream
+from cssync.connectors import Answer, PullRequest, Stream
 from cssync.sync.normalise import Normaliser
 from cssync_zendesk import ZENDESK
-from cssync_zendesk.streams import ORGANIZATIONS, TICKETS, USERS, _ticket
+from cssync_zendesk.streams import ORGANIZATIONS, TICKETS, USERS, _is_gone, _is_tagged, _shape, _ticket
 
 RECORDED = Path(__file__).parents[4] / "shared" / "vendors" / "recorded"
 
@@ -21,7 +21,8 @@ def rows(stream: Stream, record: dict[str, Any], **mapped: str) -> dict[str, dic
     normalise = Normaliser(
         stream, mapped=mapped, written=(), timezone=ZoneInfo("Asia/Tokyo"), currency="JPY", today="2026-11-21"
     )
-    return dict(normalise(_ticket(record, {}) if stream is TICKETS else record).rows)
+    ids = {field.removeprefix("custom_fields.") for field in mapped}
+    return dict(normalise(_ticket(record, {}, ids) if stream is TICKETS else record).rows)
 
 
 def test_an_organization_is_an_account_source() -> None:
@@ -139,6 +140,11 @@ def test_every_recorded_record_is_read() -> None:
     counts = dict.fromkeys(streams, 0)
     for kind, record in recorded():
         found = rows(streams[kind], record)
+        answer = Answer(200, {}, json.dumps({f"{kind}s": [record]}).encode())
+        (needed,) = answer.json(_shape(streams[kind], ()))[f"{kind}s"]
+        assert rows(streams[kind], needed) == found
+        assert (_is_gone(needed), _is_tagged(needed)) == (_is_gone(record), _is_tagged(record))
+        assert len(needed) < len(record)
         counts[kind] += 1
         first = next(iter(found.values()))
         assert first["source_id"] == str(record["id"])

@@ -188,9 +188,9 @@ def test_deleted_and_scrubbed_tickets_are_tombstones_and_ours_are_left_out(
 
 
 def test_custom_fields_are_found_by_id(api: respx.MockRouter, session: Open) -> None:
-    held = [{"id": 46406130043793, "value": "area_api"}, {"id": 2, "value": ""}]
+    held = [{"id": 46406130043793, "value": "area_api"}, {"id": 2, "value": ""}, {"id": 3, "value": "x"}]
     api.get(TICKETS_AT).side_effect = [cursor_page("tickets", ticket(1, custom_fields=held), after="c", end=True)]
-    (page,) = tickets(session(), request())
+    (page,) = tickets(session(), request(None, "custom_fields.46406130043793", "custom_fields.2"))
     assert page.records[0]["custom_fields"] == {"46406130043793": "area_api", "2": None}
 
 
