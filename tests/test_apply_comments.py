@@ -1,9 +1,10 @@
-"""A task that is done, but that a person edited: cssync says so in it, once, and leaves the rest to them."""
+"""Tasks that people write into: their words stay, and a task that is done is told so, once, and left to them."""
 
 from __future__ import annotations
 
 import copy
 import html
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,7 +19,7 @@ from cssync.runs.sessions import open_sessions
 from cssync.sandbox.server import Fault
 from cssync.sync import sync
 from fake_crm import task
-from office import CREATES, WORLD, Office, furnish, served
+from office import CREATES, WORLD, Office, created, furnish, served
 
 KEY = f"{0:024x}"
 SAID = "cssync would have closed this task: renewed. A person changed it, so it is theirs to close."
@@ -65,10 +66,14 @@ def pull(found: Office) -> None:
     link(found.store, found.space, WORLD.now + timedelta(seconds=found.clock.time() - WORLD.now.timestamp()))
 
 
+def remote_id(found: Office) -> str:
+    return str(found.store.query("SELECT remote_id FROM written WHERE field = ?", (KEY,))[0]["remote_id"])
+
+
 def edit(found: Office, subject: str, text: str) -> None:
     """A person gives the task another subject, and writes into it."""
     app: Any = found.server.app
-    remote = found.store.query("SELECT remote_id FROM written WHERE field = ?", (KEY,))[0]["remote_id"]
+    remote = remote_id(found)
     if hasattr(app, "desk"):
         app.touch_ticket(int(remote), subject=subject, raw_subject=subject)
         app.tickets.records[int(remote)]["comments"].append({"body": text, "public": False})
@@ -82,7 +87,7 @@ def edit(found: Office, subject: str, text: str) -> None:
 def seen(found: Office) -> tuple[str, str, str]:
     """(subject, status, text) of the task as its reader sees them."""
     app: Any = found.server.app
-    remote = found.store.query("SELECT remote_id FROM written WHERE field = ?", (KEY,))[0]["remote_id"]
+    remote = remote_id(found)
     if hasattr(app, "desk"):
         row = app.tickets.records[int(remote)]
         assert not any(comment.get("public", True) for comment in row["comments"])
@@ -122,3 +127,151 @@ def test_an_edited_task_that_is_done_gets_one_comment_and_stays_as_it_is(
     assert office.run()
     assert not office.server.requests(COMMENTED[vendor])
     assert len(office.store.query("SELECT 1 FROM outbox WHERE field = ? AND action = 'close_task'", (KEY,))) == 0
+
+
+TEXTS = [vendor for vendor in CREATES if vendor != "zendesk"]
+"""Vendors whose tasks have a text that anybody may change; to a ticket words are only added."""
+
+
+def rules_say(found: Office, **columns: Any) -> None:
+    (row,) = found.store.query("SELECT account_uid FROM task WHERE key = ?", (KEY,))
+    task(found.store, row["account_uid"], KEY, **{"title": "Renew 0", **columns})
+
+
+def finish(found: Office) -> None:
+    for _ in range(4):
+        if found.run():
+            return
+    pytest.fail("4 runs did not bring it through")
+
+
+@pytest.mark.parametrize("vendor", TEXTS)
+def test_a_task_that_somebody_only_wrote_into_is_told_and_not_closed(office: Office, vendor: str) -> None:
+    """The pull keeps no text of tasks: only the look before the write shows it."""
+    subject, status, _ = seen(office)
+    edit(office, subject, "they want 5 < 6 seats & a discount")
+    office.clock.sleep(120)
+    pull(office)
+    rules_say(office, status="closed", closing_note="renewed")
+    finish(office)
+    assert seen(office)[:2] == (subject, status)
+    office.clock.sleep(120)
+    pull(office)
+    office.server.journal.clear()
+    rules_say(office, status="closed", closing_note="renewed", due_on="2027-01-05")
+    assert office.run()
+    text = seen(office)[2]
+    assert text.count(SAID) == 1
+    assert "they want 5 < 6 seats & a discount" in text
+    assert "Why: facts" in text
+    assert not office.server.requests(COMMENTED[vendor]), "theirs from here on"
+    (row,) = office.store.query("SELECT * FROM outbox WHERE field = ? AND action = 'close_task'", (KEY,))
+    assert (row["state"], "a person wrote into this task" in row["error"]) == ("verified", True)
+
+
+@pytest.mark.parametrize("vendor", TEXTS)
+def test_a_task_moves_with_its_rule_and_keeps_what_somebody_wrote_into_it(office: Office, vendor: str) -> None:
+    untouched = seen(office)[2]
+    rules_say(office, title="Renew 0 now", body="Why: other facts")
+    finish(office)
+    subject, _, text = seen(office)
+    assert subject == "Renew 0 now"
+    assert "Why: other facts" in text, "nobody wrote into it: it says what is true now"
+    assert "Why: facts" in untouched
+    assert "Why: facts" not in text
+    edit(office, "Renew 0 now", "they want 5 < 6 seats & a discount")
+    office.clock.sleep(120)
+    rules_say(office, title="Renew 0 at once", body="Why: no facts")
+    finish(office)
+    subject, _, text = seen(office)
+    assert subject == "Renew 0 at once"
+    assert "they want 5 < 6 seats & a discount" in text
+    assert "Why: other facts" in text
+
+
+MOMENT = {"hubspot": "POST .*/tasks/batch/read", "salesforce": "PATCH .*/sobjects/Task/", "zendesk": r"PUT .*/tickets/"}
+"""The last request before a comment is in: HubSpot guards no write, so the text is read again right before it."""
+
+
+@pytest.mark.parametrize("vendor", list(CREATES))
+def test_what_a_person_writes_at_the_moment_of_our_comment_stays(office: Office, vendor: str) -> None:
+    edit(office, "Call Ms Sato", "first words")
+    office.clock.sleep(120)
+    pull(office)
+    rules_say(office, status="closed", closing_note="renewed")
+
+    def writes() -> None:
+        office.clock.sleep(5)
+        edit(office, "Call Ms Sato", "last words")
+
+    office.server.faults.append(Fault(MOMENT[vendor], nth=2 if vendor == "hubspot" else 1, act=writes))
+    finish(office)
+    if SAID not in seen(office)[2]:  # what the guard kept out is for the next plan
+        finish(office)
+    subject, _, text = seen(office)
+    assert subject == "Call Ms Sato"
+    assert "first words" in text
+    assert "last words" in text
+    assert text.count(SAID) == 1
+
+
+def without_key(found: Office) -> None:
+    """A person takes our key out of the task."""
+    app: Any = found.server.app
+    remote = remote_id(found)
+    if hasattr(app, "desk"):
+        app.touch_ticket(int(remote), external_id=None)
+    elif hasattr(app, "portal"):
+        body = app.portal.things["tasks"][remote].properties["hs_task_body"]
+        app.portal.edit("tasks", remote, hs_task_body=re.sub(r"cssync:\w+", "", body))
+    else:
+        app.edit("Task", remote, CS_Task_Key__c=None)
+
+
+def is_open(found: Office) -> bool:
+    return seen(found)[1] not in ("COMPLETED", "Completed", "solved")
+
+
+@pytest.mark.parametrize("vendor", list(CREATES))
+def test_a_task_that_lost_our_key_stays_the_same_task(office: Office, vendor: str) -> None:
+    before = created(office.server)
+    without_key(office)
+    office.clock.sleep(120)
+    pull(office)
+    office.server.journal.clear()
+    assert office.run()
+    assert not office.server.requests(f"{CREATES[vendor]}|{COMMENTED[vendor]}"), "nothing changed for anybody"
+    rules_say(office, title="Renew 0", due_on="2027-01-05")
+    finish(office)
+    assert created(office.server) == before
+    office.clock.sleep(120)
+    pull(office)
+    without_key(office)
+    assert is_open(office)
+    rules_say(office, due_on="2027-01-05", status="closed", closing_note="renewed")
+    finish(office)
+    assert not is_open(office)
+    assert created(office.server) == before
+
+
+@pytest.mark.parametrize("vendor", list(CREATES))
+def test_a_task_without_our_key_that_a_person_closed_is_let_alone(office: Office, vendor: str) -> None:
+    before = created(office.server)
+    without_key(office)
+    app: Any = office.server.app
+    remote = remote_id(office)
+    if hasattr(app, "desk"):
+        app.touch_ticket(int(remote), status="solved")
+    elif hasattr(app, "portal"):
+        app.portal.edit("tasks", remote, hs_task_status="COMPLETED")
+    else:
+        app.edit("Task", remote, Status="Completed", IsClosed=True)
+    office.clock.sleep(120)
+    pull(office)
+    rules_say(office, due_on="2027-01-05")
+    office.run()
+    office.server.journal.clear()
+    assert office.run(), "learned once, not refused each day"
+    assert not office.server.requests(f"{CREATES[vendor]}|{COMMENTED[vendor]}")
+    assert not is_open(office)
+    assert created(office.server) == before

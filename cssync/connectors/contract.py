@@ -389,6 +389,7 @@ class TaskContent:
     is the vendor's first open stage where None.
 
     comment_only: a person edited the task, so `note` is added to what it says now and nothing else is touched.
+    remote_id: the CRM's id, told to `find_tasks` where it is known: people delete keys from texts.
     """
 
     key: str
@@ -405,6 +406,7 @@ class TaskContent:
     currency: str | None = None
     stage: str | None = None
     comment_only: bool = False
+    remote_id: str | None = None
 
     @property
     def is_opportunity(self) -> bool:
@@ -420,7 +422,8 @@ class Change:
     list of str for a multi-value, None to clear). For tasks: `task` is the content and, for all but create,
     `source_id` is the CRM task's id. `reopen_task` takes back a closing of ours. `read_at`: the vendor's time (UTC) at
     which the live state was read that this change rests on, for vendors that can guard a write by it; `stamp`: the mark
-    that a task carried then (`RemoteTask.stamp`).
+    that a task carried then (`RemoteTask.stamp`). `leaves_text`: what the task says is not ours any more, or not known
+    to be, and must not be replaced.
     """
 
     key: str
@@ -431,6 +434,7 @@ class Change:
     task: TaskContent | None = None
     read_at: datetime | None = None
     stamp: str = ""
+    leaves_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -464,7 +468,8 @@ class RemoteTask:
     stamp: str = ""
     """The vendor's own mark of its last change, for vendors that guard a write by it; comes back as `Change.stamp`."""
     text: str = ""
-    """What it says now, plain; asked for at least where the wanted content is `comment_only`."""
+    """What it says now, plain, our key's line included; "" where only comments are added to it, which replace nothing.
+    Asked for at least where the wanted content is `comment_only`."""
 
 
 # --- The connector ----------------------------------------------------------------------------------------------------
@@ -494,7 +499,8 @@ class Connector:
     drain: brings what the vendor still does for us in the background to its end (a job that an interrupted run left),
         for a stream; called before what became of unproved writes is looked up. It raises where that cannot be done:
         then they stay unknown.
-    find_tasks: looks for tasks by their keys, given the account each belongs to.
+    find_tasks: looks for tasks by their keys, given the account each belongs to; one that lost its key is still the
+        one with `TaskContent.remote_id`.
     tasks_setting: setting of a connection that must be on before it takes tasks, where a vendor has no tasks of its own
         and what stands in for them has side effects.
     task_fields: fields of the vendor's tasks by which the connector tells its own; `provision` gets them with the

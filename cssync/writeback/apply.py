@@ -106,7 +106,8 @@ def apply_plan(
         session = sessions.get(name)
         if name not in faults and session is not None and not isinstance(session, CssyncError):
             before = session.requests
-            work = Work(store, workspace.connections[name], session, fence, clock, progress or _quiet)
+            told = progress or _quiet
+            work = Work(store, workspace.connections[name], session, fence, clock, told, locale=workspace.locale)
             _carry_out(work, _refuse_misfits(work, mine, describe))
             requests[name] = session.requests - before
             if work.fault is not None:
@@ -169,7 +170,7 @@ def _settle(
         if session is None or isinstance(session, CssyncError) or name not in workspace.connections:
             continue
         mine = list(group)
-        work = Work(store, workspace.connections[name], session, fence, clock)
+        work = Work(store, workspace.connections[name], session, fence, clock, locale=workspace.locale)
         send_fields.look(work, [e for e in mine if not e.is_task], resume=resume)
         send_tasks.look(work, [e for e in mine if e.is_task], resume=resume)
         if work.fault is not None:

@@ -32,6 +32,8 @@ class Work:
     clock: Clock
     progress: Callable[[str], None] = field(default=lambda text: None)
     fault: CssyncError | None = None
+    locale: str = "en"
+    """BCP 47 tag of the language that tasks are written in."""
     shape: Shape | None = None
     """What the vendor's fields take, where it says so."""
 

@@ -1,4 +1,8 @@
-"""Task writes: look for the task by its key, then create, update or close it; a create is never repeated blindly."""
+"""Task writes: look for the task by its key, then create, update or close it; a create is never repeated blindly.
+
+What a person wrote into a task's text stays: the text is only replaced where it is still what we last wrote, and a task
+that somebody wrote into is not closed but told, once, that it is done.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from cssync.connectors.contract import Change, RemoteTask, TaskContent
 from cssync.writeback.canonical import altered, same
 from cssync.writeback.outbox import MAX_ATTEMPTS, Entry, State, move, prove, remember
 from cssync.writeback.send import CHUNK, Work, chunks, is_outage, moved_on, push
+from cssync.writeback.task_text import COMMENTED, commenting, whose
 
 
 def write_tasks(work: Work, entries: Sequence[Entry]) -> None:
@@ -57,16 +62,17 @@ def _write(work: Work, entries: Sequence[Entry]) -> None:
     ready: list[Entry] = []
     now = work.now()
     with work.store.transaction(work.fence) as conn:
-        for entry in entries:
-            task = found.get(entry.field)
+        for planned in entries:
+            task = found.get(planned.field)
+            entry = commenting(planned, task, work.locale)
             refusal = _refusal(conn, entry, task)
             if task is not None and refusal is None and _arrived(entry, task):
                 _prove(conn, entry, task, now)
             elif refusal is not None:
                 move(conn, entry, "refused", now, error=refusal)
-                if entry.content.is_opportunity and entry.action == "update_task":  # a person's from here on
-                    theirs = asdict(replace(entry.content, status="done"))
-                    remember(conn, entry.place, theirs, now, remote_id=entry.task_id)
+                closed = task is not None and task.status == "done"
+                if entry.action == "update_task" and (closed or entry.content.is_opportunity):
+                    _leave(conn, entry, now)
             else:
                 move(conn, entry, "sent", now)
                 ready.append(entry)
@@ -131,10 +137,10 @@ def _arrived(entry: Entry, task: RemoteTask) -> bool:
     """Whether the task, as found, proves the write. An update counts only where the CRM shows what it changed."""
     if entry.action == "create_task":
         return True
-    if entry.action in ("close_task", "reopen_task"):
-        return task.status == ("done" if entry.action == "close_task" else "open")
     if entry.content.comment_only:
         return _plain(entry.content.note) in _plain(task.text)
+    if entry.action in ("close_task", "reopen_task"):
+        return task.status == ("done" if entry.action == "close_task" else "open")
     old, new = entry.old or {}, entry.new
     shown = [(old.get("subject"), new["subject"], task.subject), (old.get("due_on"), new["due_on"], task.due_on or "")]
     moved = [(wanted, held) for before, wanted, held in shown if before != wanted]
@@ -144,13 +150,23 @@ def _arrived(entry: Entry, task: RemoteTask) -> bool:
     return bool(proved) and all(proved)
 
 
+def _leave(conn: sqlite3.Connection, entry: Entry, now: str) -> None:
+    """A task that a person closed, or an opportunity that they touched, is theirs from here on; a pull may not tell
+    us, where they also took our key out of it."""
+    remember(conn, entry.place, asdict(replace(entry.content, status="done")), now, remote_id=entry.task_id)
+    conn.execute(
+        "UPDATE crm_task SET status = 'done', synced_at = ? WHERE connection = ? AND source_id = ? AND task_key = ?",
+        (now, entry.connection, entry.task_id, entry.field),
+    )
+
+
 def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
 def _change(entry: Entry, task: RemoteTask | None, read_at: datetime) -> Change:
     remote_id = None if entry.action == "create_task" else (task.remote_id if task else entry.task_id)
-    action: Any = entry.action
+    action: Any = "update_task" if entry.content.comment_only else entry.action
     return Change(
         entry.key,
         action,
@@ -159,13 +175,15 @@ def _change(entry: Entry, task: RemoteTask | None, read_at: datetime) -> Change:
         task=entry.content,
         read_at=read_at,
         stamp=task.stamp if task else "",
+        leaves_text=task is not None and whose(entry, task) != "ours",
     )
 
 
 def _prove(conn: sqlite3.Connection, entry: Entry, task: RemoteTask, now: str) -> None:
     """Verified: remember the content, and the task as the CRM holds it, so that the next pull is an echo."""
-    content = replace(entry.content, status=task.status, comment_only=False)
-    prove(conn, entry, asdict(content), now, remote_id=task.remote_id)
+    content = replace(entry.content, status=task.status)
+    told = COMMENTED if entry.action == "close_task" and content.comment_only else ""
+    prove(conn, entry, asdict(content), now, remote_id=task.remote_id, note=told)
     if content.is_opportunity or entry.content.comment_only:
         return  # the next pull brings it among the opportunities; a comment leaves the task as a person made it
     conn.execute(
@@ -184,7 +202,7 @@ def _prove(conn: sqlite3.Connection, entry: Entry, task: RemoteTask, now: str) -
 def _find(work: Work, entries: Sequence[Entry]) -> Mapping[str, RemoteTask] | None:
     """Our tasks among the entries as the CRM holds them, by key; None when the connection failed."""
     find = work.connection.connector.find_tasks
-    contents: list[TaskContent] = [entry.content for entry in entries]
+    contents: list[TaskContent] = [replace(entry.content, remote_id=entry.task_id) for entry in entries]
     if find is not None:
         return work.attempt(lambda: find(work.session, contents), "looking for tasks")
     rows = work.store.query(

@@ -37,6 +37,13 @@ COMMENTS = {
     "ja": "cssyncはこのタスクを完了にするところでした({why})。担当者が変更したため、完了は担当者にお任せします。",
 }
 """Locale -> what is added to a task that is done, but that a person edited (domain: comment instead of closing)."""
+
+
+def comment_for(locale: str, why: str) -> str:
+    """Return what is added to a task that is done, but that a person edited; `why` it is done."""
+    return COMMENTS["ja" if locale.startswith("ja") else "en"].format(why=why)
+
+
 BODY_LENGTH = 30_000
 """UTF-16 code units of a task's text, before its last line and a closing note (Salesforce takes 32,000 in all)."""
 FOOTERS = {
@@ -65,7 +72,9 @@ class Known:
         return str((self.content or {}).get("status", "open"))
 
     def edited(self) -> bool:
-        """Whether a person changed more than the status since we wrote it."""
+        """Whether a person changed more than the status since we wrote it; once we found so, it is theirs for good."""
+        if self.content is not None and self.content.get("comment_only"):
+            return True
         if self.content is None or self.live is None:
             return False
         pairs = ((self.content.get(n), self.live[n]) for n in ("subject", "due_on", "owner_source_id"))
@@ -104,7 +113,7 @@ class _Walk:
         self.notes: list[Note] = []
         self.store = store
         lang = "ja" if workspace.locale.startswith("ja") else "en"
-        self.footer, self.comment = FOOTERS[lang], COMMENTS[lang]
+        self.footer, self.locale = FOOTERS[lang], workspace.locale
         self.people = People(store, workspace)
         self.homes = homes(store, taking_tasks(workspace))
         self.known = known_tasks(store, workspace)
@@ -259,7 +268,7 @@ class _Walk:
     def _comment(self, row: Mapping[str, Any], known: Known) -> None:
         """Say once, in a task that a person edited, that it is done: theirs to close."""
         ours = TaskContent(**dict(known.content or {}))
-        content = replace(ours, note=self.comment.format(why=row["closing_note"] or row["title"]), comment_only=True)
+        content = replace(ours, note=comment_for(self.locale, row["closing_note"] or row["title"]), comment_only=True)
         place = (known.home.connection, known.home.stream, known.home.source_id, self._key(row))
         refused = self.failures.get(place)
         told = "is done, but a person changed it in the CRM: theirs to close"

@@ -69,9 +69,10 @@ def find_deals(session: Session, wanted: Sequence[TaskContent]) -> dict[str, Rem
     stages = {content.key: content.stage for content in wanted}
     begins: dict[str | None, tuple[str, str]] = {}
     found: dict[str, RemoteTask] = {}
-    for record in batch_read(session, "deals", ids, FIELDS):
+    by_id = {content.remote_id: content.key for content in wanted if content.remote_id}
+    for record in batch_read(session, "deals", [*by_id, *ids], FIELDS):
         held = record.get("properties") or {}
-        key = task_key(held.get("description"))
+        key = by_id.get(str(record.get("id"))) or task_key(held.get("description"))
         if key is None or key not in stages:
             continue
         stage = stages[key]

@@ -234,7 +234,7 @@ def properties(session: Session, change: Change) -> dict[str, str]:
     due = datetime.combine(date.fromisoformat(task.due_on), DUE_AT, session.timezone).astimezone(UTC)
     return {
         "hs_task_subject": task.subject,
-        "hs_task_body": task_body(task),
+        **({} if change.leaves_text else {"hs_task_body": task_body(task)}),
         "hs_task_status": "COMPLETED" if closing or task.status == "done" else "NOT_STARTED",
         **({} if closing else {"hs_timestamp": due.strftime("%Y-%m-%dT%H:%M:%SZ")}),
         **({} if closing else {"hs_task_priority": PRIORITY[task.priority]}),
@@ -324,7 +324,7 @@ def read(session: Session, stream: str, ids: Sequence[str], fields: Sequence[str
 
 
 def find_tasks(session: Session, tasks: Sequence[TaskContent]) -> dict[str, RemoteTask]:
-    """Find tasks and deals by our key among those associated with their companies.
+    """Find tasks and deals by our key among those associated with their companies, and by their id where we know it.
 
     Search is not asked: its index lags, and a task missed here would be created twice.
     """
@@ -340,10 +340,11 @@ def find_tasks(session: Session, tasks: Sequence[TaskContent]) -> dict[str, Remo
             kept="no task was created",
             fix="run again later",
         )
+    by_id = {t.remote_id: t.key for t in tasks if t.remote_id}
     ids = [linked_id(item) for items in companies.found.values() for item in items]
-    for record in batch_read(session, "tasks", ids, TASK_FIELDS):
+    for record in batch_read(session, "tasks", [*by_id, *ids], TASK_FIELDS):
         held = record.get("properties") or {}
-        key = task_key(held.get("hs_task_body"))
+        key = by_id.get(str(record.get("id"))) or task_key(held.get("hs_task_body"))
         if key in wanted and key is not None:
             found.setdefault(key, _remote(session, key, record))
     return found

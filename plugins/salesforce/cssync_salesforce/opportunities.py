@@ -108,14 +108,21 @@ def find_opportunities(session: Session, wanted: Sequence[TaskContent]) -> dict[
     texts = sorted({t.key if by_key else t.account_source_id for t in wanted})
     column, held = ("AccountId", "Description") if not by_key else (OPPORTUNITY_KEY.name, OPPORTUNITY_KEY.name)
     fields = ["Id", "Name", "StageName", "IsClosed", "CloseDate", "Amount", held]
+    by_id = {soql.id18(t.remote_id): t.key for t in wanted}
     found: dict[str, RemoteTask] = {}
-    for start in range(0, len(texts), CHUNK):
-        condition = f"{column} IN {soql.among(texts[start : start + CHUNK])}"
-        for record in query(session, soql.select(fields, "Opportunity", [condition], ["Id"])):
-            keys = [str(record[held])] if by_key else markers(record.get("Description"))
-            for key in keys:
-                if key in contents:
-                    found.setdefault(key, _remote(pipeline, contents[key], record))
+
+    def look(column: str, values: Sequence[str]) -> None:
+        for start in range(0, len(values), CHUNK):
+            condition = f"{column} IN {soql.among(values[start : start + CHUNK])}"
+            for record in query(session, soql.select(fields, "Opportunity", [condition], ["Id"])):
+                known = by_id.get(soql.id18(record["Id"]))
+                said = [str(record[held])] if by_key else markers(record.get("Description"))
+                for key in [known] if known else said:
+                    if key in contents:
+                        found.setdefault(key, _remote(pipeline, contents[key], record))
+
+    look(column, texts)
+    look("Id", sorted(one for one, key in by_id.items() if one and key not in found))
     return found
 
 

@@ -63,32 +63,41 @@ def ours(session: Session, seen: Shape) -> Sequence[str]:
 
 
 def find_tasks(session: Session, wanted: Sequence[TaskContent]) -> dict[str, RemoteTask]:
-    """Return those of the wanted tasks that Salesforce holds, archived ones included, by key."""
+    """Return those of the wanted tasks that Salesforce holds, archived ones included, by key; one that lost its key by
+    the id that we know, for a request more."""
     if not wanted:
         return {}
     seen = shape(session, "Task")
     by_key = has_key(seen)
     texts = sorted({t.key if by_key else t.account_source_id for t in wanted})
     keys = {t.key for t in wanted}
+    by_id = {soql.id18(t.remote_id): t.key for t in wanted}
     fields = ["Id", "Subject", "IsClosed", "ActivityDate", "Description", *([TASK_KEY.name] if by_key else [])]
     found: dict[str, RemoteTask] = {}
-    for start in range(0, len(texts), CHUNK):
-        column = TASK_KEY.name if by_key else "WhatId"
-        condition = f"{column} IN {soql.among(texts[start : start + CHUNK])}"
-        for record in query(session, soql.select(fields, "Task", ["IsDeleted = false", condition], ["Id"]), all_=True):
-            key = key_of(record)
-            if key in keys and key is not None:
-                remote = RemoteTask(
-                    key,
-                    soql.id18(record["Id"]) or "",
-                    "done" if record.get("IsClosed") else "open",
-                    str(record.get("Subject") or ""),
-                    record.get("ActivityDate"),
-                    text=str(record.get("Description") or ""),
-                )
-                if key not in found or found[key].status == "done":  # the open one, should there be two
-                    found[key] = remote
+
+    def look(column: str, values: Sequence[str]) -> None:
+        for start in range(0, len(values), CHUNK):
+            condition = f"{column} IN {soql.among(values[start : start + CHUNK])}"
+            statement = soql.select(fields, "Task", ["IsDeleted = false", condition], ["Id"])
+            for record in query(session, statement, all_=True):
+                key = by_id.get(soql.id18(record["Id"])) or key_of(record)
+                if key in keys and key is not None and (key not in found or found[key].status == "done"):
+                    found[key] = _remote(key, record)  # the open one, should there be two
+
+    look(TASK_KEY.name if by_key else "WhatId", texts)
+    look("Id", sorted(one for one, key in by_id.items() if one and key not in found))
     return found
+
+
+def _remote(key: str, record: Mapping[str, Any]) -> RemoteTask:
+    return RemoteTask(
+        key,
+        soql.id18(record["Id"]) or "",
+        "done" if record.get("IsClosed") else "open",
+        str(record.get("Subject") or ""),
+        record.get("ActivityDate"),
+        text=str(record.get("Description") or ""),
+    )
 
 
 def query(session: Session, text: str, *, all_: bool = False) -> Iterator[dict[str, Any]]:

@@ -89,7 +89,10 @@ def push(session: Session, changes: Sequence[Change]) -> Iterator[Outcome]:
                 continue
             _sort(groups, _Route("PATCH", collection), write)
     deals = [c for c in changes if c.task is not None and c.task.is_opportunity]
-    others = [c for c in changes if c.action != "update" and c not in deals]
+    comments = [c for c in changes if c.task is not None and c.task.comment_only]
+    others = [c for c in changes if c.action != "update" and c not in deals and c not in comments]
+    for change in comments:
+        yield _comment(session, change)
     if others:
         yield from _tasks(session, others, groups)
     if deals:
@@ -214,15 +217,10 @@ def _tasks(session: Session, changes: Sequence[Change], groups: _Groups) -> Iter
             key = soql.id18(change.source_id)
             if key is None:
                 raise ValueError("the change names no task")
-            if task.comment_only:
-                fields = {"Description": _upon(session, key, task.note)}
-                record = {"attributes": {"type": "Task"}, "id": key, **fields}
-                _sort(groups, _Route("PATCH", collection), _Write(change, record, key))
-                continue
             fields = {"Status": wording.closed} if change.action == "close_task" else _edited(task, wording)
             if change.action == "reopen_task":
                 fields["Status"] = wording.opened
-            if task.note:  # without one a description is left alone: people write into it
+            if not change.leaves_text:
                 fields["Description"] = _body(task, keyed=keyed)
             record = {"attributes": {"type": "Task"}, "id": key, **fields}
             _sort(groups, _Route("PATCH", collection), _Write(change, record, key))
@@ -278,6 +276,21 @@ def _edited(task: TaskContent, wording: Wording) -> dict[str, Any]:
         **({"Priority": priority} if priority else {}),
         **({"OwnerId": owner} if owner else {}),
     }
+
+
+def _comment(session: Session, change: Change) -> Outcome:
+    """Write a comment under what a task says now, one task at a time: so it is guarded, and what a person writes into
+    the task at that moment stays. Two requests."""
+    key, note = soql.id18(change.source_id), change.task.note if change.task else ""
+    try:
+        if key is None:
+            raise ValueError("the change names no task")
+        record = {"attributes": {"type": "Task"}, "id": key, "Description": _upon(session, key, note)}
+    except TransientFault as fault:
+        return Outcome(change.key, "failed-retry", error=str(fault))
+    except (ConnectionFault, ValueError) as error:
+        return Outcome(change.key, "failed-permanent", error=str(error))
+    return _send_one(session, _Write(change, record, key))
 
 
 def _upon(session: Session, key: str, note: str) -> str:

@@ -113,6 +113,7 @@ class ZendeskSandbox:
             ("GET", "job_statuses", "read", self._jobs),
             ("GET", "tickets", "read", self.desk.listed),
             ("POST", "tickets", "tickets:write", self.desk.create),
+            ("GET", r"tickets/(\d+)", "read", self.desk.shown),
             ("PUT", r"tickets/(\d+)", "tickets:write", self.desk.update),
             ("GET", r"tickets/(\d+)/comments", "read", self.desk.comments),
             (

@@ -37,6 +37,13 @@ class TicketDesk:
         meta = {"has_more": False, "after_cursor": None, "before_cursor": None}
         return SandboxAnswer(body={"tickets": rows[:100], "meta": meta, "links": {"prev": None, "next": None}})
 
+    def shown(self, request: SandboxRequest, key: str) -> SandboxAnswer:
+        """One ticket."""
+        row = self.account.tickets.records.get(int(key))
+        if row is None or row["status"] == "deleted":
+            return SandboxAnswer(404, {"error": "RecordNotFound", "description": "Not found"})
+        return SandboxAnswer(body={"ticket": self._shown(int(key), request.origin)})
+
     def create(self, request: SandboxRequest) -> SandboxAnswer:
         """Create a ticket; the same idempotency key gives the first answer again."""
         given = request.json().get("ticket") or {}

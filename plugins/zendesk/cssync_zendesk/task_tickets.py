@@ -112,16 +112,27 @@ def _outcome(change: Change, answer: Answer) -> Outcome:
 
 
 def find_tickets(session: Session, wanted: Sequence[TaskContent]) -> dict[str, RemoteTask]:
-    """Return those of the wanted tasks that Zendesk holds, by key; one request each, as search lags behind."""
+    """Return those of the wanted tasks that Zendesk holds, by key; one request each, as search lags behind, and one
+    more for a ticket that lost its key."""
     found: dict[str, RemoteTask] = {}
     for task in wanted:
         rows = records(session.get(PATH, external_id=task.key).json(), "tickets", PATH)
         mine = [row for row in rows if str(row.get("external_id")) == task.key and row.get("status") != "deleted"]
+        mine = mine or _by_id(session, task.remote_id or "")
         for row in sorted(mine, key=lambda row: (row.get("status") in SHUT, row.get("id"))):
             found.setdefault(task.key, _remote(task.key, row))
         if task.comment_only and task.key in found:
             found[task.key] = replace(found[task.key], text=_said(session, found[task.key].remote_id))
     return found
+
+
+def _by_id(session: Session, ticket: str) -> list[Mapping[str, Any]]:
+    """The ticket of an id, unless it is gone; one request."""
+    if not ticket.isdecimal():
+        return []
+    answer = session.get(f"{PATH}/{ticket}", accept=(404,))
+    row = answer.json().get("ticket") if answer.status == 200 else None
+    return [row] if isinstance(row, Mapping) and row.get("id") and row.get("status") != "deleted" else []
 
 
 def _said(session: Session, ticket: str) -> str:

@@ -108,6 +108,8 @@ def tickets(session: Session, organization: str) -> None:
     change = Change("m", "update_task", "organizations", held.remote_id, task=comment, stamp=held.stamp)
     assert [o.state for o in ZENDESK.push(session, [change])] == ["verified"]
     assert "yours to close" in ZENDESK.find_tasks(session, [comment])[task.key].text
+    keyless = replace(task, key="e" * 24, remote_id=held.remote_id)
+    assert ZENDESK.find_tasks(session, [keyless])[keyless.key].remote_id == held.remote_id
     late = Change("l", "update_task", "organizations", held.remote_id, task=task, stamp="2020-01-01T00:00:00Z")
     assert [o.state for o in ZENDESK.push(session, [late])] == ["moved"]
 
@@ -149,7 +151,7 @@ def test_every_request_and_every_answer_fits_the_description(exchanges: Any) -> 
         "POST /api/v2/tickets",
         "PUT /api/v2/tickets/{id}",
     }
-    assert len(seen) == 18
+    assert len(seen) == 19
 
 
 def test_the_sandbox_refuses_in_the_vendors_words(app: ZendeskSandbox) -> None:
