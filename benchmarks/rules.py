@@ -16,18 +16,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from cssync.config import Workspace
+from cssync.errors import ConfigError
 from cssync.rules import EvaluationReport, RuleSet, evaluate, explain, load_folders
 from cssync.rules.changed import BASIS
 from cssync.rules.compiler import compile_pack
 from cssync.rules.evaluate import context_for, share, usage_coverage
+from cssync.rules.faults import Source
 from cssync.rules.freshness import parse_instant
+from cssync.rules.packs import read_rules
 from cssync.rules.volume import series_sql
 from cssync.store.sqlite import Store
 
@@ -307,6 +310,14 @@ def standard(workspace: Workspace) -> None:
     """Print what checking the packs that ship takes."""
     took = min(cpu(lambda: load_folders([("standard", files("cssync_rules"))])) for _ in range(2))
     print(f"reading and checking the standard packs: {took:.2f} s")
+    lines = "".join(f"  f{n}: seats + {n}\n" for n in range(2_400))
+    took = min(cpu(lambda: _refused(f"pack: p\nfeatures:\n{lines}accounts: zz\n")) for _ in range(2))
+    print(f"refusing a file of 4,800 values for a fault at its end: {took:.2f} s")
+
+
+def _refused(text: str) -> None:
+    with suppress(ConfigError):
+        read_rules([Source("p.yaml", text)])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
 SIGNAL = "pack: p\nsignals:\n  S1:\n    because: x\n    when: "
@@ -269,3 +269,23 @@ def corpus() -> Iterator[tuple[str, str]]:
     yield from ((f"size {name}", SIGNAL + f'"{text}"\n') for name, text in SIZES.items())
     yield from FILES.items()
     yield from LANGUAGE.items()
+
+
+def _features(n: int, formula: str) -> str:
+    return "pack: p\nfeatures:\n" + "".join(f"  f{k}: {formula.format(k=k, next=k + 1)}\n" for k in range(n))
+
+
+GROWING: Mapping[str, Callable[[int], str]] = {
+    "names that nobody knows": lambda n: _features(n, "zz{k}x + 1"),
+    "a fault at the end": lambda n: _features(n, "seats + {k}") + "accounts: zz\n",
+    "a chain": lambda n: _features(n, "f{next} + 1") + f"  f{n}: seats\n",
+    "a broken chain": lambda n: _features(n, "f{next} + 1"),
+    "a circle": lambda n: _features(n, "f{next} + 1") + f"  f{n}: f0\n",
+    "a circle of lines": lambda n: _features(n, "{{first: [1 if f{next} > 1]}}") + f"  f{n}: f0\n",
+    "a deep circle": lambda n: _features(n, f"{'abs(' * 4}f{{next}} + {'-' * 20}1{')' * 4}") + f"  f{n}: f0\n",
+    "keys that nobody knows": lambda n: "".join(f"kk{k}: x\n" for k in range(n)),
+    "results of results": lambda n: "pack: p\nresults:\n" + "".join(f"  r{k}: p.r{k + 1}\n" for k in range(n)),
+    "long sums": lambda n: _features(n // 8, "+".join(["1"] * 400)),
+    "lists and a fault": lambda n: "pack: p\nlists:\n" + "".join(f"  l{k}: [a{k}]\n" for k in range(n)) + "zz: 1\n",
+}
+"""Files within the limits, by how many lines they have."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ import pytest
 from cssync.errors import ConfigError
 from cssync.rules.faults import Source
 from cssync.rules.packs import read_rules
-from hostile_rules import corpus
+from hostile_rules import GROWING, corpus
 
 CORPUS = dict(corpus())
 MOST_CALLS = 60_000
@@ -29,8 +29,8 @@ class TooMuchWork(BaseException):
 
 
 @contextmanager
-def counted(most: int) -> Iterator[None]:
-    """Stop after so many calls."""
+def counted(most: int) -> Iterator[Callable[[], int]]:
+    """Stop after so many calls; gives how many there were."""
     calls = 0
 
     def note(*_: Any) -> None:
@@ -42,7 +42,7 @@ def counted(most: int) -> Iterator[None]:
 
     sys.setprofile(note)
     try:
-        yield
+        yield lambda: calls
     finally:
         sys.setprofile(None)
 
@@ -71,6 +71,28 @@ def test_all_of_them_together_leave_memory_flat() -> None:
         assert tracemalloc.get_traced_memory()[1] < MOST_BYTES
     finally:
         tracemalloc.stop()
+
+
+def work(text: str) -> int:
+    """Calls that it takes to refuse a file."""
+    with counted(10_000_000) as calls, pytest.raises(ConfigError) as refused:
+        read_rules([Source("h.yaml", text)])
+    assert len(refused.value.message) < 20_000
+    return calls()
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_four_times_the_file_is_no_more_than_four_times_the_work(name: str) -> None:
+    file = GROWING[name]
+    assert work(file(480)) < 4.4 * work(file(120))
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_the_largest_file_within_the_limits_is_refused_in_words(name: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read_rules([Source("h.yaml", GROWING[name](800))])
+    assert "more than 5,000" not in refused.value.message
+    assert refused.value.message.count("h.yaml:") <= 50
 
 
 def test_the_counter_stops_what_goes_on_for_ever() -> None:

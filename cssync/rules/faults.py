@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from cssync.errors import ConfigError
 
 SHOWN = 50
-"""Faults printed at most; the rest is only counted."""
+"""Faults after which reading stops: nobody reads more of them, and a file that was made to be wrong has thousands."""
+NEAR = 150
+"""Known words that a misspelt one is compared with letter by letter, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,10 @@ class Stop(Exception):  # noqa: N818 - control flow inside the reader, never see
     """This part of a file cannot be read any further; the fault is already noted."""
 
 
+class Enough(Exception):  # noqa: N818 - control flow as well
+    """As many faults are noted as are shown: reading any further is of no use."""
+
+
 class Faults:
     """Collects faults of several files; `raise_any` ends with all of them."""
 
@@ -68,10 +74,16 @@ class Faults:
         self.found: list[Fault] = []
 
     def add(self, mark: Mark, message: str) -> None:
-        """Note a fault and go on."""
+        """Note a fault and go on.
+
+        Raises:
+            Enough: there is one more than is shown.
+        """
         fault = Fault(mark, message)
         if fault not in self.found:
             self.found.append(fault)
+            if len(self.found) > SHOWN:
+                raise Enough
 
     def stop(self, mark: Mark, message: str) -> Stop:
         """Note a fault and return the exception that leaves this part of the file."""
@@ -86,12 +98,12 @@ class Faults:
         """
         if not self.found:
             return
-        found = sorted(self.found, key=lambda f: (f.mark.source.name, f.mark.line, f.mark.column))
-        shown = "\n".join(str(f) for f in found[:SHOWN])
-        more = f"\n... and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        count = "1 fault" if len(found) == 1 else f"{len(found)} faults"
+        more = len(self.found) > SHOWN
+        found = sorted(self.found[:SHOWN], key=lambda f: (f.mark.source.name, f.mark.line, f.mark.column))
+        shown = "\n".join(map(str, found))
+        count = "1 fault" if len(found) == 1 else f"more than {SHOWN} faults" if more else f"{len(found)} faults"
         raise ConfigError(
-            f"{count} in the rules\n{shown}{more}",
+            f"{count} in the rules\n{shown}",
             kept="no rule was run and nothing was written",
             fix="correct the places shown, then run `cssync rules check`",
         )
@@ -100,6 +112,10 @@ class Faults:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean X?`, or the known words when they are few, or ""."""
     words = sorted(set(known))
+    if len(words) > NEAR:
+        first, last = word[:1], word[-1:]
+        near = (w for w in words if abs(len(w) - len(word)) <= 2 and (w[:1] == first or w[-1:] == last))
+        words = sorted(near, key=lambda w: abs(len(w) - len(word)))[:NEAR]
     close = difflib.get_close_matches(word[:60], words, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]}?"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Map
 
 from cssync.rules.catalogue import (
@@ -19,12 +20,16 @@ from cssync.rules.catalogue import (
 from cssync.rules.check import NUMBERS, Scope, expression, typed_lines
 from cssync.rules.faults import Mark, Stop, did_you_mean
 from cssync.rules.lists import read_lists
-from cssync.rules.reader import Mapping, Node, Scalar
+from cssync.rules.reader import Mapping, Node, Scalar, Sequence
 from cssync.rules.shape import Shape
 from cssync.rules.tree import STANDARD, Aggregate, Expr, Feature, Past, Type
 
 AGGREGATES = ("count", "sum", "avg", "min", "max", "last", "median", "distinct")
 _BESIDE = ("where", "within", "ending", "older_than", "at_least", "newest_per", "of_which", "max_age", "most")
+MAX_NESTED = 120
+"""Levels of an expression together with the features in it: what evaluates one walks down them."""
+MAX_CIRCLE = 12
+"""Features of a circle that are named."""
 MOST_LISTED = 5
 """Values that a feature lists; a sentence with more is not read."""
 _NEEDS: Map[str, tuple[str, ...]] = {
@@ -48,6 +53,7 @@ class FeatureReader:
         self.found: dict[str, Feature] = {}
         self.failed: set[str] = set()
         self.open: list[str] = []
+        self.depth: dict[str, int] = {}
         self.output: Callable[[str, str, Mark], Expr | None] = lambda pack, output, mark: None
         for pack, top in tops.items():
             for key, node in shape.named(top.get("features"), "`features`"):
@@ -56,8 +62,30 @@ class FeatureReader:
     def read(self, output: Callable[[str, str, Mark], Expr | None]) -> None:
         """Read every feature. output: the reference to a result that a pack declares itself, None if it has none."""
         self.output = output
-        for name in sorted(self.declared):
-            self.resolve(name)
+        for name in self.in_order():
+            try:
+                self.resolve(name)
+            except RecursionError:  # a circle of expressions, each of them nested
+                self.open.clear()
+                self.failed.add(name)
+                self.faults.add(self.declared[name][0].mark, "this feature depends on itself, by way of many others")
+
+    def in_order(self) -> Iterator[str]:
+        """Yield the declared features, each after those that it names, so that a chain of thousands is no deep one."""
+        names = {n: [w for w in _words(node) if w in self.declared] for n, (_, node, _) in self.declared.items()}
+        seen: set[str] = set()
+        for first in sorted(self.declared):
+            todo = [] if first in seen else [(first, iter(names[first]))]
+            seen.add(first)
+            while todo:
+                name, rest = todo[-1]
+                below = next((n for n in rest if n not in seen), None)
+                if below is None:
+                    todo.pop()
+                    yield name
+                else:
+                    seen.add(below)
+                    todo.append((below, iter(names[below])))
 
     @property
     def names(self) -> list[str]:
@@ -109,8 +137,11 @@ class FeatureReader:
         if name not in self.declared:
             return None
         if name in self.open:
-            circle = " -> ".join((*self.open[self.open.index(name) :], name))
-            raise self.faults.stop(mark, f"this feature depends on itself: {circle}")
+            around = self.open[self.open.index(name) :]
+            at = around.index(min(around))
+            around = [*around[at:], *around[:at]]
+            shown = around if len(around) <= MAX_CIRCLE else [*around[:MAX_CIRCLE], "..."]
+            raise self.faults.stop(mark, f"this feature depends on itself: {' -> '.join((*shown, around[0]))}")
         found = self.resolve(name)
         if found is None:
             raise Stop(name)  # its own fault is noted
@@ -124,11 +155,22 @@ class FeatureReader:
         before = len(self.faults.found)
         feature = self.formula(key, node, pack) if isinstance(node, Scalar) else self.aggregate(key, node, pack)
         self.open.pop()
+        if feature is not None and isinstance(feature.definition, Expr):
+            self.depth[name] = self.nested(feature.definition)
+            if self.depth[name] > MAX_NESTED:
+                self.faults.add(
+                    key.mark, f"with the features in it, this one is nested deeper than {MAX_NESTED} levels"
+                )
         if feature is None or len(self.faults.found) > before:
             self.failed.add(name)
             return None
         self.found[name] = feature
         return feature
+
+    def nested(self, e: Expr) -> int:
+        """Levels of an expression, those of the features in it included."""
+        own = self.depth.get(e.value, 0) if e.op == "feature" else 0
+        return 1 + max((own, *map(self.nested, e.args)))
 
     def formula(self, key: Scalar, node: Scalar, pack: str) -> Feature | None:
         scope = Scope(self.lookup, lambda: [*self.declared, *FACTS, *ACCOUNT], self.lists)
@@ -306,3 +348,11 @@ def _type(function: str, column: Expr | None) -> Type:
 
 def _values(function: str, column: Expr | None) -> tuple[str, ...]:
     return column.values if column is not None and function != "distinct" else ()
+
+
+def _words(node: Node) -> list[str]:
+    """Words of a feature's texts, which may be names of others."""
+    if isinstance(node, Scalar):
+        return re.findall(r"\w+", node.text)
+    nodes = node.items if isinstance(node, Sequence) else [value for _, value in node.entries]
+    return [word for inner in nodes for word in _words(inner)]

@@ -11,7 +11,7 @@ from cssync.model.columns import TIERS
 from cssync.rules.actions import ActionReader
 from cssync.rules.catalogue import ACCOUNT, MAX_AGE, OUTPUTS, SOURCES
 from cssync.rules.check import Scope, expression
-from cssync.rules.faults import Faults, Mark, Source, Stop, did_you_mean
+from cssync.rules.faults import Enough, Faults, Mark, Source, Stop, did_you_mean
 from cssync.rules.features import FeatureReader, account_column
 from cssync.rules.parts import PartReader
 from cssync.rules.reader import Mapping, Node, Scalar, read
@@ -60,10 +60,17 @@ def read_rules(sources: Iterable[Source]) -> RuleSet:
         ConfigError: all faults of all files at once.
     """
     faults = Faults()
+    try:
+        return _read(tuple(sources), faults)
+    except Enough:
+        faults.raise_any()
+        raise
+
+
+def _read(texts: tuple[Source, ...], faults: Faults) -> RuleSet:
     shape = Shape(faults)
     files: dict[str, tuple[Scalar, Mapping]] = {}
     own_lists: list[Mapping] = []
-    texts = tuple(sources)
     for source in texts:
         top = read(source, faults)
         if top is None:
