@@ -5,7 +5,7 @@
     ├── ConnectionFault  this connection or stream stops; the others go on            exit 1 or 3
     │   ├── TransientFault   the same, and the next run may well succeed              exit 3
     │   ├── Refused          a final no to one request, which did nothing
-    │   └── UnknownOutcome   a create got no readable answer: settle it by looking
+    │   └── UnknownOutcome   a write got no readable answer: settle it by looking
     ├── RecordError      one record is quarantined; the stream goes on
     ├── ApprovalNeeded   a brake held the plan back                                   exit 4
     └── LeaseHeld        another run works on this store                              exit 5
@@ -61,7 +61,7 @@ class Refused(ConnectionFault):
 
 
 class UnknownOutcome(ConnectionFault):
-    """A request that must not be sent twice got no readable answer; whether it took effect must be looked up."""
+    """A write got no readable answer; whether it took effect must be looked up before it is sent again."""
 
 
 class RecordError(CssyncError):

@@ -1,15 +1,19 @@
-"""Engines for the tests that compare answers."""
+"""Engines for the tests that compare answers; the undisturbed twin of the runs that meet a fault."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import duckdb
 import psycopg
 import pytest
 
 from engines import Engine, OnDuckDB, OnPostgres, OnSpark, postgres_bin, postgres_server
+
+if TYPE_CHECKING:
+    from twins import Twin
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +59,11 @@ def spark() -> Iterator[Engine | None]:
 def engines(duck: Engine, postgres: Engine | None, spark: Engine | None) -> tuple[Engine, ...]:
     """Every engine beside SQLite that is at hand."""
     return tuple(engine for engine in (duck, postgres, spark) if engine is not None)
+
+
+@pytest.fixture(scope="session")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Twin]:
+    """The undisturbed run of each vendor."""
+    from twins import all_undisturbed
+
+    return all_undisturbed(tmp_path_factory.mktemp)

@@ -55,6 +55,9 @@ class FakeSession:
     def now(self) -> datetime:
         return AS_OF
 
+    def wait(self, seconds: float) -> None:
+        """Time costs nothing here."""
+
 
 @dataclass
 class Crm:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from cssync.config import Connection, Workspace, Writeback
 from cssync.http import open_session
+from cssync.http.clock import ManualClock
 from cssync.runs.lease import hold_lease
 from cssync.store import Store
 from cssync.writeback.apply import apply_plan
@@ -35,14 +36,14 @@ def workspace(folder: Path, url: str) -> Workspace:
 
 
 def apply(folder: Path, url: str, plan_id: str) -> int:
-    space = workspace(folder, url)
+    space, clock = workspace(folder, url), ManualClock()
     crm = space.connections["crm"]
     with (
         Store.open(space.store) as store,
         hold_lease(store, owner="r-x") as lease,
-        open_session(crm.connector, crm.settings, connection="crm", timezone=space.timezone) as session,
+        open_session(crm.connector, crm.settings, connection="crm", timezone=space.timezone, clock=clock) as session,
     ):
-        return apply_plan(store, space, plan_id, {"crm": session}, run_id="r-x", fence=lease).exit_code
+        return apply_plan(store, space, plan_id, {"crm": session}, run_id="r-x", fence=lease, clock=clock).exit_code
 
 
 if __name__ == "__main__":

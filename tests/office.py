@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from cssync.writeback.apply import apply_plan, settle, unfinished
 from cssync.writeback.plan import approve_plan, make_plan
 from cssync.writeback.provision import provision
 from fake_crm import task
+from ledger import Ledger, record
 
 WORLD = make(8)
 RULES = load_folders([("standard", files("cssync_rules"))])
@@ -62,13 +63,14 @@ class Office:
     store: Store
     server: SandboxServer
     clock: ManualClock
+    ledger: Ledger
     runs: int = 0
 
     def run(self, between: Callable[[], None] = lambda: None) -> bool:
         """One run of the write-back as cron would start it; True when nothing is left to do. `between`: what happens
         in the world between planning and sending."""
         self.runs += 1
-        run_id = f"r-{self.runs}"
+        run_id = f"r-{self.runs:02}"
         with open_sessions(self.space, self.store, clock=self.clock) as sessions:
             begun, code = unfinished(self.store), 0
             if begun is not None:
@@ -81,6 +83,13 @@ class Office:
             between()
             done = apply_plan(self.store, self.space, plan.id, sessions, run_id=run_id, clock=self.clock)
         return code == done.exit_code == 0
+
+    def pull(self) -> None:
+        """Read what the vendor has, and link it."""
+        now = self.clock.time()
+        with open_sessions(self.space, self.store, clock=self.clock) as sessions:
+            sync(self.store, self.space, sessions, run_id=f"pull-{now}")
+        link(self.store, self.space, WORLD.now + timedelta(seconds=now - WORLD.now.timestamp()))
 
     def world(self) -> Any:
         """What people see at the vendor: our fields of every record, and our tasks."""
@@ -119,15 +128,17 @@ def served(
 ) -> Iterator[Office]:
     """Serve a sandbox, and open the workspace in `folder` that leads to it. `settings`: more lines of the connection.
     `front` stands between the server and the app."""
-    clock = ManualClock(WORLD.now.timestamp())
-    app.clock = (lambda: datetime.fromtimestamp(clock.time(), UTC)) if vendor == "salesforce" else clock.time
+    clock, ledger = ManualClock(WORLD.now.timestamp()), record(app)
+    app.clock = (lambda: datetime.fromtimestamp(clock.time(), UTC)) if vendor == "salesforce" else lambda: clock.time()
+    if vendor == "hubspot":
+        app.portal.clock = app.clock
     with ExitStack() as stack:
         server = stack.enter_context(serve(front(app)))
         server.clock = clock.time
         write(folder, vendor, server.url, settings)
         space = space_of(folder, vendor)
         store = stack.enter_context(Store.open(space.store, workspace=space.name))
-        yield Office(space, store, server, clock)
+        yield Office(space, store, server, clock, ledger)
 
 
 def write(folder: Path, vendor: str, url: str, settings: str = "") -> None:

@@ -22,14 +22,16 @@ from cssync.errors import (
     UnknownOutcome,
 )
 from cssync.http import SYSTEM
+from cssync.http.clock import ManualClock
 from cssync.store import Store
 from cssync.views.plan import apply_lines
 from cssync.writeback import plan as planning
 from cssync.writeback.apply import ApplyReport, apply_plan, settle, unfinished
 from cssync.writeback.failures import drop, failing, retry, written_for
-from cssync.writeback.outbox import MAX_ATTEMPTS
+from cssync.writeback.outbox import MAX_ATTEMPTS, TAKEN
 from cssync.writeback.plan import Plan, approve_plan, load_plan
 from cssync.writeback.send import Work, push
+from cssync.writeback.send_fields import JUST_WRITTEN
 from fake_crm import AS_OF, TYPES, Crm, account, pulled, result, sessions, task, workspace
 
 BAND = {"cs_health_band": "health.band"}
@@ -295,8 +297,65 @@ def test_accepted_is_not_verified(tmp_path: Path, store: Store) -> None:
     crm.keep = lambda value: None  # it says yes and does nothing
     space = one(store, tmp_path, crm)
     report = apply(store, space, make(store, space))
-    assert (dict(report.outcomes), report.exit_code) == ({"sent": 1}, 3)
+    assert (dict(report.outcomes), report.exit_code) == ({"unknown": 1}, 3)
+    assert report.open[0].error == TAKEN
     assert store.query("SELECT * FROM written") == []
+
+
+def test_what_is_accepted_and_never_shown_is_looked_at_for_an_hour_and_not_sent_for_ever(
+    tmp_path: Path, store: Store
+) -> None:
+    crm = Crm(answer=lambda change, outcome: Outcome(change.key, "sent"))
+    crm.keep = lambda value: None
+    space, clock = one(store, tmp_path, crm), ManualClock()
+    sent: list[int] = []
+    for n in range(20):
+        settle(store, space, sessions(space), clock=clock)
+        apply(store, space, make(store, space, f"r{n:02}"), f"r{n:02}", clock=clock)
+        sent.append(len(crm.journal))
+        clock.sleep(1800)
+    assert sent[:4] == [1, 1, 1, 2]
+    assert sent[-1] == MAX_ATTEMPTS
+    assert make(store, space, "last").totals["blocked"] == 1
+
+
+def test_a_write_that_a_lagging_read_does_not_show_is_not_repeated_within_the_hour(
+    tmp_path: Path, store: Store
+) -> None:
+    """The vendor said that it wrote; pull and read still give the value of before, under the policy that insists."""
+    crm = Crm()
+    space, clock = one(store, tmp_path, crm, policy="ours"), ManualClock()
+    apply(store, space, make(store, space), clock=clock)
+    before: dict[str, dict[str, Any]] = {"1": {"cs_health_band": None}}
+    shown, crm.companies = crm.companies, before
+    pulled(store, crm)
+    clock.sleep(600)
+    report = apply(store, space, make(store, space, "r2"), "r2", clock=clock)
+    assert (dict(report.outcomes), report.open[0].error) == ({"refused": 1}, JUST_WRITTEN)
+    crm.companies = shown
+    clock.sleep(600)
+    assert apply(store, space, make(store, space, "r3"), "r3", clock=clock).exit_code == 0
+    assert len(crm.journal) == 1
+    crm.companies["1"] = {"cs_health_band": None}
+    pulled(store, crm)
+    clock.sleep(3600)
+    assert apply(store, space, make(store, space, "r4"), "r4", clock=clock).exit_code == 0
+    assert len(crm.journal) == 2, "an hour later it is somebody's edit, and ours goes in"
+
+
+def test_a_vendor_that_answers_no_write_gets_two_batches_a_run(tmp_path: Path, store: Store) -> None:
+    """Reading works, writing does not: the rest waits, and nothing of it counts against a value."""
+    crm, rounds = Crm(answer=lambda change, outcome: Outcome(change.key, "unknown", error="503")), list[int]()
+    crm.keep = lambda value: None
+    crm.before_push = lambda changes: rounds.append(len(changes))
+    space = many(store, tmp_path, crm, 700)
+    report = apply(store, space, plan := make(store, space))
+    assert rounds == [200, 200]
+    assert dict(report.outcomes) == {"unknown": 200, "waiting": 500}
+    assert "writes are not answered (503)" in report.faults["crm"].message
+    assert unfinished(store) == plan.id
+    crm.keep, crm.answer = lambda value: value, lambda change, outcome: outcome
+    assert dict(apply(store, space, plan, "r2").outcomes) == {"verified": 700}
 
 
 @pytest.mark.parametrize("lost", [UnknownOutcome("no answer"), TransientFault("busy"), RuntimeError("a bug")])

@@ -7,17 +7,13 @@ import html
 import re
 import shutil
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cssync.link import link
 from cssync.plugins import plugins
-from cssync.runs.sessions import open_sessions
 from cssync.sandbox.server import Fault
-from cssync.sync import sync
 from fake_crm import task
 from office import CREATES, WORLD, Office, created, furnish, served
 
@@ -42,8 +38,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Pa
             furnish(office)
             assert office.run()
             office.clock.sleep(120)
-            pull(office)
-            app.clock = None
+            office.pull()
             found[vendor] = (copy.deepcopy(app), folder / "cssync.db")
     return found
 
@@ -52,18 +47,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Pa
 def office(tmp_path: Path, written: dict[str, tuple[Any, Path]], vendor: str) -> Iterator[Office]:
     app, store = written[vendor]
     shutil.copy(store, tmp_path / "cssync.db")
-    twin = copy.deepcopy(app)
-    if hasattr(twin, "portal"):
-        twin.portal.clock = lambda: twin.clock()
-    with served(tmp_path, vendor, twin) as found:
+    with served(tmp_path, vendor, copy.deepcopy(app)) as found:
         found.clock.sleep(300)
         yield found
-
-
-def pull(found: Office) -> None:
-    with open_sessions(found.space, found.store, clock=found.clock) as sessions:
-        sync(found.store, found.space, sessions, run_id=f"pull-{found.clock.time()}")
-    link(found.store, found.space, WORLD.now + timedelta(seconds=found.clock.time() - WORLD.now.timestamp()))
 
 
 def remote_id(found: Office) -> str:
@@ -108,7 +94,7 @@ def test_an_edited_task_that_is_done_gets_one_comment_and_stays_as_it_is(
     edit(office, "Call Ms Sato <first>", "they want 5 < 6 seats & a discount")
     office.clock.sleep(120)
     before = seen(office)
-    pull(office)
+    office.pull()
     (row,) = office.store.query("SELECT account_uid FROM task WHERE key = ?", (KEY,))
     task(office.store, row["account_uid"], KEY, title="Renew 0", status="closed", closing_note="renewed")
     if trouble:
@@ -122,7 +108,7 @@ def test_an_edited_task_that_is_done_gets_one_comment_and_stays_as_it_is(
     assert "they want 5 < 6 seats & a discount" in text
     assert "Why: facts" in text
     office.clock.sleep(120)
-    pull(office)
+    office.pull()
     office.server.journal.clear()
     assert office.run()
     assert not office.server.requests(COMMENTED[vendor])
@@ -151,12 +137,12 @@ def test_a_task_that_somebody_only_wrote_into_is_told_and_not_closed(office: Off
     subject, status, _ = seen(office)
     edit(office, subject, "they want 5 < 6 seats & a discount")
     office.clock.sleep(120)
-    pull(office)
+    office.pull()
     rules_say(office, status="closed", closing_note="renewed")
     finish(office)
     assert seen(office)[:2] == (subject, status)
     office.clock.sleep(120)
-    pull(office)
+    office.pull()
     office.server.journal.clear()
     rules_say(office, status="closed", closing_note="renewed", due_on="2027-01-05")
     assert office.run()
@@ -197,7 +183,7 @@ MOMENT = {"hubspot": "POST .*/tasks/batch/read", "salesforce": "PATCH .*/sobject
 def test_what_a_person_writes_at_the_moment_of_our_comment_stays(office: Office, vendor: str) -> None:
     edit(office, "Call Ms Sato", "first words")
     office.clock.sleep(120)
-    pull(office)
+    office.pull()
     rules_say(office, status="closed", closing_note="renewed")
 
     def writes() -> None:
@@ -237,7 +223,7 @@ def test_a_task_that_lost_our_key_stays_the_same_task(office: Office, vendor: st
     before = created(office.server)
     without_key(office)
     office.clock.sleep(120)
-    pull(office)
+    office.pull()
     office.server.journal.clear()
     assert office.run()
     assert not office.server.requests(f"{CREATES[vendor]}|{COMMENTED[vendor]}"), "nothing changed for anybody"
@@ -245,7 +231,7 @@ def test_a_task_that_lost_our_key_stays_the_same_task(office: Office, vendor: st
     finish(office)
     assert created(office.server) == before
     office.clock.sleep(120)
-    pull(office)
+    office.pull()
     without_key(office)
     assert is_open(office)
     rules_say(office, due_on="2027-01-05", status="closed", closing_note="renewed")
@@ -267,7 +253,7 @@ def test_a_task_without_our_key_that_a_person_closed_is_let_alone(office: Office
     else:
         app.edit("Task", remote, Status="Completed", IsClosed=True)
     office.clock.sleep(120)
-    pull(office)
+    office.pull()
     rules_say(office, due_on="2027-01-05")
     office.run()
     office.server.journal.clear()

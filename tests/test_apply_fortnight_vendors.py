@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cssync.link import link
 from cssync.plugins import plugins
-from cssync.runs.sessions import open_sessions
 from cssync.sandbox.server import Fault
-from cssync.sync import sync
 from cssync.writeback import send_fields, send_tasks
 from fake_crm import task
 from office import CREATES, UPDATES, WORLD, Office, furnish, name_of, served
@@ -26,12 +22,6 @@ BANDS = ("green", "yellow", "red")
 
 class Killed(BaseException):
     """Stands for kill -9."""
-
-
-def pull(found: Office) -> None:
-    with open_sessions(found.space, found.store, clock=found.clock) as sessions:
-        sync(found.store, found.space, sessions, run_id=f"pull-{found.clock.time()}")
-    link(found.store, found.space, WORLD.now + timedelta(seconds=found.clock.time() - WORLD.now.timestamp()))
 
 
 def say(found: Office, uid: str, band: str) -> None:
@@ -113,7 +103,7 @@ def test_a_fortnight_of_trouble(tmp_path: Path, vendor: str, monkeypatch: pytest
             found.clock.sleep(86_400)
             misfortune(found, vendor, luck, monkeypatch)
             for _ in range(6):
-                pull(found)
+                found.pull()
                 try:
                     if found.run():
                         break
@@ -121,7 +111,7 @@ def test_a_fortnight_of_trouble(tmp_path: Path, vendor: str, monkeypatch: pytest
                     continue
             else:
                 pytest.fail(f"day {day} did not come through")
-            pull(found)
+            found.pull()
             found.server.faults.clear()
             found.server.journal.clear()
             assert found.run()

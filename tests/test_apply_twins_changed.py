@@ -1,74 +1,29 @@
 """Twin runs in a world whose admins change things meanwhile: definitions of our fields, and credentials.
 
 What the changed field does not take is listed with its reason, everything else is written; once it is put right, the
-world is that of the run that nobody disturbed, and no task is there twice.
+world and journal are those of the run that nobody disturbed.
 """
 
 from __future__ import annotations
 
 import copy
-import json
-import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cssync.plugins import plugins
-from cssync.sandbox.server import Fault, SandboxAnswer, SandboxServer
+from cssync.sandbox.server import Fault
 from cssync.writeback.failures import retry
-from office import CREATES, POLLS, UPDATES, WORLD, Office, furnish, served
+from office import CREATES, POLLS, UPDATES, Office
+from twins import Twin, come_through
 
 Change = Callable[[Any], None]
 
 
-@dataclass
-class Twin:
-    """A vendor before our first write, and world and accepted writes of an undisturbed run."""
-
-    app: Any
-    store: Path
-    world: Any
-    written: Any
-
-
-@pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Twin]:
-    ends = {}
-    for vendor in UPDATES:
-        folder = tmp_path_factory.mktemp(vendor)
-        make_app = plugins().connector(vendor).sandbox
-        assert make_app is not None
-        app: Any = make_app(WORLD)
-        with served(folder, vendor, app) as undisturbed:
-            furnish(undisturbed)
-            app.clock = None
-            before = copy.deepcopy(app)
-        shutil.copy(folder / "cssync.db", folder / "before.db")
-        with served(folder, vendor, app) as undisturbed:
-            assert undisturbed.run()
-            ends[vendor] = Twin(before, folder / "before.db", undisturbed.world(), written(undisturbed.server, vendor))
-    return ends
-
-
-def written(server: SandboxServer, vendor: str) -> list[tuple[str, str, str]]:
-    """(record, field, value) of every field in an update that the vendor accepted."""
-    found = []
-    for entry in server.requests(UPDATES[vendor]):
-        if entry.status < 300:
-            body = json.loads(entry.body)
-            for row in body.get("inputs") or body.get("records") or body.get("organizations"):
-                held = row.get("properties") or row.get("organization_fields") or row
-                found += [(str(row["id"]), name, str(v)) for name, v in held.items() if name.casefold()[:3] == "cs_"]
-    return sorted(found)
-
-
 @pytest.fixture
 def office(tmp_path: Path, calm: dict[str, Twin], vendor: str) -> Iterator[Office]:
-    shutil.copy(calm[vendor].store, tmp_path / "cssync.db")
-    with served(tmp_path, vendor, copy.deepcopy(calm[vendor].app)) as found:
+    with calm[vendor].disturbed(tmp_path) as found:
         yield found
 
 
@@ -162,16 +117,13 @@ def test_a_field_changed_meanwhile_stops_its_own_values_alone(
     if rights is not None:
         app.hidden, app.tables["FieldPermissions"] = rights
     retry(office.store, ())
-    for _ in range(3):
-        if office.run():
-            break
-    assert office.world() == twin.world
+    come_through(office, 3)
+    twin.must_equal(office)
 
 
 def test_a_field_made_shorter_meanwhile_gets_the_text_cut(tmp_path: Path, calm: dict[str, Twin]) -> None:
     """Of the three vendors only Salesforce has lengths that an admin sets."""
-    shutil.copy(calm["salesforce"].store, tmp_path / "cssync.db")
-    with served(tmp_path, "salesforce", copy.deepcopy(calm["salesforce"].app)) as office:
+    with calm["salesforce"].disturbed(tmp_path) as office:
         reasons = office.server.app.schema["Account"]["cs_health_reasons__c"]
         assert office.run(lambda: reasons.update(length=20))
         fields, *others = office.world()
@@ -183,9 +135,10 @@ def test_a_field_made_shorter_meanwhile_gets_the_text_cut(tmp_path: Path, calm: 
             assert len(held) <= 20
             assert text.startswith(held.removesuffix("…"))
         assert fields == wanted
-        office.server.journal.clear()
+        where = [(record, name) for record, name, _ in calm["salesforce"].journal]
+        assert [(record, name) for record, name, _ in office.ledger.journal] == where, "each field once"
         assert office.run()
-        assert not office.server.requests(UPDATES["salesforce"])
+        assert len(office.ledger.rows) == len(where)
 
 
 def revoke(app: Any) -> Callable[[], None]:
@@ -217,22 +170,5 @@ def test_credentials_revoked_while_we_write_lose_nothing_and_repeat_nothing(
     )
     assert {row["state"] for row in left} <= {"waiting", "unknown", "sent", "failed-retry"}
     restore()
-    for _ in range(3):
-        if office.run():
-            break
-    assert office.world() == twin.world
-    assert written(office.server, vendor) == twin.written
-    office.server.journal.clear()
-    assert office.run()
-    assert written(office.server, vendor) == []
-
-
-@pytest.mark.parametrize("vendor", list(UPDATES))
-@pytest.mark.parametrize("after", [False, True], ids=["instead of the work", "after the work"])
-def test_a_web_page_for_an_answer_to_a_write_is_no_word_on_it(office: Office, vendor: str, after: bool) -> None:
-    page = SandboxAnswer(200, b"<html>back soon</html>", {"content-type": "text/html"})
-    office.server.faults.append(Fault(UPDATES[vendor], answer=page, after=after))
-    assert not office.run()
-    states = {row["state"] for row in office.store.query("SELECT state FROM outbox WHERE action = 'set'")}
-    assert "unknown" in states
-    assert "failed-retry" not in states
+    come_through(office, 3)
+    twin.must_equal(office)

@@ -76,7 +76,7 @@ class Session(Protocol):
         """Send one request and return its 2xx answer, or one whose status is in `accept`.
 
         `path` starts with `/` (relative to the vendor's base URL) or is an absolute URL of the same origin.
-        `repeatable=False` marks a create without a natural key: it is never sent twice.
+        `repeatable=False` marks a write of `push`: without an answer it is not sent again before somebody looked.
 
         Raises:
             TransientFault: the vendor stayed busy, limited or unreachable beyond the connection's patience.

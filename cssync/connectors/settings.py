@@ -26,6 +26,10 @@ class ConnectionSettings(BaseModel):
     patience: Annotated[
         float, Field(ge=0, le=3600, description="Longest single wait in seconds before a run ends cleanly instead.")
     ] = 300.0
+    timeout: Annotated[
+        float,
+        Field(gt=0, le=600, description="Seconds without a byte of an answer after which it counts as lost."),
+    ] = 150.0
 
 
 Secret = Annotated[SecretStr, Field(json_schema_extra={"secret": True})]

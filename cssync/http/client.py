@@ -72,7 +72,7 @@ class HttpSession:
             raise ConfigError(fault.message, kept=fault.kept, fix=fault.fix) from None
         self._buckets = vendor.buckets
         self._patterns = tuple(re.compile(b.paths) for b in self._buckets)
-        self._wire = Wire(self._guard, vendor.concurrency, clock)
+        self._wire = Wire(self._guard, vendor.concurrency, clock, settings.timeout)
         secrets = _secrets(settings, vendor.headers)
         seal = Seal(connection, secrets) if secrets else None  # without a credential nothing could be sealed
         self._tokens = (

@@ -27,9 +27,8 @@ MAX_HEADERS = 200
 MAX_SECONDS = 600.0
 """Longest exchange: Salesforce itself gives up after 10 minutes."""
 TIMEOUT = httpx.Timeout(connect=10.0, read=150.0, write=60.0, pool=60.0)
-"""150 s without a byte: a SOQL query may take 120 s before its first one."""
+"""150 s without a byte: a SOQL query may take 120 s before its first one. A connection's `timeout` takes its place."""
 PIECE = 2**20
-_TIMED = {"timeout": TIMEOUT.as_dict()}
 _HEADER = re.compile(r"[\t\x20-\x7e]*")
 
 
@@ -81,7 +80,8 @@ class Wire:
     encodings are what must not happen here, and cost a third of the time of a request.
     """
 
-    def __init__(self, guard: Guard, concurrency: int, clock: Clock) -> None:
+    def __init__(self, guard: Guard, concurrency: int, clock: Clock, timeout: float | None = TIMEOUT.read) -> None:
+        self._timed = {"timeout": {**TIMEOUT.as_dict(), "read": timeout}}
         self._connection = guard.connection
         self._clock = clock
         self._room = threading.BoundedSemaphore(concurrency)
@@ -122,7 +122,7 @@ class Wire:
                 content=content,
                 data=form,
                 headers={**self._usual, **{name.lower(): value for name, value in (headers or {}).items()}},
-                extensions=_TIMED,
+                extensions=self._timed,
             )
             with self._room:
                 started = self._clock.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import re
 import socket
@@ -59,8 +60,10 @@ class Fault:
 
     answer: send this instead of asking the app. after: the app does its work first, then the answer is lost or
     replaced. cut: send only half of the body, then close. drop: close without an answer. delay: seconds to wait
-    before answering. act: called before the app, to change the world (a person's edit, a moved clock). times: on how
-    many matching requests in a row.
+    before answering. late: close without an answer, and have the app do its work only so many seconds later by the
+    server's clock. act: called before the app, to change the world (a person's edit, a moved clock); then: called after
+    the app (an automation). hides: a regex on requests that for `lag` seconds, by the server's clock, are answered from
+    the world as it was before this one. times: on how many matching requests in a row.
     """
 
     route: str
@@ -71,7 +74,11 @@ class Fault:
     cut: bool = False
     drop: bool = False
     delay: float = 0.0
+    late: float = 0.0
     act: Callable[[], None] | None = None
+    then: Callable[[], None] | None = None
+    hides: str = ""
+    lag: float = 0.0
     seen: int = 0
 
     def hits(self, line: str) -> bool:
@@ -84,7 +91,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the journal."""
+    """One line of the journal. status: 0 when the request waits for its time (`Fault.late`)."""
 
     method: str
     path: str
@@ -104,6 +111,8 @@ class SandboxServer:
         self.faults = faults if faults is not None else []
         self.journal: list[Entry] = []
         self.clock: Callable[[], float] = time.time
+        self._late: list[tuple[float, SandboxRequest]] = []
+        self._past: list[tuple[float, str, SandboxApp]] = []
         self._lock = threading.Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._http.daemon_threads = True
@@ -127,19 +136,42 @@ class SandboxServer:
         """Ask the app under the lock, journal it, and apply the fault whose turn it is."""
         line = f"{request.method} {request.path}?{'&'.join(f'{k}={v}' for k, v in request.query.items())}"
         with self._lock:
+            self._catch_up()
             fault = next((f for f in self.faults if f.hits(line)), None)
             if fault and fault.act:
                 fault.act()
-            if fault and fault.answer and not fault.after:
+            if fault and fault.hides:
+                self._past.append((self.clock() + fault.lag, fault.hides, copy.deepcopy(self.app)))
+            if fault and fault.late:
+                self._late.append((self.clock() + fault.late, request))
+                answer = SandboxAnswer(0)
+            elif fault and fault.answer and not fault.after:
                 answer = fault.answer
             else:
-                answer = self.app.handle(request)
+                answer = self._shown(line).handle(request)
                 if fault and fault.answer:
                     answer = fault.answer
-            self.journal.append(Entry(request.method, request.path, request.query, request.body, answer.status))
+            if fault and fault.then:
+                fault.then()
+            self._note(request, answer)
         if fault and fault.delay:
             time.sleep(fault.delay)
         return answer, fault
+
+    def _catch_up(self) -> None:
+        """Do the work of requests whose time has come."""
+        due = [item for item in self._late if item[0] <= self.clock()]
+        for item in due:
+            self._late.remove(item)
+            self._note(item[1], self.app.handle(item[1]))
+
+    def _shown(self, line: str) -> SandboxApp:
+        """The app, or its past where a lag hides what it took since."""
+        hidden = [past for until, route, past in self._past if self.clock() < until and re.search(route, line)]
+        return hidden[0] if hidden else self.app
+
+    def _note(self, request: SandboxRequest, answer: SandboxAnswer) -> None:
+        self.journal.append(Entry(request.method, request.path, request.query, request.body, answer.status))
 
 
 def _encoded(body: Any) -> bytes:
@@ -160,6 +192,10 @@ def _handler(server: SandboxServer) -> type[BaseHTTPRequestHandler]:
             return formatdate(server.clock() if timestamp is None else timestamp, usegmt=True)
 
         def _serve(self) -> None:
+            with contextlib.suppress(ConnectionError):  # a client that was killed, or did not wait
+                self._exchange()
+
+        def _exchange(self) -> None:
             split = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             answer, fault = server.answer(
@@ -172,7 +208,7 @@ def _handler(server: SandboxServer) -> type[BaseHTTPRequestHandler]:
                     server.url,
                 )
             )
-            if fault and fault.drop:
+            if fault and (fault.drop or fault.late):
                 self._hang_up()
                 return
             raw = _encoded(answer.body)

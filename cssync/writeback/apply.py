@@ -1,8 +1,9 @@
 """Apply: send exactly one plan, and leave every change with exactly one outcome.
 
 Before anything is sent, what an earlier run left behind is settled by looking. Then, per connection: commit the
-intents, look at the live values, refuse what moved, mark as sent, send, record. Killed at any point, the next apply
-knows from the outbox what may have arrived, and finds out before it sends.
+intents, look at the live values, refuse what moved, mark as sent, send, record. What got no answer is looked for until
+it shows, or had its time to; then it is sent once more. Killed at any point, the next apply knows from the outbox what
+may have arrived, and finds out before it sends.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ from itertools import groupby
 
 from cssync.config.workspace import Workspace
 from cssync.connectors.contract import Session
-from cssync.errors import ApprovalNeeded, CssyncError
+from cssync.errors import ApprovalNeeded, CssyncError, TransientFault
 from cssync.http.clock import SYSTEM, Clock
 from cssync.store import Fence, Store
 from cssync.writeback import send_fields, send_tasks
 from cssync.writeback.changes import Plan
 from cssync.writeback.fit import Describe, Descriptions, refusals
-from cssync.writeback.outbox import Entry, enter, failed, move, of_plan, pending
+from cssync.writeback.outbox import TAKEN, Entry, enter, failed, move, of_plan, pending
 from cssync.writeback.plan import load_plan, must_be_alive, set_status
-from cssync.writeback.send import Work, stamp
+from cssync.writeback.send import Work, look_until_shown, stamp
+
+FLYING = ("sent", "unknown")
+"""States of a write whose outcome is not known."""
 
 Sessions = Mapping[str, Session | CssyncError]
 Progress = Callable[[str], None]
@@ -162,7 +166,7 @@ def _settle(
         with store.transaction(fence) as conn:
             for entry in overtaken:
                 move(conn, entry, "refused", now, error="a newer plan took its place before it was sent")
-    flying = sorted((e for e in left if e.state in ("sent", "unknown")), key=lambda e: e.connection)
+    flying = sorted((e for e in left if e.state in FLYING), key=lambda e: e.connection)
     for name, group in groupby(flying, lambda entry: entry.connection):
         session = sessions.get(name)
         if isinstance(session, CssyncError):
@@ -171,22 +175,64 @@ def _settle(
             continue
         mine = list(group)
         work = Work(store, workspace.connections[name], session, fence, clock, locale=workspace.locale)
-        send_fields.look(work, [e for e in mine if not e.is_task], resume=resume)
-        send_tasks.look(work, [e for e in mine if e.is_task], resume=resume)
+        _look(work, {entry.key for entry in mine}, resume)
         if work.fault is not None:
             faults[name] = work.fault
-    still = {entry.key for entry in pending(store) if entry.state in ("sent", "unknown")}
+    still = {entry.key for entry in pending(store) if entry.state in FLYING}
     return sum(entry.key not in still for entry in flying), faults
 
 
+def _look(work: Work, keys: set[str], resume: str | None) -> None:
+    """Find out what became of writes that were sent, waiting for those that may still show."""
+
+    def left(*, tasks: bool) -> list[Entry]:
+        return [e for e in pending(work.store) if e.key in keys and e.is_task is tasks and e.state in FLYING]
+
+    look_until_shown(work, lambda: left(tasks=False), send_fields.look, resume=resume)
+    look_until_shown(work, lambda: left(tasks=True), send_tasks.look, resume=resume)
+
+
 def _carry_out(work: Work, mine: list[Entry]) -> None:
+    """Send; then find out what became of that which was not answered, and send once more what did not arrive."""
+    keys = {entry.key for entry in mine}
+    for last in (False, True):
+        _send(work, mine)
+        if work.fault is not None:
+            return
+        _not_shown(work, keys)
+        if last:
+            break
+        _look(work, keys, mine[0].plan_id if mine else None)
+        mine = [entry for entry in pending(work.store) if entry.key in keys and entry.state == "planned"]
+        if work.fault is not None or not mine:
+            return
+        work.silent = ""
+    if work.silent:
+        work.fault = TransientFault(
+            f"{work.connection.name}: writes are not answered ({work.silent})",
+            kept="what was sent is in the outbox and is looked up before anything is sent again",
+            fix="nothing to do if the next run succeeds",
+        )
+
+
+def _not_shown(work: Work, keys: set[str]) -> None:
+    """What was accepted and cannot be seen is not known to be written."""
+    taken = [entry for entry in pending(work.store) if entry.key in keys and entry.state == "sent"]
+    if taken:
+        now = work.now()
+        with work.store.transaction(work.fence) as conn:
+            for entry in taken:
+                move(conn, entry, "unknown", now, error=TAKEN)
+
+
+def _send(work: Work, mine: list[Entry]) -> None:
     """Fields first, then tasks: whoever opens a task finds the score it speaks of."""
     fields = [entry for entry in mine if not entry.is_task]
     for _, group in groupby(sorted(fields, key=lambda e: (e.stream, e.seq)), lambda e: e.stream):
-        if work.fault is None:
+        if work.fault is None and not work.silent:
             send_fields.write_fields(work, list(group))
     tasks = [entry for entry in mine if entry.is_task]
-    if tasks and work.fault is None:
+    if tasks and work.fault is None and not work.silent:
         send_tasks.write_tasks(work, tasks)
 
 

@@ -3,7 +3,8 @@
 planned --> sent --> verified             the answer or a read-back names the record as written
    |          |----> failed-retry         a passing fault; the next plan proposes it again, MAX_ATTEMPTS times
    |          |----> failed-permanent     the vendor will not have it; blocked until value or record changes
-   |          '----> unknown --> verified | failed-retry | refused      settled by looking, never by sending
+   |          '----> unknown --> verified | failed-retry | refused      settled by looking, never by sending;
+   |                             what was accepted, but is not shown, stays so for an hour
    |----> waiting    its connection went away; taken up again, or overtaken by the next plan
    |----> refused    by us: the world moved
    '----> verified   the CRM held it already
@@ -14,8 +15,9 @@ failed-*, unknown, waiting --> dropped    by a person, with a reason
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from cssync.connectors.contract import TaskContent
@@ -34,6 +36,13 @@ UNDO = "undo"
 
 NOT_SHOWN = "the CRM does not show this record: deleted, merged, or hidden from cssync's user"
 """Error of a write to a record that was not there when we looked; it is lifted when a pull sees the record changed."""
+
+TAKEN = "the CRM took it, but does not show it yet"
+"""Error of a write that was accepted and is not proved: it stays `unknown`, and is not sent again, for `LATE`."""
+
+LATE = timedelta(hours=1)
+"""How long a write that the vendor accepted may take until its reads show it. Sending it again before that would write
+twice, or fight with somebody who set the value back at once."""
 
 OPEN = ("planned", "waiting", "sent", "unknown")
 """States that still ask for something to be done."""
@@ -93,6 +102,12 @@ class Entry:
     def content(self) -> TaskContent:
         """The task as it shall be."""
         return TaskContent(**self.new)
+
+    def is_late(self, now: str) -> bool:
+        """Whether it was accepted so short a time ago (`now`: UTC instant) that not being shown says nothing."""
+        if self.error != TAKEN or self.sent_at is None:
+            return False
+        return datetime.fromisoformat(now) < datetime.fromisoformat(self.sent_at) + LATE
 
     @property
     def task_id(self) -> str | None:
@@ -179,6 +194,21 @@ def last_sent(store: Store, place: tuple[str, str, str, str]) -> tuple[Any] | No
         place,
     )
     return (load(rows[0]["new"]),) if rows else None
+
+
+def written_lately(
+    store: Store, connection: str, stream: str, source_ids: Sequence[str], now: str
+) -> dict[tuple[str, str], tuple[Any, Any]]:
+    """Return (source_id, field) -> (old, new) of the last write to each field of some records that was sent within
+    `LATE` of `now` (UTC instant) and did arrive, or may have."""
+    since = (datetime.fromisoformat(now) - LATE).strftime("%Y-%m-%dT%H:%M:%SZ")
+    rows = store.query(
+        f"SELECT source_id, field, old, new FROM outbox WHERE connection = ? AND stream = ? "
+        f"AND source_id IN ({','.join('?' * len(source_ids))}) AND action NOT LIKE '%_task' "
+        "AND state IN ('verified', 'sent', 'unknown') AND sent_at > ? ORDER BY sent_at, run_id, seq",
+        (connection, stream, *source_ids, since),
+    )
+    return {(row["source_id"], row["field"]): (load(row["old"]), load(row["new"])) for row in rows}
 
 
 def entries(rows: Iterable[sqlite3.Row]) -> Iterator[Entry]:

@@ -13,17 +13,26 @@ from cssync.errors import ConnectionFault, CssyncError, LeaseHeld, Refused, Unkn
 from cssync.http.clock import Clock
 from cssync.store import Fence, Store
 from cssync.writeback.fit import Shape, shortened
+from cssync.writeback.outbox import Entry
 
 CHUNK = 200
 """Records per round of look, mark, send, settle: the largest batch any of the three vendors takes (HubSpot 100, Zendesk
 100, Salesforce 200), so that no vendor's batch is cut short."""
 
+SHOWS = 10.0
+"""Seconds from a sending within which a vendor shows what it took, and is done with a request whose sender heard
+nothing. A look before that is not the last word. No vendor states such a time; none of the routes that we look by is a
+search, whose index may lag for minutes."""
+
 T = TypeVar("T")
+Look = Callable[..., None]
+"""`send_fields.look` or `send_tasks.look`."""
 
 
 @dataclass(slots=True)
 class Work:
-    """What every step of an apply on one connection needs. `fault` ends the connection's part of the run."""
+    """What every step of an apply on one connection needs. `fault` ends the connection's part of the run; `silent` says
+    that nothing of the last round was answered: the next one waits until what became of it is known."""
 
     store: Store
     connection: Connection
@@ -34,6 +43,7 @@ class Work:
     fault: CssyncError | None = None
     locale: str = "en"
     """BCP 47 tag of the language that tasks are written in."""
+    silent: str = ""
     shape: Shape | None = None
     """What the vendor's fields take, where it says so."""
 
@@ -140,7 +150,32 @@ def push(work: Work, changes: Sequence[Change]) -> dict[str, Outcome]:
         work.fault = None  # the connection works, only this answer was lost: look for what became of it
     nothing_written = isinstance(work.fault, Refused) and not fenced.unproved
     state: Literal["failed-retry", "unknown"] = "failed-retry" if nothing_written else "unknown"
-    return {key: found.get(key) or Outcome(key, state, error=silence) for key in wanted}
+    told = {key: found.get(key) or Outcome(key, state, error=silence) for key in wanted}
+    if told and all(outcome.state == "unknown" for outcome in told.values()):
+        work.silent = next(iter(told.values())).error
+    return told
+
+
+def look_until_shown(
+    work: Work, left: Callable[[], Sequence[Entry]], look: Look, *, resume: str | None, seconds: float = SHOWS
+) -> None:
+    """Look at writes whose outcome is not known (`left`: those that still are), again and again, until each is proved
+    or `seconds` have passed since it was sent: that look is the last word, and what it does not find did not arrive.
+
+    Waits at most `seconds`, by the session's clock; `work.fault` ends it early.
+    """
+    waited = pause = 0.0
+    while work.fault is None and (flying := left()):
+        sent = max(datetime.fromisoformat(entry.sent_at).timestamp() for entry in flying if entry.sent_at)
+        early = min(sent + seconds - work.clock.time(), seconds - waited)  # a clock that was set back changes nothing
+        step = max(0.0, min(pause, early))
+        if step:
+            work.session.wait(step)
+        waited += step
+        look(work, flying, resume=resume, final=early <= step)
+        if early <= step:
+            return
+        pause = 2 * pause or 1.0
 
 
 def is_outage(work: Work, outcomes: Collection[Outcome]) -> bool:

@@ -11,23 +11,27 @@ from cssync.connectors.contract import Change, Outcome
 from cssync.writeback.brakes import HANDFUL, VANISHED_SHARE
 from cssync.writeback.canonical import altered, kind_of, same
 from cssync.writeback.changes import load
-from cssync.writeback.outbox import MAX_ATTEMPTS, NOT_SHOWN, Entry, State, move, observe, prove
+from cssync.writeback.outbox import MAX_ATTEMPTS, NOT_SHOWN, Entry, State, move, observe, prove, written_lately
 from cssync.writeback.overrides import ENDED
 from cssync.writeback.send import CHUNK, Work, chunks, is_outage, moved_on, push, said
 
 TRIED_APART = 5
 """Records, each refused in words of its own, whose fields are tried one by one in a round."""
 
+JUST_WRITTEN = "the CRM shows the value from before a write that it took less than an hour ago; it is not repeated yet"
+"""Error of a write that would only repeat the last one: its reads may lag, or an automation set the value back."""
+
 Live = Mapping[str, Mapping[str, Any]]
 
 
 def write_fields(work: Work, entries: Sequence[Entry]) -> None:
-    """Carry out field changes of one stream. All fields of a record go in one change; `work.fault` ends it early."""
+    """Carry out field changes of one stream. All fields of a record go in one change; a fault, and a round that was not
+    answered at all, end it early."""
     records = [list(group) for _, group in groupby(sorted(entries, key=lambda e: (e.source_id, e.seq)), _record)]
     done = 0
     for chunk in chunks(records, _round(work, len(records))):
         _write(work, chunk)
-        if work.fault is not None:
+        if work.fault is not None or work.silent:
             return
         done += len(chunk)
         work.progress(f"{work.connection.name}: {done:,} of {len(records):,} records")
@@ -37,7 +41,8 @@ def look(work: Work, entries: Sequence[Entry], *, resume: str | None = None, fin
     """Settle field writes whose outcome is not known, by reading the records.
 
     Found as wanted: verified. Found as before: it did not arrive; with `final` it fails for now, or is planned again
-    when it belongs to the plan `resume`. Found otherwise: somebody else was there, so it is refused.
+    when it belongs to the plan `resume`; what was accepted has an hour for that. Found otherwise: somebody else was
+    there, so it is refused.
     """
     for stream, group in groupby(sorted(entries, key=lambda e: (e.stream, e.seq)), lambda e: e.stream):
         mine = list(group)
@@ -61,6 +66,8 @@ def look(work: Work, entries: Sequence[Entry], *, resume: str | None = None, fin
                     if _is(entry.new, held) or (not _is(entry.old, held) and altered(entry.new, held)):
                         _prove(conn, entry, held, now)
                     elif final and _is(entry.old, held):
+                        if entry.is_late(now):
+                            continue
                         again = entry.plan_id == resume and entry.attempts < MAX_ATTEMPTS
                         state: State = "planned" if again else "failed-retry"
                         move(conn, entry, state, now, error="it did not arrive", counted=entry.state != "sent")
@@ -95,6 +102,7 @@ def _write(work: Work, records: Sequence[Sequence[Entry]], *, apart: bool = True
     changes: list[Change] = []
     sent: dict[str, list[Entry]] = {}
     now = work.now()
+    lately = written_lately(work.store, work.connection.name, stream, [r[0].source_id for r in records], now)
     with work.store.transaction(work.fence) as conn:
         observe(conn, work.connection.name, stream, live, now)
         missing = _missing({entry.source_id for entry in entries}, live)
@@ -111,6 +119,8 @@ def _write(work: Work, records: Sequence[Sequence[Entry]], *, apart: bool = True
                     move(conn, entry, "refused", now, error=moved_on(entry.old, held))
                 elif renewed and entry.result_name == ENDED:
                     move(conn, entry, "refused", now, error="a person changed this override meanwhile")
+                elif _just_written(entry, lately):
+                    move(conn, entry, "refused", now, error=JUST_WRITTEN)
                 else:
                     move(conn, entry, "sent", now)
                     values[entry.field] = work.fitted(entry.field, entry.new)
@@ -245,6 +255,12 @@ def _is(a: Any, b: Any) -> bool:
 def _moved(entry: Entry, live: Mapping[str, Any] | None) -> bool:
     held = (live or {}).get(entry.field)
     return not _is(entry.old, held) and not _is(entry.new, held)
+
+
+def _just_written(entry: Entry, lately: Mapping[tuple[str, str], tuple[Any, Any]]) -> bool:
+    """Whether the last write to this field was the same, from the same value."""
+    found = lately.get((entry.source_id, entry.field))
+    return found is not None and _is(found[0], entry.old) and _is(found[1], entry.new)
 
 
 def _record(entry: Entry) -> str:

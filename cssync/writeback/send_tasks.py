@@ -23,7 +23,7 @@ def write_tasks(work: Work, entries: Sequence[Entry]) -> None:
     """Carry out task changes of one connection; `work.fault` ends it early."""
     for number, chunk in enumerate(chunks(entries)):
         _write(work, chunk)
-        if work.fault is not None:
+        if work.fault is not None or work.silent:
             return
         work.progress(f"{work.connection.name}: {min((number + 1) * CHUNK, len(entries))} of {len(entries)} tasks")
 
@@ -43,7 +43,7 @@ def look(work: Work, entries: Sequence[Entry], *, resume: str | None = None, fin
                 task = found.get(entry.field)
                 if task is not None and _arrived(entry, task):
                     _prove(conn, entry, task, now)
-                elif not final or (task is None and work.connection.connector.find_tasks is None):
+                elif not final or entry.is_late(now) or (task is None and work.connection.connector.find_tasks is None):
                     continue
                 elif task is None and entry.action != "create_task":
                     move(conn, entry, "refused", now, error="the task is gone")

@@ -1,8 +1,8 @@
 """Write-back: fields of records and tasks, 100 to a request, one outcome for each.
 
 A batch that HubSpot refuses as a whole, or answers without saying what became of a record, is cut in halves until the
-record at fault stands alone: one bad record never blocks another. Updates may be sent twice; tasks never are, unless
-HubSpot said that none was made.
+record at fault stands alone: one bad record never blocks another. Nothing is sent twice unless HubSpot said that it was
+not done: what became of a request without an answer is looked up first.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _send(session: Session, kind: str, batch: Sequence[Change], sender: Sender) 
     if not left:
         return
     accounted = len(done(answer)) + len(found.get("errors") or ()) >= len(batch)
-    if len(batch) > 1 and (sender is _update or accounted):
+    if len(batch) > 1 and accounted:
         size = max(1, len(left) // 2) if len(left) == len(batch) else len(left)
         for part in chunks(left, size):
             yield from _send(session, kind, part, sender)
@@ -190,7 +190,11 @@ def _failed(change: Change, error: Mapping[str, Any], answer: Answer) -> Outcome
 def _update(session: Session, kind: str, batch: Sequence[Change]) -> Answer:
     inputs = [{"id": c.source_id, "properties": properties(session, c), "objectWriteTraceId": c.key} for c in batch]
     return session.request(
-        "POST", Paths(session).objects(kind, "/batch/update"), json={"inputs": inputs}, accept=REFUSED
+        "POST",
+        Paths(session).objects(kind, "/batch/update"),
+        json={"inputs": inputs},
+        accept=REFUSED,
+        repeatable=False,
     )
 
 

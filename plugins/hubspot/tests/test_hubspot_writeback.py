@@ -167,15 +167,33 @@ def test_a_property_deleted_meanwhile_fails_its_record_and_no_answer_without_it_
     assert found[f"k{second}"].state == "verified"
 
 
-def test_a_busy_vendor_leaves_every_change_for_a_retry(ready: Any) -> None:
+def test_a_limited_vendor_leaves_every_change_for_a_retry(ready: Any) -> None:
     companies = ready.fill("companies", 150, name="x")
-    ready.faults.append(Fault("batch/update", times=99, answer=SandboxAnswer(503, {"message": "no"})))
+    ready.faults.append(Fault("batch/update", times=99, answer=SandboxAnswer(429, {"message": "no"})))
     found: list[Outcome] = []
     with pytest.raises(TransientFault):
         found.extend(push(ready.session, [update(c, cs_score=1) for c in companies]))
     assert len(found) == 150
     assert {o.state for o in found} == {"failed-retry"}
     assert {json.loads(e.body)["inputs"][0]["id"] for e in ready.server.requests("batch/update")} == {companies[0]}
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_an_update_without_an_answer_is_not_sent_again(ready: Any, after: bool) -> None:
+    companies = ready.fill("companies", 150, name="x")
+    ready.faults.append(Fault("batch/update", after=after, answer=SandboxAnswer(503, {"message": "no"})))
+    found = list(push(ready.session, [update(c, cs_score=1) for c in companies]))
+    assert [o.state for o in found] == ["unknown"] * 100 + ["verified"] * 50
+    assert len(ready.server.requests("batch/update")) == 2
+
+
+def test_a_record_that_the_answer_does_not_mention_is_not_sent_again(ready: Any) -> None:
+    first, second = ready.fill("companies", 2, name="x")
+    told = {"results": [{"id": first, "properties": {"cs_score": "1"}}]}
+    ready.faults.append(Fault("batch/update", after=True, answer=SandboxAnswer(200, told)))
+    found = {o.key: o.state for o in push(ready.session, [update(c, cs_score=1) for c in (first, second)])}
+    assert sorted(found.values()) == ["unknown", "verified"]
+    assert len(ready.server.requests("batch/update")) == 1
 
 
 def test_a_missing_scope_stops_the_connection_and_names_it(ready: Any) -> None:

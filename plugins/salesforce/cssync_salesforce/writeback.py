@@ -59,11 +59,10 @@ class _Write:
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """Where a kind of write goes. `repeatable` is False for a create without a key."""
+    """Where a kind of write goes."""
 
     method: str
     path: str
-    repeatable: bool = True
 
 
 _Groups = dict[tuple[_Route, str], list[_Write]]
@@ -160,6 +159,7 @@ def _send_one(session: Session, write: _Write) -> Outcome:
             json=values,
             headers={**HEADERS, "If-Unmodified-Since": format_datetime(read_at, usegmt=True)} if read_at else HEADERS,
             accept=(400, 403, 404, 412),
+            repeatable=False,
         )
     except ConnectionFault as fault:
         return _failed(write, _state(fault), fault)
@@ -203,9 +203,7 @@ def _tasks(session: Session, changes: Sequence[Change], groups: _Groups) -> Iter
         return
     keyed = has_key(seen)
     wording = Wording(session, seen)
-    create = (
-        _Route("PATCH", f"{collection}/Task/{TASK_KEY.name}") if keyed else _Route("POST", collection, repeatable=False)
-    )
+    create = _Route("PATCH", f"{collection}/Task/{TASK_KEY.name}") if keyed else _Route("POST", collection)
     for change in changes:
         task = change.task
         try:
@@ -236,7 +234,7 @@ def _deals(session: Session, changes: Sequence[Change], groups: _Groups) -> Iter
     collection = f"{settings.data}/composite/sobjects"
     try:
         pipeline = Pipeline(session)
-        create = _Route("POST", collection, repeatable=False)
+        create = _Route("POST", collection)
         if pipeline.keyed:
             create = _Route("PATCH", f"{collection}/Opportunity/{OPPORTUNITY_KEY.name}")
         for change in changes:
@@ -321,7 +319,7 @@ def _send_all(session: Session, route: _Route, writes: Sequence[_Write]) -> Iter
                 json={"allOrNone": False, "records": [w.record for w in part]},
                 headers=HEADERS,
                 accept=(400,),
-                repeatable=route.repeatable,
+                repeatable=False,
             )
         except ConnectionFault as fault:
             state = _state(fault)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from cssync.connectors import Answer, Change, Outcome, RemoteTask, Session, TaskContent
 from cssync.errors import TransientFault, UnknownOutcome
@@ -27,17 +27,14 @@ SHUT = ("solved", "closed", "deleted")
 def push_tickets(session: Session, changes: Sequence[Change]) -> Iterator[Outcome]:
     """Create and change internal tickets, one request each; yields one outcome each.
 
-    A create carries an `Idempotency-Key` and is still never sent twice by us. An update carries the stamp of the ticket
-    as it was read, so that it fails where anybody changed it since (`safe_update`).
+    A create carries an `Idempotency-Key` and is still never sent twice by us unless it was looked for. An update
+    carries the stamp of the ticket as it was read, so that it fails where anybody changed it since (`safe_update`).
     """
     for number, change in enumerate(changes):
         try:
             yield _push(session, change)
         except TransientFault as fault:
-            state: Literal["failed-retry", "unknown"] = (
-                "failed-retry" if change.action == "create_task" or fault.resumes_at else "unknown"
-            )
-            yield Outcome(change.key, state, change.source_id, error=fault.message)
+            yield Outcome(change.key, "failed-retry", change.source_id, error=fault.message)
             if fault.resumes_at:
                 yield from (Outcome(c.key, "failed-retry", error=fault.message) for c in changes[number + 1 :])
                 return
@@ -59,7 +56,7 @@ def _push(session: Session, change: Change) -> Outcome:
             json={"ticket": _new(task) if new else _changed(change, task)},
             headers={"Idempotency-Key": f"cssync-{task.key}"} if new else None,
             accept=(400, 404, 409, 422),
-            repeatable=not new,
+            repeatable=False,
         )
     except UnknownOutcome as lost:
         return Outcome(change.key, "unknown", change.source_id, error=lost.message)

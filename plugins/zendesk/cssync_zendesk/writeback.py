@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from cssync.connectors import Change, Outcome, Session
-from cssync.errors import ConnectionFault, TransientFault
+from cssync.errors import ConnectionFault, TransientFault, UnknownOutcome
 from cssync_zendesk.client import words
 from cssync_zendesk.fields import Definition, asked_organization_fields, organization_fields, plain, records
 from cssync_zendesk.task_tickets import push_tickets
@@ -115,10 +115,11 @@ def _write(session: Session, rows: Sequence[tuple[Change, dict[str, Any]]]) -> I
             "/api/v2/organizations/update_many",
             json={"organizations": [row for _, row in rows]},
             accept=(400, 413, 422),
+            repeatable=False,
         )
-    except TransientFault as fault:
-        # Told when to come back, it was not taken. Else it may have been queued: looking settles that.
-        state: Literal["failed-retry", "unknown"] = "failed-retry" if fault.resumes_at else "unknown"
+    except (TransientFault, UnknownOutcome) as fault:
+        # Limited or not reached, it was not taken. Without an answer it may have been queued: looking settles that.
+        state: Literal["failed-retry", "unknown"] = "unknown" if isinstance(fault, UnknownOutcome) else "failed-retry"
         yield from (Outcome(c.key, state, c.source_id, error=fault.message) for c in changes)
         return
     if answer.status >= 400:
