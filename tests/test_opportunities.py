@@ -258,6 +258,6 @@ def test_a_stage_that_is_not_there_is_said(tmp_path: Path, vendor: str) -> None:
 def test_an_undo_leaves_opportunities_to_the_sales_team(tmp_path: Path) -> None:
     with office(tmp_path, "salesforce") as found:
         found.run()
-        made = make_undo(found.store, found.space, RULES, WORLD.now, "r-1", run_id="r-9")
+        made = make_undo(found.store, found.space, RULES, WORLD.now, "r-01", run_id="r-9")
         assert made.changes == ()
         assert made.totals["kept"] == 2
