@@ -167,6 +167,17 @@ def test_an_empty_answer_may_claim_to_be_packed() -> None:
         assert session.get("/records").content == b""
 
 
+def test_members_of_gzip_one_after_the_other_are_one_answer_and_half_a_last_one_is_none() -> None:
+    """As a server sends that packs pieces by themselves; what stood behind the first was lost."""
+    whole = json.dumps({"records": list(range(20_000))}).encode()
+    pieces = [gzip.compress(whole[at : at + 7000]) for at in range(0, len(whole), 7000)]
+    with vendor(b"".join(pieces) + b"\0" * 512, content_encoding="gzip") as (session, _):
+        assert session.get("/records").content == whole
+    for broken in (b"".join(pieces)[:-9], b"".join(pieces) + b"more"):
+        with vendor(broken, content_encoding="gzip") as (session, _), pytest.raises(TransientFault):
+            session.get("/records")
+
+
 @pytest.mark.parametrize(
     "damage", [lambda packed: packed[:-20], lambda packed: packed[:30] + b"\0\0\0\0" + packed[34:]]
 )

@@ -185,15 +185,22 @@ class _Counted:
 
 
 def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Unpack gzip in pieces of at most 1 MiB, so that a bomb is noticed before it has grown."""
+    """Unpack gzip in pieces of at most 1 MiB, so that a bomb is noticed before it has grown.
+
+    It may be several members one after the other (RFC 1952, 2.2); zeros behind the last one are padding.
+    """
     engine = zlib.decompressobj(zlib.MAX_WBITS | 16)
     fed = False
     try:
         for chunk in chunks:
-            fed = fed or bool(chunk)
-            while chunk and not engine.eof:
+            while chunk:
+                if engine.eof:
+                    chunk = chunk.lstrip(b"\0")
+                    engine = zlib.decompressobj(zlib.MAX_WBITS | 16) if chunk else engine
+                    continue
+                fed = True
                 yield engine.decompress(chunk, PIECE)
-                chunk = engine.unconsumed_tail
+                chunk = engine.unused_data if engine.eof else engine.unconsumed_tail
         yield engine.flush()
     except zlib.error:
         raise Interrupted("the answer's compression is damaged") from None
