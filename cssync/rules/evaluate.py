@@ -20,10 +20,9 @@ from cssync.rules.dialect import SQLITE
 from cssync.rules.events import EVENT, event_numbers
 from cssync.rules.facts import LINKS
 from cssync.rules.feature_rows import states, write_feature_rows
-from cssync.rules.freshness import Context, distinct, instant, read_doubtful, read_freshness, with_usage
+from cssync.rules.freshness import Context, Stopped, distinct, instant, read_doubtful, read_freshness, with_usage
 from cssync.rules.grounds import entities_of, measure_entities
 from cssync.rules.outcome import Outcome
-from cssync.rules.readers import resting
 from cssync.rules.results import (
     SCORED,
     Output,
@@ -39,6 +38,7 @@ from cssync.rules.rollup import write_rollups
 from cssync.rules.score_days import write_day, write_state
 from cssync.rules.signals import Reading, write_signals
 from cssync.rules.statement import outcome_of, typed_value
+from cssync.rules.stopping import account_masters, resting_on_stopped
 from cssync.rules.tasks import TaskCounts, TaskWriter
 from cssync.rules.texts import WORDS, language, reasons, render, same_but_date, signed, unsigned
 from cssync.rules.tiers import OUTPUTS as TIER_OUTPUTS
@@ -133,7 +133,8 @@ def context_for(
         as_of, workspace.timezone, workspace.currency, fresh, calendar_of(workspace), only, known.gaps,
         {entity: winner for entity, winner in workspace.masters.items() if "." not in entity},
         doubtful=read_doubtful(store) if pack.score else frozenset(),
-        stopped=stopped(store, workspace) if pack.score else frozenset(),
+        stopped=frozenset(Stopped(*found) for found in stopped(store, workspace)) if pack.score else frozenset(),
+        account_masters=account_masters(workspace),
     )  # fmt: skip
 
 
@@ -372,7 +373,11 @@ class PackEvaluation:
             if any(self.c.state(e) == "stale" for e in measure_entities(m, self.features))
         }
         unsure = [m.name for m in score.measures if measure_entities(m, self.features) & self.c.doubtful]
-        stopped = resting(score, self.features, self.c.stopped)
+        stopped = {
+            m: {r[0] for r in self.conn.execute(
+                f"SELECT n.uid FROM touched t JOIN now n ON n.uid = t.uid WHERE {rests}")}
+            for m, rests in resting_on_stopped(score, self.features, self.c, SQLITE).items()
+        }  # fmt: skip
         day = self.data_day()
         prefix = f"{self.pack.name}."
         held = {r[0] for r in self.conn.execute(
@@ -390,7 +395,8 @@ class PackEvaluation:
                 texts.append((uid, before[uid][0], "stale", json.loads(before[uid][0])))
                 continue
             outcome, lookup = self.read(row)
-            body = reasons(score, outcome, self.lang, lookup, late, heading.get(uid), unsure, stopped)
+            old_in = {m for m, uids in stopped.items() if uid in uids}
+            body = reasons(score, outcome, self.lang, lookup, late, heading.get(uid), unsure, old_in)
             old = json.loads(before[uid][0]) if uid in before else ""
             same = same_but_date(body, old or "")
             text = old if same else signed(body, day, self.lang)

@@ -13,13 +13,14 @@ from cssync.errors import ConfigError
 from cssync.rules.calendar import local_date
 from cssync.rules.catalogue import FACTS, SOURCES
 from cssync.rules.compiler import compile_pack
+from cssync.rules.dialect import SQLITE
 from cssync.rules.evaluate import context_for, reading_of, usage_coverage
 from cssync.rules.feature_rows import absent_because
 from cssync.rules.freshness import Context
 from cssync.rules.grounds import entities_of, measure_entities
 from cssync.rules.kept_usage import kept
 from cssync.rules.outcome import Outcome
-from cssync.rules.readers import resting
+from cssync.rules.stopping import resting_on_stopped
 from cssync.rules.texts import cap_text, language, lost_points, override_text, reasons, render, signed
 from cssync.rules.tree import Aggregate, Feature, Measure, Pack, RuleSet, Score, closure, measure_names
 from cssync.rules.trends import Direction, Trends
@@ -195,7 +196,11 @@ def _pack(store: Store, pack: Pack, rules: RuleSet, context: Context, lang: str)
         stored_day = next((r["value"] for r in stored if r["name"] == f"{pack.name}.as_of"), None)
         day = datetime.fromisoformat(stored_day).date() if stored_day else None
         unsure = [m.name for m in score.measures if measure_entities(m, rules.features) & context.doubtful]
-        stopped = resting(score, rules.features, context.stopped)
+        stopped = {
+            m
+            for m, rests in resting_on_stopped(score, rules.features, context, SQLITE).items()
+            if store.query(f"SELECT 1 FROM (SELECT ? AS uid) n WHERE {rests}", (account_uid,))
+        }
         text = signed(reasons(score, outcome, lang, lookup, late, trend, unsure, stopped), day, lang)
         exact = 100 - sum(lost.values(), Fraction(0)) if lost else None
     since = {r["name"]: r["since"] for r in store.query(

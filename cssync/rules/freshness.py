@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from cssync.rules.calendar import Calendar, local_date, monday, start_of_day
@@ -42,6 +42,13 @@ class Freshness:
     turned: datetime | None = None
 
 
+class Stopped(NamedTuple):
+    """A field that is gone or of another type in its source: `entity.column` and the connection that fed it."""
+
+    target: str
+    connection: str
+
+
 @dataclass(frozen=True)
 class Context:
     """Everything outside the rows that a statement depends on; each becomes a literal in it.
@@ -51,8 +58,8 @@ class Context:
     that are incomplete for every account. only: one account's uid, to look at that account alone. among: to look at the
     accounts of the temporary table `dirty` alone. masters: entity ->
     connection whose rows alone count for an account that has any of it. doubtful: entities of which so many rows have
-    no account that what is counted of them is of low quality. stopped: `entity.column` whose field is gone or of
-    another type in its source, so that stored values get old.
+    no account that what is counted of them is of low quality. stopped: fields that no longer come, so that stored
+    values get old. account_masters: column of an account -> connection that wins it, "" for all columns.
     """
 
     as_of: datetime
@@ -65,7 +72,8 @@ class Context:
     masters: Mapping[str, str] = field(default_factory=dict)
     among: bool = False
     doubtful: frozenset[str] = frozenset()
-    stopped: frozenset[str] = frozenset()
+    stopped: frozenset[Stopped] = frozenset()
+    account_masters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def today(self) -> date:

@@ -16,7 +16,7 @@ from cssync.rules.compiler import results_behind
 from cssync.rules.dialect import Dialect
 from cssync.rules.freshness import Context
 from cssync.rules.grounds import entities_of, is_held, measure_entities
-from cssync.rules.readers import resting
+from cssync.rules.stopping import resting_on_stopped
 from cssync.rules.tree import Expr, Feature, Measure, Pack, Score, Type, rule_exprs
 
 
@@ -122,18 +122,18 @@ def stale_results(exprs: Iterable[Expr], pack: Pack, features: Mapping[str, Feat
 
 def data_status(score: Score, features: Mapping[str, Feature], c: Context, d: Dialect) -> str:
     """`stale`: no score because of a stale source; `partial`: a measure is missing or held for that reason, or rests on
-    rows of which too many have no account, or on a field that stopped in its source; else `ok`.
+    rows of which too many have no account, or on a field that stopped in the account's source; else `ok`.
 
     Measures without weight under the account's model do not count.
     """
     late = [m for m in score.measures if any(c.state(e) == "stale" for e in measure_entities(m, features))]
-    stopped = resting(score, features, c.stopped)
-    unsure = [m for m in score.measures if m.name in stopped or measure_entities(m, features) & c.doubtful]
+    unsure = resting_on_stopped(score, features, c, d)
+    unsure |= {m.name: "1 = 1" for m in score.measures if measure_entities(m, features) & c.doubtful}
     if not late and not unsure:
         return "'\"ok\"'"
-    weighed = {m.name: _weighed(m, score, d) for m in (*late, *unsure)}
+    weighed = {m.name: _weighed(m, score, d) for m in score.measures}
     absent = " OR ".join(f"(n.m_{m.name} IS NULL AND n.x_{m.name} = 1 AND {weighed[m.name]})" for m in late) or "1 = 0"
-    low = " OR ".join(f"(n.m_{m.name} IS NOT NULL AND {weighed[m.name]})" for m in unsure) or "1 = 0"
+    low = " OR ".join(f"(n.m_{m} IS NOT NULL AND {weighed[m]} AND {of})" for m, of in unsure.items()) or "1 = 0"
     kept = " OR ".join(f"(n.q_{m.name} = 1 AND {weighed[m.name]})" for m in late if is_held(m, features, c)) or "1 = 0"
     partial = f"{absent} OR {kept} OR {low}"
     return (

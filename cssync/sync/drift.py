@@ -217,10 +217,10 @@ def remember(
         )
 
 
-def stopped(store: Store, workspace: Workspace) -> frozenset[str]:
-    """Return every `entity.column` whose field has stopped: its stored values are of the day when it did."""
+def stopped(store: Store, workspace: Workspace) -> frozenset[tuple[str, str]]:
+    """Return every (`entity.column`, connection) whose field has stopped: what is stored of it is of that day."""
     return frozenset(
-        target
+        (target, row["connection"])
         for row in store.query("SELECT connection, stream, name FROM field_definition WHERE stopped_at IS NOT NULL")
         if row["connection"] in workspace.connections
         for target in feeds(workspace.connections[row["connection"]], row["stream"], row["name"])
