@@ -135,6 +135,29 @@ def test_what_is_no_json_is_named_and_never_quoted(body: bytes, headers: dict[st
     assert "Canary" not in f"{fault.value.message}{fault.value.fix}{fault.value.kept}"
 
 
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (rb'{"a": "Gr\ud83d", "b": 1.10}', {"a": "Gr\ufffd", "b": 1.1}),
+        (rb'["\udc00x", "\ud83d\ude00", "\\ud83d"]', ["\ufffdx", "\U0001f600", "\\ud83d"]),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+    ],
+)  # fmt: skip
+def test_a_text_that_was_cut_within_a_character_costs_that_character_and_not_the_page(body: bytes, value: Any) -> None:
+    found = decode(Answer(200, {}, body))
+    assert found == value
+    assert json.dumps(found, default=str).encode()
+    assert str(found).encode(), "nothing is left that cannot be stored"
+
+
+@pytest.mark.parametrize(
+    "body", [rb'["\ud83d", NaN]', rb'{"a": "\ud83d"', b"\xef\xbb\xbf", b'["\xff"', rb'["\ud83d" 1]']
+)
+def test_what_is_no_json_beside_that_stays_none(body: bytes) -> None:
+    with pytest.raises(ConnectionFault, match="JSON"):
+        decode(Answer(200, {}, body))
+
+
 def test_html_with_status_200_names_connection_and_path() -> None:
     with vendor(b"<html>sign in</html>", content_type="text/html") as (session, _):
         answer = session.get("/records")

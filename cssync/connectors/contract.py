@@ -295,7 +295,8 @@ class PullRequest:
 class Stream:
     """One kind of vendor object.
 
-    pages: generator of Page; reads one page ahead of nobody, keeps no buffer. base: path inside a record under which
+    pages: generator of Page; reads one page ahead of nobody, keeps no buffer; CONNECTION and STREAM in the `fix` of a
+    fault become their names. base: path inside a record under which
     vendor fields mapped in cssync.yaml are found (HubSpot `properties`, Zendesk `organization_fields`, Salesforce the
     record itself). fields_of: vendor field names that the declared feeds need, to be requested where the API wants a
     list. deletes: how deletes and merges are seen, for the docs. page_size and requests_per_1000: the vendor's

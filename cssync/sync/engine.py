@@ -453,6 +453,10 @@ def _close(store: Store, job: Job, error: CssyncError | None, fence: Fence | Non
     job.closed = True
     report.waiting_until = report.waiting_for = ""
     report.error = report.error or error
+    if report.error is not None:
+        names = (("CONNECTION", report.connection), ("STREAM", report.stream))
+        for word, name in names:
+            report.error.fix = report.error.fix.replace(word, name)
     report.seconds = round(time.monotonic() - job.began, 3)
     failed = report.error is not None
     report.outcome = (

@@ -22,9 +22,9 @@ from itertools import pairwise
 from typing import Any, cast
 
 from cssync.connectors import Cursor, Page, PullRequest, Record, Session, Tombstone
-from cssync.errors import ConnectionFault
+from cssync.errors import ConnectionFault, Refused
 from cssync_hubspot import links, relinked
-from cssync_hubspot.client import Paths, account, batch_read, body, following, whole
+from cssync_hubspot.client import Paths, account, batch_read, body, complaint, following, whole
 
 log = logging.getLogger("cssync.hubspot")
 
@@ -171,7 +171,7 @@ def _readable(cursor: Cursor, source: Source) -> None:
         raise ConnectionFault(
             f"the checkpoint of {source.kind} cannot be read",
             kept="nothing was read and the checkpoint was left as it is",
-            fix=f"read the stream again from the beginning: cssync sync --stream {source.kind} --full",
+            fix="read the stream again from the beginning: `cssync sync CONNECTION --stream STREAM --full`",
         )
 
 
@@ -202,8 +202,15 @@ def listing(session: Session, path: str, after: str | None = None, **params: Any
     """
     seen = {after}
     while True:
-        answer = session.get(path, limit=LIST_PAGE, after=after, **params)
+        answer = session.get(path, limit=LIST_PAGE, after=after, accept=(400,) if after else (), **params)
         found = body(answer)
+        if answer.status == 400:
+            raise Refused(
+                f"HubSpot does not go on with the list at {path} from where it was left: {complaint(found)[0]}",
+                kept="the pages read so far; the checkpoint stays behind them",
+                fix="run again; if it stays, read the stream from the beginning: "
+                "`cssync sync CONNECTION --stream STREAM --full`",
+            )
         whole(answer, found)
         yield found
         after = following(found)
@@ -311,7 +318,8 @@ def _ascending(records: Sequence[Mapping[str, Any]], last: str, kind: str) -> No
         raise ConnectionFault(
             f"HubSpot's search of {kind} did not return records in order of their ids",
             kept="the pages read so far; nothing of this one was used",
-            fix="run again; if it stays, read the stream with --full and report it",
+            fix="run again; if it stays, report it and read the stream from the beginning: "
+            "`cssync sync CONNECTION --stream STREAM --full`",
         )
 
 

@@ -37,8 +37,17 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def pull(rig: Any, store: Store, run_id: str = "r1", **options: Any) -> dict[str, StreamReport]:
+    reports = sync(store, workspace(rig), {"crm": rig.session}, run_id=run_id, **options)
+    assert [(r.stream, str(r.error)) for r in reports if r.error] == []
+    for r in reports:
+        assert r.read == r.new + r.changed + r.same + r.echo + r.tombstoned + r.incomplete + r.quarantined
+        assert r.quarantined == 0
+    return {r.stream: r for r in reports}
+
+
+def workspace(rig: Any) -> Workspace:
     streams = (*HUBSPOT.streams, custom_stream("p4242_usage", MAPPED["p4242_usage"]))
-    space = Workspace(
+    return Workspace(
         name="acme",
         path=Path("cssync.yaml"),
         timezone=rig.session.timezone,
@@ -47,12 +56,6 @@ def pull(rig: Any, store: Store, run_id: str = "r1", **options: Any) -> dict[str
         connections={"crm": Connection("crm", HUBSPOT, rig.session.settings, streams, MAPPED)},
         writeback={"crm": Writeback("crm", "companies", {"cs_score": "health.score"})},
     )
-    reports = sync(store, space, {"crm": rig.session}, run_id=run_id, **options)
-    assert [(r.stream, str(r.error)) for r in reports if r.error] == []
-    for r in reports:
-        assert r.read == r.new + r.changed + r.same + r.echo + r.tombstoned + r.incomplete + r.quarantined
-        assert r.quarantined == 0
-    return {r.stream: r for r in reports}
 
 
 def one(store: Store, sql: str, *values: Any) -> Any:
@@ -170,3 +173,18 @@ def test_a_record_owed_by_the_last_run_may_come_again_in_the_next_window(rig: An
     rig.clock.sleep(60)
     report = pull(rig, store)["contacts"]
     assert (report.outcome, report.changed) == ("ok", 1)
+
+
+def test_a_full_load_that_hubspot_does_not_go_on_with_says_the_exact_remedy(rig: Any, store: Store) -> None:
+    rig.app.list_page = 7
+    refusal = SandboxAnswer(400, {"category": "VALIDATION_ERROR", "message": "Invalid after"})
+    rig.faults.append(Fault("GET .*/companies.*after=", nth=2, times=99, answer=refusal))
+    reports = sync(store, workspace(rig), {"crm": rig.session}, run_id="r1", stream="companies")
+    (report,) = (r for r in reports if r.stream == "companies")
+    assert report.error is not None
+    assert (report.outcome, report.read) == ("failed", 14)
+    assert "VALIDATION_ERROR: Invalid after" in report.error.message
+    assert report.error.fix.endswith("`cssync sync crm --stream companies --full`")
+    rig.faults.clear()
+    before = len(rig.app.portal.things["companies"])
+    assert pull(rig, store, "r2", stream="companies")["companies"].new == before - 14, "the checkpoint was kept"

@@ -40,7 +40,7 @@ class Position:
             raise ConnectionFault(
                 "the stored cursor of this stream cannot be read",
                 kept="nothing was changed",
-                fix="refill this stream from the beginning with `cssync sync --stream ... --full`",
+                fix="read the stream again from the beginning: `cssync sync CONNECTION --stream STREAM --full`",
             ) from None
 
     def dump(self) -> dict[str, str]:

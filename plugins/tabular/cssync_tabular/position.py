@@ -35,7 +35,7 @@ def stored(where: str, cursor: Mapping[str, Any] | None, column: str) -> Any:
         raise ConnectionFault(
             f"{where}: the stored position cannot be read",
             kept="it is unchanged",
-            fix="`cssync sync --full` for this stream reads everything again",
+            fix="read the stream again from the beginning: `cssync sync CONNECTION --stream STREAM --full`",
         )
     return value if cursor["column"] == column else None
 

@@ -13,7 +13,8 @@ from types import GenericAlias
 from typing import Any, TypedDict
 
 from cssync.connectors import Feed, Field, Page, PullRequest, Record, Session, Stream, Tombstone
-from cssync.errors import ConnectionFault, TransientFault
+from cssync.errors import ConnectionFault, Refused, TransientFault
+from cssync_zendesk.client import words
 from cssync_zendesk.fields import Definition, definitions, needs_definition, plain, records
 from cssync_zendesk.task_tickets import SHUT, TAG, is_ours
 
@@ -25,6 +26,8 @@ SMALLER = (250, 100)
 """Where Zendesk takes too long over a page of an export, it is asked for a smaller one."""
 LAG = timedelta(minutes=2)
 """Zendesk withholds the last minute and refuses a start time in it; the second one is for clocks that differ."""
+NO_PLACE = (400, 404, 410, 422)
+"""How Zendesk may answer to a cursor that it does not know, or no longer."""
 STAFF = ("agent", "admin")
 IN_BROWSER = ("organizations", "users", "tickets")
 """Records that have a page for people, at the same path below `/agent/`."""
@@ -73,12 +76,21 @@ def _exporter(session: Session, request: PullRequest, path: str, stream: Stream)
     def read(**params: Any) -> tuple[int, Any]:
         while True:
             try:
-                return sizes[0], session.get(path, per_page=sizes[0], **params).json(shape)
+                answer = session.get(path, per_page=sizes[0], accept=NO_PLACE if "cursor" in params else (), **params)
             except TransientFault as fault:
                 if fault.resumes_at is not None or len(sizes) == 1:
                     raise
                 log.warning("%s: asking for %s rows a page instead of %s", path, sizes[1], sizes[0])
                 sizes.pop(0)
+                continue
+            if answer.status in NO_PLACE:
+                raise Refused(
+                    f"{path}: Zendesk does not go on from where the last page ended: {answer.status} {words(answer)}",
+                    kept="pages read before are stored; the checkpoint stays behind them",
+                    fix="run again; if it stays, read the stream from the beginning: "
+                    "`cssync sync CONNECTION --stream STREAM --full`",
+                )
+            return sizes[0], answer.json(shape)
 
     return read
 

@@ -12,7 +12,7 @@ import pytest
 import respx
 
 from cssync.connectors import Page, PullRequest, Session
-from cssync.errors import ConnectionFault, TransientFault
+from cssync.errors import ConnectionFault, Refused, TransientFault
 from cssync_zendesk.streams import ORGANIZATIONS, TICKETS, USERS, organizations, tickets, users
 
 Open = Callable[..., Session]
@@ -55,6 +55,17 @@ def sent(route: respx.Route) -> list[dict[str, str]]:
 
 
 # --- cursor exports ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 404, 410, 422])
+def test_a_cursor_that_zendesk_does_not_know_any_more_never_means_the_beginning(
+    api: respx.MockRouter, session: Open, status: int
+) -> None:
+    said = {"error": "InvalidCursor", "description": "The cursor has expired"}
+    api.get(TICKETS_AT).respond(status, json=said, headers=DATE)
+    with pytest.raises(Refused, match="InvalidCursor; The cursor has expired") as fault:
+        list(tickets(session(), request({"after": "c9"})))
+    assert "`cssync sync CONNECTION --stream STREAM --full`" in fault.value.fix
 
 
 def test_reads_everything_first_and_then_only_by_cursor(api: respx.MockRouter, session: Open) -> None:
