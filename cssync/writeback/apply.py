@@ -20,6 +20,7 @@ from cssync.http.clock import SYSTEM, Clock
 from cssync.store import Fence, Store
 from cssync.writeback import send_fields, send_tasks
 from cssync.writeback.changes import Plan
+from cssync.writeback.choices import added
 from cssync.writeback.fit import Describe, Descriptions, refusals
 from cssync.writeback.outbox import TAKEN, Entry, enter, failed, move, of_plan, pending
 from cssync.writeback.plan import load_plan, must_be_alive, set_status
@@ -242,7 +243,7 @@ def _refuse_misfits(work: Work, mine: list[Entry], describe: Describe) -> list[E
     if not fields:
         return mine
     work.shape = describe(work.connection.name)
-    stopped = refusals(((e.connection, e.field, e.new) for e in fields), describe)
+    stopped = refusals(((e.connection, e.field, added(e.old, e.new)) for e in fields), describe)
     refused = [entry for entry in fields if (entry.connection, entry.field) in stopped]
     if refused:
         now = work.now()

@@ -2,7 +2,7 @@
 
 Three sides decide. *want* is the result, *live* what the CRM held at the last pull, *last* what we wrote and saw
 verified. want = live: nothing to do. live = last: nobody touched it since, so ours may go in. Otherwise a person did,
-and the field's policy decides.
+and the field's policy decides. Fields of several values are changed by adding and taking out (`choices`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from cssync.rules.texts import undated
 from cssync.store import Store
 from cssync.writeback.canonical import KINDS, Canonical, Kind, altered, canonical, kind_of
 from cssync.writeback.changes import Note, PlannedChange
+from cssync.writeback.choices import choose
 from cssync.writeback.fit import Lengths, shortened
 from cssync.writeback.outbox import Failed, failed, last_sent
 
@@ -163,8 +164,19 @@ def _compare(
         ):
             continue  # our own text, of another day: a source that was away and came back
         policy = back.policies.get(field, back.policy)
-        decision = decide(policy, want=want, live=live, last=last)
         place = (back.connection, back.to, target.source_id, field)
+        if kind == "multi":
+            chosen = choose(policy, want=want, live=live, owned=last, first=field not in target.written)
+            want_value = whole = chosen.value
+            want = canonical(want_value, kind)
+            if canonical(chosen.owned, kind) != last:
+                diff.agreed.append((*place, chosen.owned))
+            if chosen.missed and policy == "unless-edited":
+                told = f"a person took {', '.join(chosen.missed)} out, which cssync still has: it stays out"
+                diff.notes.append(_note("conflict", back, target, field, told))
+            decision: Decision = "same" if want == live else "write"
+        else:
+            decision = decide(policy, want=want, live=live, last=last)
         if decision == "agree":
             diff.agreed.append((*place, want_value))
         if decision == "conflict":
@@ -175,7 +187,7 @@ def _compare(
         if decision != "write" or (last is not None and live == last and _took(store, place, want, live, kind)):
             continue
         refused = failures.get(place)
-        if refused is not None and refused.blocks(want_value, kind):
+        if refused is not None and refused.blocks(want_value, kind, live):
             diff.notes.append(_note("blocked", back, target, field, refused.told))
             continue
         if want_value != whole:

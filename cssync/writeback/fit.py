@@ -21,6 +21,7 @@ from cssync.errors import ConfigError, CssyncError
 from cssync.rules.texts import end_of
 from cssync.store import Fence, Store
 from cssync.writeback.changes import Draft, Note, PlannedChange, dump, load
+from cssync.writeback.choices import added
 
 Shape = Mapping[str, RemoteField]
 """Vendor field, case-folded -> the field as the vendor describes it."""
@@ -132,7 +133,8 @@ def misfit(field: RemoteField | None, value: Any) -> str:
 def fitting(found: Draft, describe: Describe) -> Draft:
     """Take every mapping out of the draft whose field refuses one of its values, and name it; asks only connections
     with field changes."""
-    stopped = refusals(((c.connection, c.field, c.new) for c in found.changes if not c.is_task), describe)
+    values = ((c.connection, c.field, added(c.old, c.new)) for c in found.changes if not c.is_task)
+    stopped = refusals(values, describe)
     if not stopped:
         return found
     kept = tuple(c for c in found.changes if c.is_task or (c.connection, c.field) not in stopped)

@@ -24,6 +24,7 @@ from cssync.connectors.contract import TaskContent
 from cssync.store import Store
 from cssync.writeback.canonical import Kind, same
 from cssync.writeback.changes import Plan, dump, load
+from cssync.writeback.choices import owned_after, same_step
 
 State = Literal[
     "planned", "waiting", "sent", "verified", "refused", "failed-retry", "failed-permanent", "unknown", "dropped"
@@ -126,8 +127,11 @@ class Failed:
         """Whether nothing failed, but a person took the value back."""
         return self.entry.result_name == UNDO and self.entry.state == "verified"
 
-    def blocks(self, want: Any, kind: Kind | None = None) -> bool:
-        """Whether `want` must not be tried again without a reason: same value, and no tries left."""
+    def blocks(self, want: Any, kind: Kind | None = None, live: Any = None) -> bool:
+        """Whether `want` must not be tried again without a reason: same value, and no tries left. Of several values,
+        what was taken back is not done again upon what the field holds (`live`), whatever else people put in."""
+        if self.undone and kind == "multi":
+            return same_step(self.entry.new, self.entry.old, live, want)
         if self.undone:
             return same(self.entry.old, want, kind)
         tried_out = self.entry.state != "failed-retry" or self.entry.attempts >= MAX_ATTEMPTS
@@ -305,9 +309,14 @@ def prove(
 ) -> None:
     """Mark a change as verified and remember what the CRM now holds, in the caller's transaction.
 
-    `held` is the field's value, or the task's content as a dict.
+    `held` is the field's value, or the task's content as a dict. Of several values those that are ours are remembered.
     """
     move(conn, entry, "verified", now, remote_id=remote_id, error=note)
+    if isinstance(entry.new, list) or isinstance(entry.old, list):
+        row = conn.execute(
+            "SELECT value FROM written WHERE connection = ? AND stream = ? AND source_id = ? AND field = ?", entry.place
+        ).fetchone()
+        held = owned_after(load(row["value"]) if row else None, entry.old, entry.new)
     remember(conn, entry.place, held, now, remote_id=remote_id)
 
 

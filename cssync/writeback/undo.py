@@ -15,8 +15,9 @@ from cssync.config.workspace import Workspace
 from cssync.connectors.contract import TaskContent
 from cssync.errors import ConfigError
 from cssync.store import Store
-from cssync.writeback.canonical import KINDS, kind_of, same
+from cssync.writeback.canonical import KINDS, canonical, kind_of, same
 from cssync.writeback.changes import Action, Draft, Note, NoteKind, PlannedChange, load
+from cssync.writeback.choices import taken_back
 from cssync.writeback.outbox import UNDO, Entry, entries
 from cssync.writeback.overrides import ENDED
 from cssync.writeback.send import said
@@ -104,16 +105,19 @@ class _Walk:
         verified = self.store.query(
             "SELECT value FROM written WHERE connection = ? AND stream = ? AND source_id = ? AND field = ?", last.place
         )
-        left = load(verified[0]["value"]) if verified else last.new
-        if same(live, first.old, kind):
-            self.keep(last, account, f"the CRM holds {said(first.old)} again already")
+        left, back_to = load(verified[0]["value"]) if verified else last.new, first.old
+        if kind == "multi":  # what the run added and took out; what else people did with the field stays
+            left, back_to = live, taken_back(live, first.old, last.new)
+        if same(live, back_to, kind):
+            self.keep(last, account, f"the CRM holds {said(back_to)} again already")
         elif not same(live, left, kind):
             self.keep(last, account, f"the CRM holds {said(live)} now, the run left {said(left)} there")
         else:
-            action: Action = "clear" if first.old is None else "set"
+            action: Action = "clear" if back_to is None else "set"
+            held = live if kind != "multi" or live is None else sorted(canonical(live, kind) or ())
             self.change(PlannedChange(
-                last.connection, last.stream, last.source_id, last.account_uid, account, action, last.field, live,
-                first.old, UNDO, f"undo of {self.run}, which wrote it: {last.because}",
+                last.connection, last.stream, last.source_id, last.account_uid, account, action, last.field, held,
+                back_to, UNDO, f"undo of {self.run}, which wrote it: {last.because}",
             ))  # fmt: skip
 
     def task(self, first: Entry, last: Entry, account: str) -> None:

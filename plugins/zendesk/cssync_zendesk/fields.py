@@ -46,8 +46,10 @@ class Definition:
 
     @property
     def ours(self) -> bool:
-        """Every option's tag begins with the field's key: the tag without it is the value people mean."""
-        return bool(self.options) and all(tag.startswith(f"{self.key}_") for tag in self.options)
+        """Every option's tag begins with the field's key, or one is just the tag that cssync makes of its name, beside
+        which an admin may have put others: the tag without the key is the value people mean."""
+        made = any(tag == tag_of(self.key, name) for tag, name in self.options.items())
+        return made or (bool(self.options) and all(tag.startswith(f"{self.key}_") for tag in self.options))
 
     def remote(self, name: str, *, writable: bool) -> RemoteField:
         """Return the field as `cssync fields` shows it."""
@@ -70,7 +72,7 @@ class Definition:
 
     def option(self, tag: str) -> str:
         """Return the option that a tag stands for."""
-        if not self.ours:
+        if not self.ours or not tag.startswith(f"{self.key}_"):
             return tag
         rest, name = tag.removeprefix(f"{self.key}_"), self.options.get(tag, "")
         if rest.startswith("_"):

@@ -385,6 +385,10 @@ def test_options_that_an_admin_made_are_understood() -> None:
     assert (theirs.encode("green"), theirs.decode("green")) == ("green", "green")
     assert (relabelled.encode("green"), relabelled.decode("cs_health_band_green")) == ("cs_health_band_green", "green")
     assert relabelled.decode("gone") == "gone"
+    shared = {"cs_flags_k01": "K01", "cs_flags__in_progress": "In Progress", "vip": "VIP customer"}
+    beside = Definition("1", "cs_flags", "Flags", "multiselect", True, shared, True)
+    assert beside.decode([*shared]) == ["In Progress", "K01", "vip"]
+    assert sorted(beside.encode(["In Progress", "K01", "vip"])) == sorted(shared)
     mixed = Definition("1", "plan", "Plan", "dropdown", True, {"plan_gold": "Gold", "basic": "Basic"}, True)
     assert mixed.decode("plan_gold") == "plan_gold"
 
