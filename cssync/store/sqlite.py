@@ -17,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 from sqlite_utils import Database
 
 from cssync.errors import ConfigError, CssyncError
@@ -26,9 +27,7 @@ from cssync.store.schema import ABOUT, UNVERSIONED, migrations, quote
 BUSY_TIMEOUT_MS = 30_000
 CACHE_KIB = 16_384
 """Pages kept in memory by a connection: rows of a large pull land all over the indexes."""
-MAX_VARIABLES = 30_000
-"""Bound values per statement; SQLite's own limit is 32,766."""
-ROWS_AT_ONCE = 250
+ROWS_AT_ONCE = (50, 10, 1)
 """Rows of one upsert: more save nothing, and the statement of each number of rows is parsed and kept for itself."""
 KEYS = ("connection", "synced_at", "source_id")
 """What every row begins with; the first two are the same for all rows of a statement and bound once."""
@@ -233,14 +232,13 @@ class Store:
         cursor.row_factory = None  # plain tuples
         last_row = f"SELECT coalesce(max(rowid), 0) FROM {quote(entity)}"
         before, former = (cursor.execute(last).fetchone()[0] for last in (last_row, _LAST_FORMER))
-        rows, written = len(values[0]), 0
-        step = min(ROWS_AT_ONCE, MAX_VARIABLES // len(columns))
-        for start in range(0, rows, step):
-            part = values if rows <= step else [column[start : start + step] for column in values]
-            upsert = _upsert_sql(entity, tuple(columns[1:]), len(part[0]))
-            written += cursor.execute(
-                upsert, [connection, known_at, *chain.from_iterable(zip(*part, strict=True))]
-            ).rowcount
+        rows, start, written = len(values[0]), 0, 0
+        for step in ROWS_AT_ONCE:
+            upsert = _upsert_sql(entity, tuple(columns[1:]), step)
+            while rows - start >= step:
+                part = chain.from_iterable(zip(*(column[start : start + step] for column in values), strict=True))
+                written += cursor.execute(upsert, [connection, known_at, *part]).rowcount
+                start += step
         if not written:
             return Upserted(frozenset(), frozenset())
         if cursor.execute(last_row).fetchone()[0] - before == rows:
@@ -253,18 +251,22 @@ class Store:
         self, conn: sqlite3.Connection, entity: str, connection: str, source_ids: Iterable[str], known_at: str
     ) -> set[str]:
         """Mark live rows as deleted and return the keys that were live. Rows stay; unknown ids are ignored."""
-        ids = list(source_ids)
-        gone: set[str] = set()
-        for start in range(0, len(ids), MAX_VARIABLES):
-            part = ids[start : start + MAX_VARIABLES]
-            marks = ",".join("?" * len(part))
-            found = conn.execute(
-                f"UPDATE {quote(entity)} SET deleted_at = ?, synced_at = ? "
-                f"WHERE connection = ? AND deleted_at IS NULL AND source_id IN ({marks}) RETURNING source_id",
-                (known_at, known_at, connection, *part),
-            )
-            gone.update(row[0] for row in found)
-        return gone
+        ids = [i for i in source_ids if "\0" not in i]  # no stored id holds one, and JSON would end there
+        table = quote(entity)
+        if (
+            not ids
+            or not conn.execute(  # most ids that are asked for were never there
+                f"SELECT 1 FROM {table} WHERE connection = ? AND source_id BETWEEN ? AND ? LIMIT 1",
+                (connection, min(ids), max(ids)),
+            ).fetchone()
+        ):
+            return set()
+        found = conn.execute(
+            f"UPDATE {table} SET deleted_at = ?1, synced_at = ?1 WHERE connection = ?2 AND deleted_at IS NULL "
+            "AND source_id IN (SELECT value FROM json_each(?3)) RETURNING source_id",
+            (known_at, connection, msgspec.json.encode(ids).decode()),
+        )
+        return {row[0] for row in found}
 
 
 def _connect(path: Path) -> sqlite3.Connection:

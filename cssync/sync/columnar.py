@@ -246,14 +246,14 @@ def keys(values: Values, prefix: str = "") -> list[str]:
     """Return the ids of a page's rows.
 
     Raises:
-        Unusual: one is missing, of an odd type, or there twice.
+        Unusual: one is missing, of an odd type, holds a NUL, or is there twice.
     """
     kinds = set(map(type, values))
     if kinds == {int}:
         values = list(map(str, values))
     elif kinds != {str} or "" in values:
         raise Unusual
-    if len(set(values)) < len(values):
+    if len(set(values)) < len(values) or "\0" in "".join(values):
         raise Unusual
     return [prefix + value for value in values] if prefix else values
 

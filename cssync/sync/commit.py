@@ -106,16 +106,11 @@ def _lost(
     known_at: str,
 ) -> set[str]:
     """Tombstone mapped rows that records no longer have, but for some records; return the records that lost one."""
-    owners: dict[str, dict[str, str]] = {}
+    lost: set[str] = set()
     for rows in gone:
-        if not spared.issuperset(rows.owners):
-            held = owners.setdefault(rows.entity, {})
-            held.update((i, o) for i, o in zip(rows.ids, rows.owners, strict=True) if o not in spared)
-    return {
-        found[source_id]
-        for entity, found in owners.items()
-        for source_id in store.tombstone(conn, entity, connection, found, known_at)
-    }
+        owners = {i: o for i, o in zip(rows.ids, rows.owners, strict=True) if o not in spared}
+        lost.update(owners[i] for i in store.tombstone(conn, rows.entity, connection, owners, known_at))
+    return lost
 
 
 def _echoes(conn: sqlite3.Connection, job: Job, batch: Batch, moved: set[str]) -> set[str]:
@@ -225,18 +220,18 @@ def _quarantine(conn: sqlite3.Connection, job: Job, batch: Batch, known_at: str)
 def _mark_seen(conn: sqlite3.Connection, job: Job, batch: Batch) -> None:
     conn.execute(
         """CREATE TEMP TABLE IF NOT EXISTS seen
-           (connection, stream, source_id, PRIMARY KEY (connection, stream, source_id))"""
+           (connection, stream, source_id, PRIMARY KEY (connection, stream, source_id)) WITHOUT ROWID"""
     )
     if not job.marked:  # what a pass that broke off has left behind
         place = (job.connection.name, job.stream.name)
         conn.execute("DELETE FROM temp.seen WHERE connection = ? AND stream = ?", place)
         job.marked = True
     ids = [*batch.good.keys, *(b.source_id for b in batch.bad)]
-    before = conn.total_changes
-    conn.executemany(
-        "INSERT OR IGNORE INTO temp.seen VALUES (?, ?, ?)", [(job.connection.name, job.stream.name, i) for i in ids]
+    marked = conn.execute(
+        "INSERT OR IGNORE INTO temp.seen SELECT ?, ?, value FROM json_each(?)",
+        (job.connection.name, job.stream.name, msgspec.json.encode(ids).decode()),
     )
-    job.doubled += len(ids) - (conn.total_changes - before)
+    job.doubled += len(ids) - marked.rowcount
 
 
 def _sweep(store: Store, conn: sqlite3.Connection, job: Job, known_at: str) -> set[str]:
@@ -245,16 +240,15 @@ def _sweep(store: Store, conn: sqlite3.Connection, job: Job, known_at: str) -> s
     if job.nameless:
         return set()
     entity, name = job.stream.entity, job.connection.name
-    live = f"FROM {quote(entity)} r WHERE connection = ? AND deleted_at IS NULL AND {OWN_ROWS}"
-    key = "source_id"
+    live = f"FROM {quote(entity)} r WHERE r.connection = ? AND r.deleted_at IS NULL"
+    own, key = OWN_ROWS, "r.source_id"
     if entity == "usage_metric":
         wide = bool(job.normalise.metrics)
-        live += f" AND {WIDE_ROWS}" if wide else f" AND ({WIDE_ROWS}) IS NOT 1"
-        key = "substr(source_id, 1, length(source_id) - length(metric) - 1)" if wide else key
+        own += f" AND {WIDE_ROWS}" if wide else f" AND ({WIDE_ROWS}) IS NOT 1"
+        key = "substr(r.source_id, 1, length(r.source_id) - length(r.metric) - 1)" if wide else key
+    seen = f"SELECT 1 FROM temp.seen s WHERE s.connection = r.connection AND s.stream = ? AND s.source_id = {key}"
     unseen = conn.execute(
-        f"""SELECT DISTINCT {key} {live} AND {key} NOT IN
-            (SELECT source_id FROM temp.seen WHERE connection = ? AND stream = ?)""",
-        (name, name, job.stream.name),
+        f"SELECT DISTINCT {key} {live} AND NOT EXISTS ({seen}) AND {own}", (name, job.stream.name)
     ).fetchall()
     conn.execute(
         """DELETE FROM quarantine WHERE connection = ? AND stream = ? AND source_id NOT IN
@@ -263,7 +257,7 @@ def _sweep(store: Store, conn: sqlite3.Connection, job: Job, known_at: str) -> s
     )
     conn.execute("DELETE FROM temp.seen WHERE connection = ? AND stream = ?", (name, job.stream.name))
     if entity == "account_source" and unseen:
-        total = conn.execute(f"SELECT count(*) {live}", (name,)).fetchone()[0]
+        total = conn.execute(f"SELECT count(*) {live} AND {own}", (name,)).fetchone()[0]
         if len(unseen) > MASS_DELETION[0] or len(unseen) > max(2, MASS_DELETION[1] * total):
             raise ConnectionFault(
                 f"{name}.{job.stream.name}: {len(unseen)} of {total} accounts are no longer listed by the vendor",

@@ -480,8 +480,7 @@ def _prefixed(prefix: str, value: Any) -> str:
 
 
 def _key(value: Any) -> str:
-    if type(value) is str and value:
-        return value
-    if value is ABSENT or value is None or value == "" or isinstance(value, (Mapping, list, bool)):
+    found = "" if value is ABSENT or value is None or isinstance(value, (Mapping, list, bool)) else str(value)
+    if not found or "\0" in found:
         raise RecordError("the record has no usable id", field="id")
-    return str(value)
+    return found
