@@ -40,10 +40,13 @@ def some_row(rng: random.Random, columns: Iterable[Column], **fixed: Any) -> dic
 
 
 def add(conn: sqlite3.Connection, table: str, row: dict[str, Any]) -> None:
-    """Insert a row, or put it in the place of the one with its key."""
-    names = ", ".join(f'"{name}"' for name in row)
-    marks = ", ".join("?" * len(row))
-    conn.execute(f'INSERT OR REPLACE INTO "{table}" ({names}) VALUES ({marks})', tuple(row.values()))
+    """Insert a row, or put it in the place of the one with its key. A vendor's row is given its account afterwards."""
+    held = {name: value for name, value in row.items() if name != "account_uid"} if table in ENTITY else row
+    names = ", ".join(f'"{name}"' for name in held)
+    marks = ", ".join("?" * len(held))
+    added = conn.execute(f'INSERT OR REPLACE INTO "{table}" ({names}) VALUES ({marks})', tuple(held.values()))
+    if held.keys() < row.keys():
+        conn.execute(f'UPDATE "{table}" SET account_uid = ? WHERE rowid = ?', (row["account_uid"], added.lastrowid))
 
 
 def add_account(conn: sqlite3.Connection, rng: random.Random, n: int) -> None:

@@ -277,7 +277,8 @@ def test_what_an_evaluation_changed_is_the_past_of_the_next_one(tmp_path: Path) 
         for store in (some, every):
             with store.transaction() as conn:
                 for n in range(5):
-                    conn.execute(f"{TICKET} VALUES ('x', 'new{n}', 'T', ?, '2026-11-19T08:00:00Z')", (uid,))
+                    conn.execute(f"{TICKET} VALUES ('x', 'new{n}', 'T', NULL, '2026-11-19T08:00:00Z')")
+                conn.execute("UPDATE ticket SET account_uid = ? WHERE source_id GLOB 'new*'", (uid,))
         both(some, every, 1)
         band = some.query("SELECT value FROM result WHERE account_uid = ? AND name = 'risky.band'", (uid,))
         assert band[0][0] == '"red"'
