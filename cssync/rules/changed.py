@@ -1,7 +1,7 @@
 """Which accounts an evaluation has to look at: between two runs of a business day, those of which something changed.
 
 Triggers of the store note the account of every row that comes to it, changes, moves or is removed in `changed_account`,
-and `*` for a row that concerns all. What depends on other accounts or on the hour is added here. Everything else a result
+and `*` for a row that concerns all. What depends on other accounts or on the hour is added here. All else that a result
 depends on (day, packs, state of each source, incomplete days, calendar, language) is in the `basis`: where it differs
 from that of the last evaluation, every account is looked at.
 """
