@@ -8,19 +8,16 @@ changed and is refused, whatever it believes of itself.
 from __future__ import annotations
 
 import contextlib
-import os
-import re
-import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from cssync.errors import LeaseHeld, LeaseLost
 from cssync.http.clock import SYSTEM, Clock
 from cssync.store import Store
+from cssync.store.owner import gone, me
 
 NAME = "workspace"
 SECONDS = 60.0
@@ -81,7 +78,7 @@ def hold_lease(
     seen = store.query("SELECT * FROM lease WHERE name = ?", (NAME,))
     if seen and _alive(seen[0], instant(clock.time())):
         raise _held(store.reader(), seen[0])  # said at once, without waiting for a transaction of that run
-    lease = _take(store, f"{_machine()} pid {os.getpid()} {owner}", clock, seconds)
+    lease = _take(store, me(owner), clock, seconds)
     done = threading.Event()
     thread = threading.Thread(target=_beat, args=(lease, done, heartbeat), name="heartbeat", daemon=True)
     thread.start()
@@ -138,25 +135,7 @@ def _alive(row: sqlite3.Row, now: str) -> bool:
     """Whether somebody holds this row. A process of this machine that is gone needs no waiting for."""
     if not row["owner"] or row["expires_at"] <= now:
         return False
-    found = re.fullmatch(r"(?P<machine>\S+) pid (?P<pid>\d+) .*", row["owner"])
-    if found is None or found["machine"] != _machine():
-        return True
-    try:
-        os.kill(int(found["pid"]), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _machine() -> str:
-    """This machine and process namespace: a pid means something only within both."""
-    try:
-        space = re.sub(r"\D", "", str(Path("/proc/self/ns/pid").readlink()))
-    except OSError:
-        space = ""
-    return f"{socket.gethostname()}/{space}".rstrip("/")
+    return not gone(row["owner"])
 
 
 def _beat(lease: Lease, done: threading.Event, heartbeat: float) -> None:

@@ -13,11 +13,13 @@ from types import TracebackType
 
 from cssync.errors import TransientFault
 from cssync.http.clock import SYSTEM, Clock
+from cssync.store.owner import gone, me
 
 BUSY = 30.0
 """Seconds to wait for the store's write lock."""
 CLAIM = 120.0
-"""Seconds that a process may take to log in, repetitions included; after that it is taken for dead."""
+"""Seconds that a process may take to log in, repetitions included; after that it is taken for dead. One of this machine
+that is gone is not waited for."""
 
 
 class TokenVaults:
@@ -29,7 +31,7 @@ class TokenVaults:
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA synchronous = FULL")
-        self._owner = secrets.token_hex(8)
+        self._owner = me(secrets.token_hex(8))
 
     def __enter__(self) -> TokenVaults:
         return self
@@ -88,6 +90,9 @@ class StoreVault:
     def claim(self) -> bool:
         """See `Vault.claim`."""
         with self._vaults.transaction() as (db, now):
+            held = db.execute("SELECT claimed_by FROM token WHERE connection = ?", (self._connection,)).fetchone()
+            if held and held[0] and gone(held[0]):
+                db.execute("UPDATE token SET claimed_until = NULL WHERE connection = ?", (self._connection,))
             return bool(
                 db.execute(
                     """INSERT INTO token (connection, claimed_by, claimed_until) VALUES (?1, ?2, ?3)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,6 +122,61 @@ def test_a_renewal_whose_answer_never_came_asks_for_a_new_consent_and_then_goes_
     app.refresh_token = "given-by-a-new-consent"
     monkeypatch.setenv("DESK_REFRESH", "given-by-a-new-consent")
     assert run(config, "sync").exit_code == 0
+
+
+def killed(config: Path, server: SandboxServer, route: str) -> None:
+    """Run `cssync sync` in a process of its own, which is killed when Zendesk has done what this route asks."""
+    child: list[subprocess.Popen[bytes]] = []
+
+    def kill() -> None:
+        child[0].kill()
+        child[0].wait()
+
+    server.faults.append(Fault(route, then=kill))
+    command = [sys.executable, "-c", "from cssync.cli import main; main()", "-c", str(config), "sync"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        child.append(running)
+        assert running.wait(60) == -signal.SIGKILL
+    server.faults.clear()
+
+
+def test_a_process_killed_before_it_stored_the_new_pair_leaves_word_of_what_to_do(
+    config: Path, app: ZendeskSandbox, server: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pair is lost for good: the next run asks once, does not wait for the dead process, and names the remedy."""
+    killed(config, server, "POST /oauth/tokens")
+    assert app.refresh_token != REFRESH_TOKEN, "Zendesk has replaced it"
+    assert not server.requests("GET ")
+    waits: list[float] = []
+
+    def sleep(_: object, seconds: float) -> None:
+        waits.append(seconds)
+        assert len(waits) < 50
+
+    monkeypatch.setattr("cssync.http.clock._System.sleep", sleep)
+    result = run(config, "sync")
+    said = result.stdout + result.stderr
+    assert result.exit_code in (1, 3)
+    assert "invalid_grant" in said
+    assert "consent again" in said
+    assert "refresh_token" in said
+    assert grants(server) == [REFRESH_TOKEN] * 2
+    assert sum(waits) < 1
+    app.refresh_token = "given-by-a-new-consent"
+    monkeypatch.setenv("DESK_REFRESH", "given-by-a-new-consent")
+    assert run(config, "sync").exit_code == 0
+
+
+def test_a_process_killed_at_its_first_use_of_the_new_pair_has_stored_it(
+    config: Path, app: ZendeskSandbox, server: SandboxServer
+) -> None:
+    killed(config, server, "GET ")
+    assert run(config, "sync").exit_code == 0
+    assert grants(server) == [REFRESH_TOKEN], "the stored token is good for the next run"
+    app.tokens.clear()  # and when it ends, so is the refresh token that came with it
+    assert run(config, "sync").exit_code == 0
+    assert grants(server)[1:] != [REFRESH_TOKEN]
+    assert len(grants(server)) == 2
 
 
 def test_a_store_of_another_workspace_is_not_touched(config: Path, store: Store, server: SandboxServer) -> None:
