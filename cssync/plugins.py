@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources.abc import Traversable
@@ -104,11 +106,32 @@ def _in_time(work: Callable[[], T]) -> T:
     thread.join(SECONDS)
     if done:
         return done[0]
+    if raised and isinstance(raised[0], Broken):
+        raise raised[0]
     if raised:
         raise Broken(f"{type(raised[0]).__name__}: {raised[0]}") from raised[0]
     raise Broken(f"TimeoutError: it did not answer within {SECONDS:g} s")
 
 
+@contextlib.contextmanager
+def _staying() -> Iterator[None]:
+    """Make `os._exit` raise in this process for the block: it would end the command without a word of which plugin
+    did. A plugin that crashes the interpreter itself cannot be held."""
+    leave, here = os._exit, os.getpid()
+
+    def stay(status: int) -> None:
+        if os.getpid() != here:
+            leave(status)  # a process of the plugin's own
+        raise Broken(f"SystemExit: it ends the process (os._exit({status}))")
+
+    os._exit = stay  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        os._exit = leave
+
+
+@_staying()
 def load(points: Iterable[EntryPoint]) -> Plugins:
     """Load the given entry points. Never raises: a plugin that fails is listed with its error and left out.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -48,6 +49,11 @@ BAD = {
         "TypeError: cssync_rule_packs must return (name, folder) pairs",
     ),
     "exits": ("import sys; sys.exit(3)", "SystemExit: 3"),
+    "ends the process": ("import os; os._exit(7)", "SystemExit: it ends the process (os._exit(7))"),
+    "ends the process in its hook": (
+        GOOD.replace("return (connector", "import os; os._exit(0)\n    return (connector"),
+        "SystemExit: it ends the process (os._exit(0))",
+    ),
     "pretends that somebody pressed Ctrl-C": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
     "hangs while it loads": ("import threading; threading.Event().wait()", "TimeoutError: it did not answer within"),
     "hangs in its hook": (
@@ -86,6 +92,21 @@ def test_a_broken_plugin_stops_only_itself(
     assert words in broken.error
     assert broken.connectors == ()
     assert [p.name for p in found.installed] == ["alpha", "broken", "omega"]
+
+
+def test_a_process_that_a_plugin_makes_while_it_loads_may_end_as_it_likes(folder: Path) -> None:
+    source = """
+import os, warnings
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of forking beside threads
+    child = os.fork()
+if not child:
+    os._exit(5)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+"""
+    leave = os._exit
+    assert load([point(folder, "forks", source + GOOD)]).installed[0].error == ""
+    assert os._exit is leave
 
 
 def test_a_name_that_is_taken_leaves_the_second_out_whole(folder: Path) -> None:
