@@ -49,7 +49,7 @@ class Twins:
                 for sql in statements:
                     conn.execute(sql)
 
-    def run(self, text: str | RuleSet, day: int, **settings: Any) -> None:
+    def run(self, text: str | RuleSet, day: float, **settings: Any) -> None:
         """Evaluate a day: what evaluations keep is the same in both."""
         rules = text if isinstance(text, RuleSet) else pack(text)
         at = START + timedelta(days=day)
@@ -237,3 +237,26 @@ def test_packs_that_are_gone_keep_no_rows(twins: Twins) -> None:
     tables = twins.all("SELECT name FROM sqlite_master WHERE name GLOB 'judged_*' ORDER BY 1")
     assert tables == ["judged_a"]
     assert twins.all("SELECT name FROM setting WHERE name GLOB 'evaluation.judged.*'") == ["evaluation.judged.a"]
+
+
+def test_an_account_that_leaves_within_the_day_keeps_no_row(twins: Twins) -> None:
+    rules = pack(f"pack: p\naccounts: status != 'churned'\n{COUNT}results: {{x: here}}\n")
+    twins.run(rules, 0)
+    twins.do("UPDATE account SET status = 'churned' WHERE uid = 'a1'", "UPDATE account SET name = 'B' WHERE uid = 'a2'")
+    twins.run(rules, 0.1)
+    assert twins.all("SELECT uid || a_name FROM judged_p ORDER BY uid") == ["a0Nr 0", "a2B", "a3Nr 3"]
+    twins.run(rules, 1)
+    assert twins.gone_on_with == [0]
+
+
+def test_rows_of_an_older_version_are_not_added_to(twins: Twins, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = pack(f"pack: p\n{COUNT}results: {{x: here}}\n")
+    twins.run(rules, 0)
+    monkeypatch.setattr(judged, "__version__", "another")
+    twins.do("UPDATE account SET name = 'B' WHERE uid = 'a2'")
+    twins.run(rules, 0.1)
+    assert twins.all("SELECT name FROM setting WHERE name GLOB 'evaluation.judged.*'") == []
+    twins.run(rules, 1)
+    assert twins.gone_on_with == []
+    twins.run(rules, 2)
+    assert twins.gone_on_with == [0]

@@ -203,10 +203,10 @@ class Trends:
 
     def everybody(self, over: str = "now") -> Iterator[tuple[str, Direction]]:
         """Yield the direction of every account that the temporary table `over` holds and that is not steady."""
-        rows = self.query(
-            "SELECT s.account_uid AS uid, n.model AS today, s.since, s.until, s.model, s.score FROM score_state s "
-            f"JOIN {over} n ON n.uid = s.account_uid WHERE s.pack = ? AND (s.until IS NULL OR s.until > ?) "
-            "AND n.uid NOT IN (SELECT uid FROM trends) ORDER BY s.account_uid, s.since",
+        rows = self.query(  # CROSS: from the accounts looked at, which may be few
+            f"SELECT n.uid AS uid, n.model AS today, s.since, s.until, s.model, s.score FROM {over} n "
+            "CROSS JOIN score_state s ON s.account_uid = n.uid WHERE s.pack = ? AND (s.until IS NULL OR s.until > ?) "
+            "AND n.uid NOT IN (SELECT uid FROM trends) ORDER BY n.uid, s.since",
             (self.pack.name, self.first),
         )
         for (uid, model), found in groupby(rows, key=lambda r: (r["uid"], r["today"])):

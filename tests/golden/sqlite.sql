@@ -250,6 +250,10 @@ t."period_start" BETWEEN '2026-10-24' AND '2026-11-20' AND ((CASE WHEN t."metric
 (SELECT min(t."period_start") FROM "usage_metric" t WHERE t.account_uid = a.uid AND
 t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND coalesce(t.is_complete, 1) = 1 AND
 NOT (coalesce(t.metric = 'active_users', FALSE) AND t.connection = 'crm' AND coalesce(t.period_start IN ('2026-11-03'), FALSE)) AND
+((t."metric" = 'active_users') AND (t."value" > 0))) AS v_first_used_on,
+(SELECT min(t."period_start") FROM "usage_metric" t WHERE t.account_uid = a.uid AND
+t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND coalesce(t.is_complete, 1) = 1 AND
+NOT (coalesce(t.metric = 'active_users', FALSE) AND t.connection = 'crm' AND coalesce(t.period_start IN ('2026-11-03'), FALSE)) AND
 ((CASE WHEN t."metric" IS NOT NULL THEN 0 END) AND (t."value" > 0))) AS v_first_value_on,
 (SELECT max(t."value") FROM "usage_metric" t WHERE t.account_uid = a.uid AND
 t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND coalesce(t.is_complete, 1) = 1 AND
@@ -308,10 +312,10 @@ t.account_uid IS NOT NULL) t GROUP BY t.account_uid
 SELECT t.account_uid, max(date(substr(t."left_company_at", 1, 19), '+540 minutes')) FILTER (WHERE ((t."role" = 'champion') AND (CAST(julianday('2026-11-20') - julianday(date(substr(t."left_company_at", 1, 19), '+540 minutes')) AS INTEGER) >= 0))) AS v_champion_left_on,
 count(*) FILTER (WHERE ((t."role" = 'champion') AND (date(substr(t."left_company_at", 1, 19), '+540 minutes') IS NULL) AND ((t."is_active" IS NULL) OR t."is_active"))) AS n_champions,
 count(*) FILTER (WHERE ((t."role" = 'exec_sponsor') AND (date(substr(t."left_company_at", 1, 19), '+540 minutes') IS NULL) AND ((t."is_active" IS NULL) OR t."is_active"))) AS n_sponsors,
-count(*) FILTER (WHERE ((t."role" = 'champion') AND (CAST(julianday('2026-11-20') - julianday(date(substr(t."left_company_at", 1, 19), '+540 minutes')) AS INTEGER) BETWEEN 0 AND 180))) AS n_champions_left_180d,
-count(*) FILTER (WHERE ((t."role" IN ('champion', 'exec_sponsor')) AND (CAST(julianday('2026-11-20') - julianday(date(substr(t."left_company_at", 1, 19), '+540 minutes')) AS INTEGER) BETWEEN 0 AND 30))) AS n_people_left_30d,
+count(*) FILTER (WHERE ((t."role" = 'champion') AND ((CAST(julianday('2026-11-20') - julianday(date(substr(t."left_company_at", 1, 19), '+540 minutes')) AS INTEGER) BETWEEN 0 AND 180) OR ((date(substr(t."left_company_at", 1, 19), '+540 minutes') IS NULL) AND (NOT t."is_active"))))) AS n_champions_left_180d,
+count(*) FILTER (WHERE ((t."role" IN ('champion', 'exec_sponsor')) AND ((CAST(julianday('2026-11-20') - julianday(date(substr(t."left_company_at", 1, 19), '+540 minutes')) AS INTEGER) BETWEEN 0 AND 30) OR ((date(substr(t."left_company_at", 1, 19), '+540 minutes') IS NULL) AND (NOT t."is_active") AND (CAST(julianday('2026-11-20') - julianday(date(substr(t."updated_at", 1, 19), '+540 minutes')) AS INTEGER) BETWEEN 0 AND 30))))) AS n_people_left_30d,
 max(date(substr(t."left_company_at", 1, 19), '+540 minutes')) FILTER (WHERE ((t."role" IN ('champion', 'exec_sponsor')) AND (CAST(julianday('2026-11-20') - julianday(date(substr(t."left_company_at", 1, 19), '+540 minutes')) AS INTEGER) >= 0))) AS v_person_left_on,
-count(*) FILTER (WHERE ((t."role" = 'exec_sponsor') AND (CAST(julianday('2026-11-20') - julianday(date(substr(t."left_company_at", 1, 19), '+540 minutes')) AS INTEGER) BETWEEN 0 AND 180))) AS n_sponsors_left_180d FROM "contact" t WHERE t.deleted_at IS NULL AND
+count(*) FILTER (WHERE ((t."role" = 'exec_sponsor') AND ((CAST(julianday('2026-11-20') - julianday(date(substr(t."left_company_at", 1, 19), '+540 minutes')) AS INTEGER) BETWEEN 0 AND 180) OR ((date(substr(t."left_company_at", 1, 19), '+540 minutes') IS NULL) AND (NOT t."is_active"))))) AS n_sponsors_left_180d FROM "contact" t WHERE t.deleted_at IS NULL AND
 t.account_uid IS NOT NULL GROUP BY t.account_uid
 ;
 
@@ -370,11 +374,12 @@ NULL AS f_csat_answers, NULL AS f_csat_good, CASE WHEN of_surveys.n_nps_answers 
 coalesce(of_surveys.n_nps_detractors, 0) AS f_nps_detractors,
 coalesce(of_surveys.n_nps_promoters, 0) AS f_nps_promoters, of_usage.v_checklist_done AS f_checklist_done,
 of_usage.v_checklist_items AS f_checklist_items, CASE WHEN EXISTS (SELECT 1 FROM "usage_metric" e WHERE e.deleted_at IS NULL AND e.account_uid = a.uid) THEN coalesce(of_usage.v_core_features_used, 0) END AS f_core_features_used,
-of_usage.v_first_value_on AS f_first_value_on, of_contracts.v_first_term_on AS f_first_term_on,
-of_contacts.v_champion_left_on AS f_champion_left_on, coalesce(of_contacts.n_champions, 0) AS f_champions,
-coalesce(of_contacts.n_sponsors, 0) AS f_sponsors, NULL AS f_unpaid_amount,
-NULL AS f_unpaid_ids, NULL AS f_unpaid_invoices, NULL AS f_unpaid_since,
-'JPY' AS c_unpaid_amount, CASE WHEN r0.value <> 'null' AND r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), '\"', '"'), '\\', '\') END AS r_touch_tier,
+of_usage.v_first_used_on AS f_first_used_on, of_usage.v_first_value_on AS f_first_value_on,
+of_contracts.v_first_term_on AS f_first_term_on, of_contacts.v_champion_left_on AS f_champion_left_on,
+coalesce(of_contacts.n_champions, 0) AS f_champions, coalesce(of_contacts.n_sponsors, 0) AS f_sponsors,
+NULL AS f_unpaid_amount, NULL AS f_unpaid_ids, NULL AS f_unpaid_invoices,
+NULL AS f_unpaid_since, 'JPY' AS c_unpaid_amount, CASE WHEN r0.value <> 'null' AND
+r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), '\"', '"'), '\\', '\') END AS r_touch_tier,
 h.band AS h_band, h.yellow_days AS h_yellow_days, h.green_days AS h_green_days,
 h.override_band AS h_override_band, h.override_until AS h_override_until,
 h.override_since AS h_override_since, h.caps AS h_caps, held.h_m_csat_score AS h_m_csat_score,
@@ -386,7 +391,7 @@ formula_1 AS (SELECT b.*, (CAST(f_active_users_28d AS REAL) / NULLIF(f_seats, 0)
 (CAST(f_checklist_done AS REAL) / NULLIF(f_checklist_items, 0)) AS f_checklist_share,
 CAST(julianday('2026-11-20') - julianday(f_last_contact_on) AS INTEGER) AS f_contact_days,
 0 AS f_core_features_named, (CAST(f_csat_good AS REAL) / NULLIF(f_csat_answers, 0)) AS f_csat,
-CAST(julianday('2026-11-20') - julianday(f_last_active_on) AS INTEGER) AS f_idle_days,
+((f_first_used_on IS NULL) AND (f_active_users_28d = 0)) AS f_never_used,
 (CAST((CAST(100 AS REAL) * (f_nps_promoters - f_nps_detractors)) AS REAL) / NULLIF(f_nps_answers, 0)) AS f_nps,
 90 AS f_onboarding_days, (CASE WHEN f_unpaid_invoices IS NULL THEN NULL WHEN (f_unpaid_invoices = 0) THEN 0 WHEN 1 THEN CAST(julianday('2026-11-20') - julianday(f_unpaid_since) AS INTEGER) END) AS f_overdue_days,
 (CAST(f_resolution_minutes AS REAL) / NULLIF(60, 0)) AS f_resolution_hours,
@@ -396,10 +401,11 @@ CAST(julianday('2026-11-20') - julianday(f_last_active_on) AS INTEGER) AS f_idle
 0 AS f_value_metrics_named FROM base b), formula_2 AS (SELECT b.*,
 CAST(julianday('2026-11-20') - julianday(f_started_on) AS INTEGER) AS f_days_in,
 (CAST(f_core_features_used AS REAL) / NULLIF(f_core_features_named, 0)) AS f_feature_breadth,
-((f_first_value_on >= '1990-01-01') AND (f_activation >= 0.5)) AS f_reached,
-(CASE WHEN ((f_tickets_30d = 0) AND (f_idle_days > 30)) THEN 3.2 WHEN 1 THEN f_tickets_per_10_seats END) AS f_ticket_load FROM formula_1 b),
+(CASE WHEN f_never_used THEN 30 WHEN 1 THEN CAST(julianday('2026-11-20') - julianday(f_last_active_on) AS INTEGER) END) AS f_idle_days,
+((f_first_value_on >= '1990-01-01') AND (f_activation >= 0.5)) AS f_reached FROM formula_1 b),
 formula_3 AS (SELECT b.*, (CASE WHEN (f_first_value_on >= '1990-01-01') THEN 0 WHEN (f_first_value_on IS NULL) THEN f_days_in END) AS f_days_without_value,
-(f_days_in BETWEEN 0 AND f_onboarding_days) AS f_is_onboarding FROM formula_2 b),
+(f_days_in BETWEEN 0 AND f_onboarding_days) AS f_is_onboarding,
+(CASE WHEN ((f_tickets_30d = 0) AND (f_idle_days >= 30)) THEN 3.2 WHEN 1 THEN f_tickets_per_10_seats END) AS f_ticket_load FROM formula_2 b),
 formula_4 AS (SELECT b.*, (CASE WHEN f_reached THEN 0 WHEN 1 THEN f_is_onboarding END) AS f_still_onboarding FROM formula_3 b),
 measured AS MATERIALIZED (SELECT b.*, CASE WHEN f_still_onboarding THEN 'onboarding' ELSE 'standard' END AS model,
 CASE WHEN NOT (f_usage_before >= 5) THEN NULL ELSE (CASE WHEN f_usage_growth IS NULL THEN NULL WHEN f_usage_growth <= (-0.4) THEN 0 WHEN f_usage_growth < 0.05 THEN (CAST(((0.0 + (f_usage_growth - (-0.4)) * 100.0 / 0.45) + 0.5) AS INTEGER) - (((0.0 + (f_usage_growth - (-0.4)) * 100.0 / 0.45) + 0.5) < CAST(((0.0 + (f_usage_growth - (-0.4)) * 100.0 / 0.45) + 0.5) AS INTEGER))) ELSE 100 END) END AS m_usage_trend,
@@ -590,17 +596,20 @@ date(f_anchor, CAST((-14) AS TEXT) || ' days') AS t_10_due, 'normal' AS t_10_pri
 
 -- risk
 WITH past_0 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.band' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.band' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
-past_10 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
-past_12 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' AND until > '2026-10-21T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
+past_16 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
+past_18 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' AND until > '2026-10-21T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
 base AS MATERIALIZED (SELECT a.uid AS uid, a."csm_uid" AS a_csm_uid,
-a."locale" AS a_locale, a."name" AS a_name, a."owner_uid" AS a_owner_uid,
-a."status" AS a_status, fact_lines.seats AS f_seats, fact_usage.last_active_on AS f_last_active_on,
-fact_weeks.usage_recent AS f_usage_recent, fact_weeks.usage_before AS f_usage_before,
-fact_weeks.usage_growth AS f_usage_growth, fact_weeks.weeks_left_out AS f_weeks_left_out,
-fact_contact.last_contact_on AS f_last_contact_on, coalesce(of_tickets.n_leaving_tickets_30d, 0) AS f_leaving_tickets_30d,
+a."first_contract_date" AS a_first_contract_date, a."locale" AS a_locale,
+a."name" AS a_name, a."owner_uid" AS a_owner_uid, a."status" AS a_status,
+fact_lines.seats AS f_seats, fact_usage.active_users_28d AS f_active_users_28d,
+fact_usage.last_active_on AS f_last_active_on, fact_weeks.usage_recent AS f_usage_recent,
+fact_weeks.usage_before AS f_usage_before, fact_weeks.usage_growth AS f_usage_growth,
+fact_weeks.weeks_left_out AS f_weeks_left_out, fact_contact.last_contact_on AS f_last_contact_on,
+coalesce(of_tickets.n_leaving_tickets_30d, 0) AS f_leaving_tickets_30d,
 coalesce(of_tickets.n_reopened_30d, 0) AS f_reopened_30d, coalesce(of_tickets.n_tickets_21d, 0) AS f_tickets_21d,
 coalesce(of_tickets.n_urgent_over_48h, 0) AS f_urgent_over_48h,
 NULL AS f_unhappy_14d, NULL AS f_unhappy_kind, NULL AS f_unhappy_score,
+of_usage.v_first_used_on AS f_first_used_on, of_contracts.v_first_term_on AS f_first_term_on,
 coalesce(of_contacts.n_champions, 0) AS f_champions, coalesce(of_contacts.n_champions_left_180d, 0) AS f_champions_left_180d,
 coalesce(of_contacts.n_people_left_30d, 0) AS f_people_left_30d,
 of_contacts.v_person_left_on AS f_person_left_on, coalesce(of_contacts.n_sponsors, 0) AS f_sponsors,
@@ -609,27 +618,32 @@ NULL AS f_unpaid_amount, NULL AS f_unpaid_ids, NULL AS f_unpaid_invoices,
 NULL AS f_unpaid_since, 'JPY' AS c_unpaid_amount, coalesce(of_usage_events.n_sensitive_7d, 0) AS f_sensitive_7d,
 coalesce(of_usage_events.n_sensitive_before, 0) AS f_sensitive_before,
 replace(replace(substr(past_0.value, 2, length(past_0.value) - 2), '\"', '"'), '\\', '\') AS f_band_before,
-CAST(past_10.value AS INTEGER) AS f_score_before, CAST(past_12.value AS INTEGER) AS f_seats_before,
+CAST(past_16.value AS INTEGER) AS f_score_before, CAST(past_18.value AS INTEGER) AS f_seats_before,
 CASE WHEN r0.value <> 'null' AND r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), '\"', '"'), '\\', '\') END AS r_health_band,
 CASE WHEN r1.value <> 'null' AND r1.state <> 'stale' THEN replace(replace(substr(r1.value, 2, length(r1.value) - 2), '\"', '"'), '\\', '\') END AS r_health_reasons,
-CASE WHEN r2.value <> 'null' AND r2.state <> 'stale' THEN CAST(r2.value AS INTEGER) END AS r_health_score FROM account a LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN past_0 ON past_0.account_uid = a.uid LEFT JOIN past_10 ON past_10.account_uid = a.uid LEFT JOIN past_12 ON past_12.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
+CASE WHEN r2.value <> 'null' AND r2.state <> 'stale' THEN CAST(r2.value AS INTEGER) END AS r_health_score FROM account a LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN past_0 ON past_0.account_uid = a.uid LEFT JOIN past_16 ON past_16.account_uid = a.uid LEFT JOIN past_18 ON past_18.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
 r0.name = 'health.band' LEFT JOIN result r1 ON r1.account_uid = a.uid AND
 r1.name = 'health.reasons' LEFT JOIN result r2 ON r2.account_uid = a.uid AND
 r2.name = 'health.score' WHERE a.deleted_at IS NULL AND coalesce(a.is_test, 0) = 0 AND
 ((a."status" IS NULL) OR (a."status" IN ('onboarding', 'active', 'notice')))),
 formula_1 AS (SELECT b.*, (((f_band_before = 'green') AND (r_health_band IN ('yellow', 'red'))) OR ((f_band_before = 'yellow') AND (r_health_band = 'red'))) AS f_band_down,
-((f_last_contact_on IS NULL) OR (CAST(julianday('2026-11-20') - julianday(f_last_contact_on) AS INTEGER) > 21)) AS f_out_of_touch,
+((f_first_used_on IS NULL) AND (f_active_users_28d = 0)) AS f_never_used,
+90 AS f_onboarding_days, ((f_last_contact_on IS NULL) OR (CAST(julianday('2026-11-20') - julianday(f_last_contact_on) AS INTEGER) > 21)) AS f_out_of_touch,
 (((f_champions_left_180d > 0) AND (f_champions = 0)) OR ((f_sponsors_left_180d > 0) AND (f_sponsors = 0))) AS f_place_vacant,
 (f_score_before - r_health_score) AS f_score_lost, (f_seats < f_seats_before) AS f_seats_reduced,
-(CAST(f_sensitive_before AS REAL) / NULLIF(12, 0)) AS f_sensitive_usual FROM base b) SELECT b.*,
+(CAST(f_sensitive_before AS REAL) / NULLIF(12, 0)) AS f_sensitive_usual,
+(CASE WHEN (a_first_contract_date >= '1990-01-01') THEN a_first_contract_date WHEN 1 THEN f_first_term_on END) AS f_started_on FROM base b),
+formula_2 AS (SELECT b.*, CAST(julianday('2026-11-20') - julianday(f_started_on) AS INTEGER) AS f_days_in FROM formula_1 b),
+formula_3 AS (SELECT b.*, (f_days_in BETWEEN 0 AND f_onboarding_days) AS f_is_onboarding FROM formula_2 b),
+formula_4 AS (SELECT b.*, ((CAST(julianday('2026-11-20') - julianday(f_last_active_on) AS INTEGER) > 21) OR (f_never_used AND (NOT f_is_onboarding))) AS f_unused FROM formula_3 b) SELECT b.*,
 (f_usage_growth <= (-0.3)) AS s_0, (0 - f_usage_growth) AS s_0_severity,
 (f_band_down OR (f_score_lost >= 15)) AS s_1, f_score_lost AS s_1_severity,
 ((f_urgent_over_48h > 0) OR (f_reopened_30d >= 3)) AS s_2, (f_urgent_over_48h + f_reopened_30d) AS s_2_severity,
 (f_people_left_30d > 0) AS s_3, f_people_left_30d AS s_3_severity,
 (f_unhappy_14d > 0) AS s_4, f_unhappy_14d AS s_4_severity, (f_seats_reduced OR
 (f_leaving_tickets_30d > 0)) AS s_5, f_leaving_tickets_30d AS s_5_severity,
-((CAST(julianday('2026-11-20') - julianday(f_last_active_on) AS INTEGER) > 21) AND
-f_out_of_touch AND (f_tickets_21d = 0)) AS s_6, (CAST(julianday('2026-11-20') - julianday(f_unpaid_since) AS INTEGER) >= 30) AS s_7,
+(f_unused AND f_out_of_touch AND (f_tickets_21d = 0)) AS s_6,
+(CAST(julianday('2026-11-20') - julianday(f_unpaid_since) AS INTEGER) >= 30) AS s_7,
 f_unpaid_invoices AS s_7_severity, ((f_sensitive_7d >= 3) AND
 (f_sensitive_7d >= (CAST(3 AS REAL) * f_sensitive_usual))) AS s_8,
 f_sensitive_7d AS s_8_severity, (f_usage_growth <= (-0.3)) AS t_0,
@@ -640,12 +654,11 @@ f_sensitive_7d AS s_8_severity, (f_usage_growth <= (-0.3)) AS t_0,
 NULL AS t_2_due, 'high' AS t_2_priority, (f_unhappy_14d > 0) AS t_3,
 NULL AS t_3_done, NULL AS t_3_due, 'high' AS t_3_priority, (f_seats_reduced OR
 (f_leaving_tickets_30d > 0)) AS t_4, NULL AS t_4_done, NULL AS t_4_due,
-'high' AS t_4_priority, ((CAST(julianday('2026-11-20') - julianday(f_last_active_on) AS INTEGER) > 21) AND
-f_out_of_touch AND (f_tickets_21d = 0)) AS t_5, NULL AS t_5_done,
-NULL AS t_5_due, 'high' AS t_5_priority, (CAST(julianday('2026-11-20') - julianday(f_unpaid_since) AS INTEGER) >= 30) AS t_6,
+'high' AS t_4_priority, (f_unused AND f_out_of_touch AND (f_tickets_21d = 0)) AS t_5,
+NULL AS t_5_done, NULL AS t_5_due, 'high' AS t_5_priority, (CAST(julianday('2026-11-20') - julianday(f_unpaid_since) AS INTEGER) >= 30) AS t_6,
 (f_unpaid_invoices = 0) AS t_6_done, NULL AS t_6_due, 'normal' AS t_6_priority,
 ((f_sensitive_7d >= 3) AND (f_sensitive_7d >= (CAST(3 AS REAL) * f_sensitive_usual))) AS t_7,
-NULL AS t_7_done, NULL AS t_7_due, 'high' AS t_7_priority FROM formula_1 b ORDER BY b.uid
+NULL AS t_7_done, NULL AS t_7_due, 'high' AS t_7_priority FROM formula_4 b ORDER BY b.uid
 ;
 
 -- upsell
