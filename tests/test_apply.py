@@ -189,7 +189,8 @@ def test_one_refused_record_blocks_no_other_and_is_not_tried_again_until_its_val
     apply(store, space, make(store, space, "r3"), "r3")
     crm.companies["1"] = {}
     drop(store, [], "they left us")
-    assert (make(store, space, "r4").changes, failing(store)) == ((), [])
+    dropped = make(store, space, "r4")
+    assert (dropped.changes, dropped.totals["blocked"], dropped.totals["declined"], failing(store)) == ((), 0, 1, [])
     result(store, "a-1", "health.band", "green")
     assert [c.new for c in make(store, space, "r5").changes] == ["green"]
     assert [e.state for e in written_for(store, "a-1")] == ["failed-retry", "dropped"]

@@ -10,6 +10,7 @@ import pytest
 
 from cssync.config import Workspace
 from cssync.errors import ConfigError
+from cssync.runs.run import RunReport
 from cssync.store import Store
 from cssync.writeback import plan as planning
 from cssync.writeback.apply import ApplyReport, apply_plan
@@ -96,8 +97,9 @@ def test_an_undone_value_is_not_written_again_until_the_rules_come_to_another(tm
     apply(store, space, undo(store, space, "r1", "r2"), "r2")
     pulled(store, crm)
     after = plan(store, space, "r3")
-    assert (after.changes, after.totals["blocked"]) == ((), 4)
-    assert "a person took this value back" in after.notes[0].message
+    assert (after.changes, after.totals["declined"], after.totals["blocked"]) == ((), 4, 0)
+    assert "a person took this back" in after.notes[0].message
+    assert RunReport("r3", AS_OF, plan=after).exit_code == 0, "what a person decided is no fault of the run"
     result(store, "a-1", "health.band", "yellow")
     assert [(c.source_id, c.new) for c in plan(store, space, "r4").changes] == [("1", "yellow")]
 
@@ -212,7 +214,7 @@ def test_updates_and_closings_of_tasks_are_taken_back_and_stay_back(tmp_path: Pa
     pulled(store, crm)
     again = plan(store, space, "r4")
     assert again.changes == ()  # a person took it back
-    assert again.totals["blocked"] == 3
+    assert again.totals["declined"] == 3
     task(store, "a-0", "k0", title="Renew today", due_on="2026-11-24")
     assert [c.field for c in plan(store, space, "r5").changes] == ["k0"]  # the rules came to something else
 

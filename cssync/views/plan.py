@@ -30,9 +30,12 @@ LONGEST = 160
 """Characters of a value on one line; `--json` has all of it."""
 NOTES = 20
 """Notes of a kind listed for people."""
+NAMED = ("conflict", "blocked", "declined", "kept", "cut")
+"""Kinds of notes about one field."""
 HEADINGS = {
     "conflict": "left alone, because a person changed it in the CRM",
     "blocked": "not tried again, because the vendor refused exactly this; `cssync failures retry` once mended",
+    "declined": "not written, because a person took it back or dropped it",
     "later": "tasks held back for their owners' sake",
     "unsettled": "waiting to be looked up first",
     "unowned": "tasks without the owner they are meant for",
@@ -81,6 +84,8 @@ def totals(counts: Mapping[str, int]) -> str:
         told.append(f"{counts['conflict']:,} left as a person set {'it' if counts['conflict'] == 1 else 'them'}")
     if counts["blocked"]:
         told.append(f"{counts['blocked']:,} refused before")
+    if counts.get("declined"):
+        told.append(f"{counts['declined']:,} that a person took back or dropped")
     if counts.get("kept"):
         told.append(f"{counts['kept']:,} not taken back")
     if counts.get("misfit"):
@@ -173,7 +178,7 @@ def left_lines(items: Sequence[LeftAlone]) -> Iterator[str]:
         yield "left alone:"
     for item in items:
         since = item.first_at if item.plans == 1 else f"{item.first_at} .. {item.last_at}, {item.plans:,} plans"
-        where = f" {line(item.field)}" if item.kind in ("conflict", "blocked", "cut") else ""
+        where = f" {line(item.field)}" if item.kind in NAMED else ""
         yield f"    {item.kind}  {since}  {item.connection}{where}: {_cut(item.message)}"
 
 
@@ -243,9 +248,8 @@ def _cut(text: str) -> str:
 def _where(note: Note) -> str:
     if note.kind in ("source", "partial"):
         return line(f"{note.connection}.{note.field}")
-    return line(
-        f"{note.account}, {note.connection}" + (f".{note.field}" if note.kind in ("conflict", "blocked") else "")
-    )
+    field = f".{note.field}" if note.kind in NAMED and not note.is_task else ""
+    return line(f"{note.account}, {note.connection}{field}")
 
 
 def _place(entry: Entry) -> str:

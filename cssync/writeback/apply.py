@@ -9,7 +9,7 @@ may have arrived, and finds out before it sends.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -28,6 +28,9 @@ from cssync.writeback.send import Work, look_until_shown, stamp
 
 FLYING = ("sent", "unknown")
 """States of a write whose outcome is not known."""
+
+REASONS = 3
+"""Reasons for which a plan is held that an error names; `cssync plan --show` has all of them."""
 
 Sessions = Mapping[str, Session | CssyncError]
 Progress = Callable[[str], None]
@@ -95,7 +98,7 @@ def apply_plan(
     must_be_alive(store, plan)
     if plan.status == "held":
         raise ApprovalNeeded(
-            f"plan {plan.id} is held: {'; '.join(plan.held_by)}",
+            f"plan {plan.id} is held: {'; '.join(plan.held_by[:REASONS])}{_more(plan.held_by)}",
             kept="nothing was sent",
             fix=f"read it with `cssync plan --show {plan.id}`, then `cssync approve {plan.id}`",
         )
@@ -292,6 +295,11 @@ def _told(entry: Entry) -> dict[str, object]:
         "correlation_id",
     )
     return {name: getattr(entry, name) for name in names}
+
+
+def _more(reasons: Sequence[str]) -> str:
+    more = len(reasons) - REASONS
+    return f"; and {more} reason{'' if more == 1 else 's'} more" if more > 0 else ""
 
 
 def _quiet(text: str) -> None:

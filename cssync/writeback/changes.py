@@ -11,7 +11,9 @@ from typing import Any, Literal, get_args
 
 Action = Literal["set", "clear", "create_task", "update_task", "close_task", "reopen_task"]
 Status = Literal["open", "held", "approved", "applied", "superseded", "refused"]
-NoteKind = Literal["conflict", "later", "blocked", "unsettled", "unowned", "kept", "cut", "misfit", "source", "partial"]
+NoteKind = Literal[
+    "conflict", "later", "blocked", "declined", "unsettled", "unowned", "kept", "cut", "misfit", "source", "partial"
+]
 NOTE_KINDS: tuple[NoteKind, ...] = get_args(NoteKind)
 
 
@@ -44,11 +46,12 @@ class PlannedChange:
 class Note:
     """Something the plan leaves alone, and why.
 
-    conflict: a person changed the value since we wrote it. later: over the load limit of its owner. blocked: the
-    vendor refused exactly this before. unsettled: an earlier write whose outcome is not known yet. unowned: a task that
-    goes to nobody. kept: an undo does not touch it. cut: written, but not in full. misfit: the vendor's field does not
-    take it, so that mapping stops. source: results on a stream that is too old keep their values. partial: changes on a
-    stream that was not read to its end wait for it, or for a person's yes.
+    conflict: a person changed the value since we wrote it. later: over the load limit of its owner. blocked: the vendor
+    refused exactly this before. declined: a person took exactly this back, or dropped it. unsettled: an earlier write
+    whose outcome is not known yet. unowned: a task that goes to nobody. kept: an undo does not touch it. cut: written,
+    but not in full. misfit: the vendor's field does not take it, so that mapping stops. source: results on a stream
+    that is too old keep their values. partial: changes on a stream that was not read to its end wait for it, or for a
+    person's yes.
     """
 
     kind: NoteKind
@@ -57,6 +60,11 @@ class Note:
     account: str
     field: str
     message: str
+
+    @property
+    def is_task(self) -> bool:
+        """Whether it is about a task: `field` is its key then, and the message names it."""
+        return self.message.startswith("task ")
 
 
 @dataclass(frozen=True, slots=True)

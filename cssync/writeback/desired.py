@@ -188,7 +188,7 @@ def _compare(
             continue
         refused = failures.get(place)
         if refused is not None and refused.blocks(want_value, kind, live):
-            diff.notes.append(_note("blocked", back, target, field, refused.told))
+            diff.notes.append(_note(refused.kind, back, target, field, refused.told))
             continue
         if want_value != whole:
             told = f"{len(whole)} characters are too many for this field; {len(want_value)} of them are written"
@@ -230,7 +230,7 @@ def _took(store: Store, place: tuple[str, str, str, str], want: Any, live: Any, 
 
 
 def _note(
-    kind: Literal["conflict", "blocked", "cut"], back: Writeback, target: _Target, field: str, message: str
+    kind: Literal["conflict", "blocked", "declined", "cut"], back: Writeback, target: _Target, field: str, message: str
 ) -> Note:
     return Note(kind, back.connection, target.account_uid, target.account, field, message)
 

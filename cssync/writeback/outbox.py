@@ -149,10 +149,15 @@ class Failed:
         return tried_out and self.entry.action == action and all(self.entry.new.get(n) == want.get(n) for n in seen)
 
     @property
+    def kind(self) -> Literal["blocked", "declined"]:
+        """The kind of note by which a plan tells of it."""
+        return "declined" if self.undone or self.entry.state == "dropped" else "blocked"
+
+    @property
     def told(self) -> str:
         """One line for the plan."""
         if self.undone:
-            return "a person took this value back (undo); it is written again when the rules come to another one"
+            return "a person took this back (undo); it is written again when the rules come to something else"
         if self.entry.state == "dropped":
             return f"dropped by a person: {self.entry.error}"
         return f"refused by the vendor before ({self.entry.error}); `cssync failures` shows it"

@@ -211,7 +211,7 @@ class _Walk:
         content = _content(row, row["key"], home, owner, self.footer)
         refused = self.failures.get((home.connection, home.stream, home.source_id, row["key"]))
         if refused is not None and refused.blocks_task("create_task", asdict(content)):
-            self._note("blocked", row, home, refused.told)
+            self._note(refused.kind, row, home, refused.told)
             return
         single = row["pack"] != DIGEST and "kind" not in row
         if row.get("touch_tier") == "tech":
@@ -247,7 +247,7 @@ class _Walk:
             return
         refused = self.failures.get((known.home.connection, known.home.stream, known.home.source_id, self._key(row)))
         if refused is not None and refused.blocks_task("update_task", wanted):
-            self._note("blocked", row, known.home, refused.told)
+            self._note(refused.kind, row, known.home, refused.told)
             return
         self._change("update_task", row, known.home, known, content)
 
@@ -261,7 +261,7 @@ class _Walk:
         )
         refused = self.failures.get((known.home.connection, known.home.stream, known.home.source_id, self._key(row)))
         if refused is not None and refused.blocks_task("close_task", asdict(content)):
-            self._note("blocked", row, known.home, refused.told)
+            self._note(refused.kind, row, known.home, refused.told)
             return
         self._change("close_task", row, known.home, known, content)
 
@@ -308,7 +308,7 @@ class _Walk:
 
     def _note(
         self,
-        kind: Literal["conflict", "later", "blocked", "unsettled", "unowned"],
+        kind: Literal["conflict", "later", "blocked", "declined", "unsettled", "unowned"],
         row: Mapping[str, Any],
         home: Home,
         message: str,
