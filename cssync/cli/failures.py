@@ -52,7 +52,8 @@ def failures(call: Call, what: str, keys: tuple[str, ...], every: bool, reason: 
             else drop(work.store, keys, reason or "", fence=work.lease)
         )
     done = "will be in the next plan" if what == "retry" else "dropped"
-    call.show({what: [entry.key for entry in touched]}, (f"{entry.key}: {done}" for entry in touched))
+    told = [f"{entry.key}: {done}" for entry in touched] or ["no write has failed"]
+    call.show({what: [entry.key for entry in touched]}, told)
     return 0
 
 

@@ -248,7 +248,7 @@ def must_be_alive(store: Store, plan: Plan) -> None:
     raise ConfigError(
         f"plan {plan.id} {fate.get(plan.status, 'was refused')}",
         kept="nothing was sent",
-        fix=f"look at {newer.id}, which took its place" if newer else "make a new one: `cssync plan`",
+        fix=f"look at {newer.id}, which is the newest" if newer else "make a new one: `cssync plan`",
     )
 
 

@@ -70,9 +70,11 @@ def _write(work: Work, entries: Sequence[Entry]) -> None:
                 _prove(conn, entry, task, now)
             elif refusal is not None:
                 move(conn, entry, "refused", now, error=refusal)
-                closed = task is not None and task.status == "done"
-                if entry.action == "update_task" and (closed or entry.content.is_opportunity):
-                    _leave(conn, entry, now)
+                if entry.action == "update_task" and entry.content.is_opportunity:  # a person's from here on
+                    theirs = asdict(replace(entry.content, status="done"))
+                    remember(conn, entry.place, theirs, now, remote_id=entry.task_id)
+                elif task is not None:
+                    _observe(conn, entry, task, now)
             else:
                 move(conn, entry, "sent", now)
                 ready.append(entry)
@@ -150,13 +152,12 @@ def _arrived(entry: Entry, task: RemoteTask) -> bool:
     return bool(proved) and all(proved)
 
 
-def _leave(conn: sqlite3.Connection, entry: Entry, now: str) -> None:
-    """A task that a person closed, or an opportunity that they touched, is theirs from here on; a pull may not tell
-    us, where they also took our key out of it."""
-    remember(conn, entry.place, asdict(replace(entry.content, status="done")), now, remote_id=entry.task_id)
+def _observe(conn: sqlite3.Connection, entry: Entry, task: RemoteTask, now: str) -> None:
+    """Store what a person made of a task: of one from which they also took our key, no pull will tell."""
     conn.execute(
-        "UPDATE crm_task SET status = 'done', synced_at = ? WHERE connection = ? AND source_id = ? AND task_key = ?",
-        (now, entry.connection, entry.task_id, entry.field),
+        "UPDATE crm_task SET status = ?, subject = ?, due_on = ?, synced_at = ? "
+        "WHERE connection = ? AND source_id = ? AND task_key = ?",
+        (task.status, task.subject, task.due_on, now, entry.connection, task.remote_id, entry.field),
     )
 
 
