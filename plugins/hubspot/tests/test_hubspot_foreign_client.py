@@ -106,7 +106,7 @@ def test_it_searches_and_meets_the_cap(app: SandboxHubSpot, client: HubSpot) -> 
     assert refused.value.status == 400
 
 
-def test_it_creates_updates_archives_and_merges(app: SandboxHubSpot, client: HubSpot) -> None:
+def test_it_creates_updates_and_archives(app: SandboxHubSpot, client: HubSpot) -> None:
     api = client.crm.companies.basic_api
     made = api.create(SimplePublicObjectInputForCreate(properties={"name": "Neu"}, associations=[]))
     other = api.create(SimplePublicObjectInputForCreate(properties={"name": "Alt"}, associations=[]))
@@ -155,3 +155,53 @@ def test_it_defines_a_property_once(client: HubSpot) -> None:
 def test_it_reads_owners_and_pipelines(client: HubSpot) -> None:
     assert client.crm.owners.get_all()
     assert client.crm.pipelines.pipelines_api.get_all("tickets").results
+
+
+def test_it_merges_two_companies_and_the_survivor_names_the_other(client: HubSpot, url: str) -> None:
+    api = client.crm.companies.basic_api
+    made, other = (
+        api.create(SimplePublicObjectInputForCreate(properties={"name": name}, associations=[])) for name in ("A", "B")
+    )
+    wanted = {"primaryObjectId": made.id, "objectIdToMerge": other.id}
+    request = {"base_url": url, "method": "POST", "path": "/crm/v3/objects/companies/merge", "body": wanted}
+    assert client.api_request(request).json()["id"] == made.id
+    held = api.get_by_id(made.id, properties=["hs_merged_object_ids"])
+    assert held.properties["hs_merged_object_ids"] == other.id
+    assert other.id not in {
+        c.id for c in (*client.crm.companies.get_all(), *client.crm.companies.get_all(archived=True))
+    }
+
+
+def test_its_search_by_time_and_id_finds_what_the_keyset_windows_ask_for(app: SandboxHubSpot, client: HubSpot) -> None:
+    made = [app.portal.add("companies", {"name": f"New {n}"}) for n in range(5)]
+    at = made[0].properties["hs_lastmodifieddate"]
+    bounds = (("hs_lastmodifieddate", "GTE", at), ("hs_object_id", "GT", made[1].id))
+    filters = [{"propertyName": name, "operator": how, "value": value} for name, how, value in bounds]
+    asked = PublicObjectSearchRequest(
+        filter_groups=[{"filters": filters}], sorts=["hs_object_id"], properties=["name"], limit=200, after="0"
+    )
+    found = client.crm.companies.search_api.do_search(asked)
+    assert [c.id for c in found.results] == [t.id for t in made[2:]]
+
+
+def test_it_lists_contacts_with_their_companies(app: SandboxHubSpot, client: HubSpot) -> None:
+    page = client.crm.contacts.basic_api.get_page(limit=100, associations=["companies"])
+    held = {c.id: [link.id for link in c.associations["companies"].results] for c in page.results if c.associations}
+    assert held
+    assert all(set(ids) == set(app.portal.links["contacts", "companies"][i]) for i, ids in held.items())
+
+
+def test_it_creates_many_with_an_outcome_for_each(client: HubSpot, url: str) -> None:
+    inputs = [
+        {"properties": {"name": "Good"}, "objectWriteTraceId": "1", "associations": []},
+        {"properties": {"numberofemployees": "many"}, "objectWriteTraceId": "2", "associations": []},
+    ]
+    request = {
+        "base_url": url,
+        "method": "POST",
+        "path": "/crm/v3/objects/companies/batch/create",
+        "body": {"inputs": inputs},
+    }
+    answer = client.api_request(request).json()
+    assert [r["properties"]["name"] for r in answer["results"]] == ["Good"]
+    assert [e["context"]["objectWriteTraceId"] for e in answer["errors"]] == [["2"]]

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -167,3 +168,33 @@ def test_a_collection_is_answered_record_by_record(org: SalesforceSandbox, clien
     assert [r["success"] for r in results] == [True, False]
     assert results[1]["errors"][0]["statusCode"].startswith("INVALID_FIELD")
     assert org.tables["Account"][one]["Industry"] == "Finance"
+
+
+def test_a_bulk_job_writes_rows_and_tells_which_it_refused(
+    org: SalesforceSandbox, client: Salesforce, tmp_path: Path
+) -> None:
+    one, two, *_ = org.tables["Account"]
+    (file := tmp_path / "rows.csv").write_text(
+        f"Id,Industry,NumberOfEmployees\n{one},Retail,7\n{two},Retail,many\n", encoding="utf-8"
+    )
+    (told,) = client.bulk2.Account.update(str(file), wait=0)
+    assert (told["numberRecordsProcessed"], told["numberRecordsFailed"]) == (2, 1)
+    assert one in client.bulk2.Account.get_successful_records(told["job_id"])
+    assert two in client.bulk2.Account.get_failed_records(told["job_id"])
+    assert client.bulk2.Account.get_unprocessed_records(told["job_id"]).count("\n") <= 1
+    assert org.tables["Account"][one]["Industry"] == "Retail"
+
+
+def test_a_field_it_makes_is_invisible_until_shown_and_then_a_key_to_upsert_by(
+    org: SalesforceSandbox, client: Salesforce
+) -> None:
+    about = {"type": "Text", "label": "Key", "length": 80, "externalId": True, "unique": True}
+    field = {"FullName": "Account.Foreign_Key__c", "Metadata": about}
+    assert client.toolingexecute("sobjects/CustomField", "POST", field)["success"]
+    with pytest.raises(SalesforceMalformedRequest, match="Foreign_Key__c"):
+        client.query("SELECT Foreign_Key__c FROM Account")
+    org.hidden.discard("Account.Foreign_Key__c")
+    assert client.Account.upsert("Foreign_Key__c/k-1", {"Name": "New"}) == 201
+    assert client.Account.upsert("Foreign_Key__c/k-1", {"Name": "Newer"}) in (200, 204)
+    found = client.query("SELECT Name FROM Account WHERE Foreign_Key__c = 'k-1'")
+    assert [r["Name"] for r in found["records"]] == ["Newer"]

@@ -10,7 +10,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 from zenpy import Zenpy
-from zenpy.lib.api_objects import Organization, OrganizationField
+from zenpy.lib.api_objects import Comment, Organization, OrganizationField, Ticket
 from zenpy.lib.exception import APIException, RecordNotFoundException
 
 from cssync.sandbox.server import SandboxServer
@@ -83,7 +83,7 @@ def test_it_works_with_a_token_of_the_oauth_client_and_not_with_a_made_up_one(
 
 
 def test_its_cursor_export_reads_every_ticket_once_with_its_metrics(app: ZendeskSandbox, client: Zenpy) -> None:
-    export = client.tickets.incremental(start_time=0, per_page=100)
+    export = list(client.tickets.incremental(start_time=0, per_page=100, include=["metric_sets"]))
     ids = [ticket.id for ticket in export]
     assert len(ids) > 100
     assert sorted(ids) == sorted(app.tickets.records)
@@ -129,3 +129,24 @@ def test_its_update_of_many_is_a_job_that_has_to_be_followed(app: ZendeskSandbox
 def test_an_unknown_organization_is_not_found(client: Zenpy) -> None:
     with pytest.raises(RecordNotFoundException):
         client.organizations.update(Organization(id=1, name="nobody"))
+
+
+def test_it_reads_organizations_by_their_ids_and_not_those_that_are_gone(app: ZendeskSandbox, client: Zenpy) -> None:
+    some = sorted(app.organizations.records)[:3]
+    app.delete_organization(some[1])
+    assert [o.id for o in client.organizations(ids=some)] == [some[0], some[2]]
+
+
+def test_it_makes_a_ticket_that_is_in_the_next_export_and_changes_it(app: ZendeskSandbox, client: Zenpy) -> None:
+    key = min(app.organizations.records)
+    comment = Comment(body="Call them", public=False)
+    made = client.tickets.create(
+        Ticket(subject="Renewal", type="task", organization_id=key, tags=["cssync"], comment=comment)
+    )
+    made = getattr(made, "ticket", made)
+    made.status = "solved"
+    client.tickets.update(made)
+    later = app.now() + 120
+    app.clock = lambda: later
+    (read,) = [t for t in client.tickets.incremental(start_time=0) if t.id == made.id]
+    assert (read.subject, read.status, read.organization_id) == ("Renewal", "solved", key)

@@ -153,7 +153,7 @@ class Ingest:
             raise Refused("INVALIDJOBSTATE", f"Results are not available in the state {job.state}")
         text = io.StringIO(newline="")
         writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
-        if what == "unprocessedrecords":
+        if what.casefold() == "unprocessedrecords":
             writer.writerow(job.names)
             writer.writerows([[row[name] for name in job.names] for row in job.unprocessed])
         elif what == "successfulResults":

@@ -32,6 +32,6 @@ ROUTES = (
     ("PATCH", r"/jobs/ingest/(\w+)", "ingest.move"),
     ("DELETE", r"/jobs/ingest/(\w+)", "ingest.delete"),
     ("PUT", r"/jobs/ingest/(\w+)/batches", "ingest.upload"),
-    ("GET", r"/jobs/ingest/(\w+)/(successfulResults|failedResults|unprocessedrecords)", "ingest.results"),
+    ("GET", r"/jobs/ingest/(\w+)/(successfulResults|failedResults|unprocessed[rR]ecords)", "ingest.results"),
     ("POST", r"/tooling/sobjects/CustomField", "_create_field"),
 )
