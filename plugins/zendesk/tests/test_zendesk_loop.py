@@ -122,6 +122,30 @@ def test_any_page_size_gives_the_same_store(
     assert desk.ids("crm_task") == {str(key) for key in app.tickets.generated} - theirs
 
 
+@pytest.mark.parametrize("name", ["organizations", "users", "tickets"])
+def test_an_export_that_was_cut_off_goes_on_behind_what_is_stored(
+    desk: Desk, app: ZendeskSandbox, server: SandboxServer, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cssync_zendesk.streams.PAGE", 10)
+    app.limits = {}
+    lost = Fault(f"GET .*/incremental/{name}", nth=4, times=99, answer=SandboxAnswer(403, {"error": "Forbidden"}))
+    server.faults.append(lost)
+    report = desk.pull(stream=name)[name]
+    assert report.outcome == "failed"
+    assert 25 < report.read <= 30
+    server.faults.clear()
+    server.journal.clear()
+    assert desk.pull(stream=name)[name].outcome == "ok"
+    first = server.requests(f"GET .*/incremental/{name}")[0]
+    assert int(first.query.get("start_time", 1)) > 0, "it does not begin anew"
+    kept = {"organizations": "account_source", "users": "contact", "tickets": "ticket"}[name]
+    found = desk.ids(kept)
+    with Store.open(desk.workspace.path.parent / "whole.db") as whole:
+        desk.store = whole
+        desk.pull(stream=name)
+        assert desk.ids(kept) == found
+
+
 def test_the_last_minute_is_read_in_the_next_run(desk: Desk, app: ZendeskSandbox) -> None:
     desk.pull()
     ticket, organization = min(app.tickets.records), min(app.organizations.records)
