@@ -104,6 +104,9 @@ class PastWorld:
             {"source_id": f"k{i}", "account_source_id": i, "start_date": str(today - timedelta(days=300)),
              "end_date": str(today + timedelta(days=20 + 12 * int(i))), "term_months": 12, "auto_renew": int(i) % 2,
              "notice_days": 30, "status": "active"} for i in ids))  # fmt: skip
+        self.put(now, "contract", "crm", {  # a second renewal beside the first, 30 days later
+            "source_id": "m5", "account_source_id": "5", "start_date": str(today - timedelta(days=255)),
+            "end_date": str(today + timedelta(days=110)), "term_months": 12, "status": "active"})  # fmt: skip
         self.put(now, "contract_line", "crm", *(
             {"source_id": f"l{i}", "account_source_id": i, "contract_source_id": f"k{i}", "quantity": 10,
              "unit": "seat", "unit_price": 12_000, "currency": "EUR", "billing_period_months": 12}
@@ -150,6 +153,8 @@ class PastWorld:
             self.bury(now, "account_source", "crm", "8")
         if self.n == 3:
             self.put(now, "contract", "crm", {"source_id": "k2", "notice_received_on": str(now.date())})
+        if self.n == 4:
+            self.put(now, "contract", "crm", {"source_id": "m5", "end_date": str(now.date() + timedelta(days=101))})
         if self.n == 5:
             self.put(now, "account_source", "crm", {"source_id": "8", "name": "Company 8 again"})
             with self.store.transaction() as conn:  # 6 and 7 are merged at the vendor: 6 survives

@@ -18,6 +18,7 @@ from cssync.runs.sessions import open_sessions
 from cssync.sandbox.server import Fault, SandboxAnswer
 from cssync.store import Store
 from cssync.writeback import send_tasks
+from cssync.writeback.opportunities import opportunity_rows
 from cssync.writeback.plan import make_undo
 from cssync.writeback.provision import provision
 from fake_crm import KNOWN_AT, task
@@ -261,3 +262,31 @@ def test_an_undo_leaves_opportunities_to_the_sales_team(tmp_path: Path) -> None:
         made = make_undo(found.store, found.space, RULES, WORLD.now, "r-01", run_id="r-9")
         assert made.changes == ()
         assert made.totals["kept"] == 2
+
+
+def test_each_of_several_renewals_has_an_opportunity_of_its_own(tmp_path: Path) -> None:
+    with office(tmp_path, "hubspot") as found:
+        renews = uids(found.store)[0]
+        say(found.store, renews, "renewal.renewal_event", 1)
+        with found.store.transaction() as conn:
+            conn.execute("UPDATE task SET subject_uid = account_uid || '/renewal/1'")
+            conn.executemany(
+                "INSERT INTO renewal_event (account_uid, number, contracts, term_end, since) VALUES (?, ?, ?, ?, '')",
+                [(renews, 1, "crm:k1", "2027-01-31"), (renews, 2, "crm:k2", "2027-06-30")],
+            )
+            conn.executemany(
+                "INSERT INTO event_result (account_uid, number, name, value) VALUES (?, 2, ?, ?)",
+                [(renews, "renewal.date", '"2027-07-01"'), (renews, "renewal.arr_at_stake", "500")],
+            )
+        task(found.store, renews, "e" * 24, rule="R03", title="Prepare", subject_uid=f"{renews}/renewal/2")
+
+        def asked() -> list[tuple[str, str, bool]]:
+            rows = opportunity_rows(found.store, found.space)
+            return [(r["due_on"], r["amount"], r["taken"]) for r in rows if r["kind"] == "renewal"]
+
+        assert sorted(asked()) == [("2027-02-01", "1800000.00", False), ("2027-07-01", "500.00", False)]
+        with found.store.transaction() as conn:  # a deal of a person's, about the later one
+            deal = {"source_id": "d9", "type": "renewal", "close_date": "2027-05-01", "is_closed": 0}
+            found.store.upsert(conn, "opportunity", "crm", [deal], KNOWN_AT)
+            conn.execute("UPDATE opportunity SET account_uid = ? WHERE source_id = 'd9'", (renews,))
+        assert sorted(asked()) == [("2027-02-01", "1800000.00", False), ("2027-07-01", "500.00", True)]

@@ -56,6 +56,8 @@ def test_the_world_is_worth_replaying(lived: tuple[PastWorld, list[Mapping[str, 
     ended = world.store.query("SELECT count(*) FROM signal WHERE until IS NOT NULL")[0][0]
     merged = world.store.query("SELECT count(*) FROM account_link WHERE evidence = 'merged into 6'")[0][0]
     assert ended >= 2
+    assert len(world.store.query("SELECT DISTINCT number FROM renewal_event WHERE account_uid IN "
+                                 "(SELECT account_uid FROM event_result)")) == 2  # fmt: skip
     assert merged == 1
     assert world.store.query("SELECT 1 FROM result WHERE state = 'stale'") or any(
         "stale" in repr(d["result"]) for d in days
@@ -121,6 +123,7 @@ def test_every_table_says_how_it_goes_back() -> None:
     assert apart == {
         "quarantine", "run", "run_stream", "lease", "rate_limit", "binding", "setting", "plan", "plan_change", "outbox",
         "written", "pack_version", "state_history", "changed_account", "portfolio_fact", "score_restated",
+        "event_result",
     }  # fmt: skip
     for table in TABLES:
         names = {c.name for c in table.columns}

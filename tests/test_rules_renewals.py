@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cssync.config import Workspace
-from cssync.rules import evaluate
 from cssync.rules.calendar import Calendar
 from cssync.rules.faults import Source
 from cssync.rules.packs import read_rules
 from cssync.rules.tasks import due_date
 from cssync.rules.tree import Expr
-from cssync.store.sqlite import Store
+from renewal_days import Renewals, world
 
-CLOSURES = ("12-29", "12-30", "12-31", "01-01", "01-02", "01-03")
 DAYS = (180, 120, 90, 60, 30)
 TASK = """  T{days}:
     when: days_until(anchor) between 0 and {first} and not notice_given
@@ -33,52 +28,15 @@ TASK = """  T{days}:
 """
 HEAD = "pack: p\nfeatures: {won: {count: opportunities, where: is_won}}\ntasks:\n"
 """Nothing feeds opportunities: that is no reason to keep a task open."""
-RULES = read_rules([Source("p.yaml", HEAD + "".join(TASK.format(days=d, first=d + 7) for d in DAYS))])
+TASKS = "".join(TASK.format(days=d, first=d + 7) for d in DAYS)
 
 
-class Renewals:
-    """One account; `contract` states its contracts, `run` evaluates a day."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.known_at = 0
-
-    def contract(self, end: str, name: str = "C1", *, start: str = "2026-04-01", **more: Any) -> None:
-        self.known_at += 1
-        row = {"source_id": name, "start_date": start, "end_date": end, "status": "active", **more}
-        with self.store.transaction() as conn:
-            self.store.upsert(conn, "contract", "crm", [row], f"2026-01-01T00:00:{self.known_at:02}Z")
-            conn.execute("UPDATE contract SET account_uid = 'a'")
-
-    def gone(self, name: str) -> None:
-        with self.store.transaction() as conn:
-            self.store.tombstone(conn, "contract", "crm", [name], "2026-09-01T00:00:00Z")
-
-    def run(self, day: str, *, fresh: bool = True) -> list[tuple[str, str, str]]:
-        at = datetime.fromisoformat(day).replace(hour=3, tzinfo=UTC)
-        if fresh:
-            with self.store.transaction() as conn:
-                conn.execute("UPDATE source_state SET last_success_at = ?", (at.strftime("%Y-%m-%dT%H:%M:%SZ"),))
-        workspace = Workspace("t", self.store.path, ZoneInfo("UTC"), "EUR", self.store.path, {}, closures=CLOSURES)
-        evaluate(self.store, RULES, workspace, at, run_id="r")
-        return self.tasks()
-
-    def tasks(self) -> list[tuple[str, str, str]]:
-        rows = self.store.query("SELECT rule, status, due_on FROM task ORDER BY created_at, due_on, rule")
-        return [tuple(row) for row in rows]
-
-    def number(self) -> str:
-        return str(self.store.query("SELECT value FROM result WHERE name = 'p.renewal_event'")[0][0])
-
-
-@pytest.fixture
-def renewals(tmp_path: Path) -> Iterator[Renewals]:
-    with Store.open(tmp_path / "x.db") as opened:
-        with opened.transaction() as conn:
-            conn.execute("INSERT INTO account (uid, name, status) VALUES ('a', 'Acme', 'active')")
-            conn.execute("INSERT INTO source_feed VALUES ('crm', 'contract', 'contract')")
-            conn.execute("INSERT INTO source_state (connection, stream, outcome) VALUES ('crm', 'contract', 'ok')")
-        yield Renewals(opened)
+@pytest.fixture(params=["account", "renewal_event"])
+def renewals(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Renewals]:
+    """One account with one renewal: there it is the same whether a pack is for accounts or for each event."""
+    rules = read_rules([Source("p.yaml", f"for_each: {request.param}\n{HEAD}{TASKS}")])
+    with world(tmp_path, rules) as found:
+        yield found
 
 
 # --- due days ---------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Literal
 
 from cssync.metrics.revenue import Key, Span, Term
 from cssync.rules.calendar import add_months
-from cssync.rules.facts import CO_TERM_DAYS, GRACE_DAYS
+from cssync.rules.event_facts import CO_TERM_DAYS, GRACE_DAYS
 
 Outcome = Literal["renewed", "lost", "open", "notice", "lapsed", "unclear"]
 UNDECIDED: tuple[Outcome, ...] = ("open", "notice", "lapsed")

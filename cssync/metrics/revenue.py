@@ -14,7 +14,8 @@ from decimal import Decimal
 
 from cssync.metrics.fx import rounded
 from cssync.rules.calendar import add_months
-from cssync.rules.facts import EARLY_DAYS, GRACE_DAYS
+from cssync.rules.event_facts import GRACE_DAYS
+from cssync.rules.facts import EARLY_DAYS
 
 Key = tuple[str, str]
 """(connection, source_id)"""

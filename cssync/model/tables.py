@@ -313,6 +313,18 @@ TABLES: tuple[Table, ...] = (
         past=Past(born="since"),
     ),
     Table(
+        "event_result",
+        "What rules say of the renewal events of an account that come after its next one; of that one see `result`.",
+        (
+            col("account_uid", "text", "account"),
+            col("number", "integer", "the renewal event"),
+            col("name", "text", "<pack>.<output>"),
+            col("value", "json", "value; money in major units"),
+        ),
+        ("account_uid", "number", "name"),
+        past=APART,
+    ),
+    Table(
         "task",
         "Something a person must do. `key` is stable: rule, account, occurrence.",
         (

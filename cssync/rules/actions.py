@@ -12,7 +12,7 @@ from cssync.rules.tree import Expr, Lines, Signal, TaskRule, Template
 
 MAX_BUSINESS_DAYS = 60
 PRIORITIES = ("high", "normal", "low")
-TIMES = ("renewal_event", "month", "quarter", "year", "episode")
+TIMES = ("renewal_event", "event_episode", "month", "quarter", "year", "episode")
 NORMAL = Lines(((Expr("text", "text", value="normal"), None),))
 COPIED = ("manager",)
 OWNERS = ("csm", "owner", "manager")

@@ -62,6 +62,8 @@ SOURCES: Mapping[str, SourceTable] = {
     "usage_events": SourceTable("usage_event", "at"),
     "feature_requests": SourceTable("feature_request", "requested_at", borrows=_of_ticket(ticket_subject="subject")),
 }  # fmt: skip
+RENEWAL_EVENT = "renewal_event"
+"""What rules, features and tasks may be for or about, beside the account."""
 ALIASES = {("usage", "day"): "period_start"}
 """Column names that read better than the model's."""
 

@@ -6,6 +6,10 @@ other packs; `model`, `m_<measure>` 0..100, `x_<measure>` 1 where it applies, `q
 remembered of the score before today, `n_*` what is to be remembered after it; `o_<result>` and `oc_<result>`; `s_<n>`
 the signals, `s_<n>_severity` how grave they are; `t_<n>`, `t_<n>_done`, `t_<n>_due`, `t_<n>_priority`, `t_<n>_copy` the
 tasks; `tier_override`, `tier_since` of a pack with tiers. Conditions are 1, 0 or NULL for unknown.
+
+A pack for each renewal event has a row per account and event: `event` counts them, 1 is the next one and always there.
+`f_` of what an event has of its own, `o_` and `t_` are of the row's event; `ot_<result>` and `otc_<result>` are the sum
+over all of the account's events, the same in each of its rows.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from cssync.rules.catalogue import FACTS, OUTPUTS, SOURCES
 from cssync.rules.chain import behind, chained, of_group
 from cssync.rules.dialect import SQLITE, Dialect
 from cssync.rules.emitter import Emitter
+from cssync.rules.event_facts import EVENT_ARR, EVENT_FACTS, IDENTIFYING, event_deals
 from cssync.rules.facts import GROUPS, LINKS, PRESENT
 from cssync.rules.freshness import Context, instant
 from cssync.rules.grounds import all_known, all_ok, is_cap_held, is_held, is_known
@@ -27,6 +32,7 @@ from cssync.rules.memory import REMEMBERED
 from cssync.rules.score_sql import ScoreSql
 from cssync.rules.sources import SourcePass
 from cssync.rules.tree import (
+    OF_EVENT,
     Aggregate,
     Expr,
     Feature,
@@ -42,8 +48,6 @@ from cssync.rules.tree import (
 
 ALWAYS = ("name", "locale", "owner_uid", "csm_uid")
 """Columns of account that every statement carries, for texts and task owners."""
-EVENT_FACTS = ("renewal_contracts", "term_end", "term_days")
-"""Facts that identify a renewal event; carried by packs with a task `once_per: renewal_event`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +128,27 @@ def fact_tables(
 
     An evaluation runs each once, instead of once per pack.
     """
-    used = {n for p in rules for n in (*closure(used_names(p), features), *EVENT_FACTS)}
+    listed = list(rules)
+    used = {n for p in listed for n in (*closure(used_names(p), features), *IDENTIFYING)}
     found: dict[str, str] = {}
+
+    def add(name: str, ctes: Mapping[str, str]) -> None:
+        if name not in found:
+            found[name] = f"{dialect.chain} {chained(behind(name, ctes, found), dialect)} SELECT * FROM {name}"
+
     for group in GROUPS:
         if any(is_known(n, context) for n in used if n in FACTS and FACTS[n].group == group):
             ctes = of_group(group, context, dialect)
-            for name in (*(n for n in LINKS if n in ctes), f"fact_{group}"):
-                if name not in found:
-                    found[name] = f"WITH {chained(behind(name, ctes, found), dialect)} SELECT * FROM {name}"
+            each = ("fact_event_lines",) if group == "lines" and any(p.each_event for p in listed) else ()
+            for name in (*(n for n in LINKS if n in ctes), f"fact_{group}", *each):
+                add(name, ctes)
+            if group == "terms" and any(_per_event(f) for f in features.values()):
+                add("event_deal", {**ctes, **event_deals(context, dialect)})
     return found
+
+
+def _per_event(feature: Feature) -> bool:
+    return isinstance(feature.definition, Aggregate) and feature.definition.per_event
 
 
 def source_passes(
@@ -142,16 +158,16 @@ def source_passes(
 
     An evaluation runs each once, instead of once per pack.
     """
-    wanted: dict[str, dict[str, Feature]] = {}
+    wanted: dict[tuple[str, bool], dict[str, Feature]] = {}
     context: Context | None = None
     for pack in rules:
         context = contexts[pack.name]
         for name in used_features(pack, features):
             definition = features[name].definition
             if isinstance(definition, Aggregate) and all_ok(definition, context):
-                wanted.setdefault(definition.source, {})[name] = features[name]
-    passes = (SourcePass(source, wanted[source].values(), context, dialect) for source in SOURCES
-              if context is not None and source in wanted)  # fmt: skip
+                wanted.setdefault((definition.source, definition.per_event), {})[name] = features[name]
+    passes = (SourcePass(source, wanted[source, per].values(), context, dialect, per) for source in SOURCES
+              for per in (False, True) if context is not None and (source, per) in wanted)  # fmt: skip
     return {one.name: one.sql() for one in passes}
 
 
@@ -182,8 +198,8 @@ class _Compiler:
         self.d = dialect
         self.names = used_features(pack, features)
         wanted = {*used_names(pack), *also}
-        if any(t.once_per == "renewal_event" for t in pack.tasks):
-            wanted.update(EVENT_FACTS)
+        if pack.each_event or any(t.once_per in OF_EVENT for t in pack.tasks):
+            wanted.update(IDENTIFYING)
         self.facts = tuple(n for n in FACTS if n in closure(wanted, features))
         measures = pack.score.measures if pack.score else ()
         self.held = tuple(m.name for m in measures if is_held(m, features, context))
@@ -230,17 +246,18 @@ class _Compiler:
         last = self.derived(self.base())
         if self.pack.score:
             last = ScoreSql(self.pack.score, self.emitter, self.d, self.held, self.held_caps, self.add).links(last)
-        results = list(self.results())
-        if any(
+        results, totals = list(self.results()), list(self.totals())
+        if totals or any(
             r.partition(".")[0] == self.pack.name and r.partition(".")[2] not in OUTPUTS for r in self.named_results()
         ):
             last, results = self.add("resulted", last, results), []
-        extra = [*results, *self.signals(), *self.tasks(), *self.tiers()]
-        select = f"SELECT {', '.join(['b.*', *extra])} FROM {last} b ORDER BY b.uid"
+        extra = [*results, *totals, *self.signals(), *self.tasks(), *self.tiers()]
+        order = "b.uid, b.event" if self.pack.each_event else "b.uid"
+        select = f"SELECT {', '.join(['b.*', *extra])} FROM {last} b ORDER BY {order}"
         types: dict[str, Type] = {n: self.all[n].type for n in self.names}
         types.update((n, FACTS[n].type) for n in self.facts)
         return Statement(
-            f"WITH {chained(self.ctes, self.d)}\n{select}",
+            f"{self.d.chain} {chained(self.ctes, self.d)}\n{select}",
             types,
             self.accounts,
             self.c.today,
@@ -251,6 +268,8 @@ class _Compiler:
     def base(self) -> str:
         columns = ["a.uid AS uid", *(f"a.{self.d.quoted(n)} AS a_{n}" for n in self.accounts)]
         joins: list[str] = []
+        if self.pack.each_event:
+            columns.insert(1, f"{self.event} AS event")
         self.add_facts(columns, joins)
         self.add_sources(columns, joins)
         self.add_past(columns, joins)
@@ -298,19 +317,43 @@ class _Compiler:
             if not facts:
                 continue
             ready = any(is_known(n, self.c) for n in facts)
-            if ready and f"fact_{group}" not in self.shared:
-                self.ctes.update(behind(f"fact_{group}", of_group(group, self.c, self.d), self.shared))
             if ready:
-                joins.append(f"LEFT JOIN fact_{group} ON fact_{group}.account_uid = a.uid")
+                self.join(f"fact_{group}", of_group(group, self.c, self.d), "", joins)
+            if ready and self.pack.each_event and group == "terms":
+                self.join("fact_events", of_group(group, self.c, self.d), "", joins)
+            by_event = ready and self.pack.each_event and EVENT_ARR in facts and is_known(EVENT_ARR, self.c)
+            if by_event:
+                event = f" AND fact_event_lines.event = {self.event}"
+                self.join("fact_event_lines", of_group(group, self.c, self.d), event, joins)
             for name in facts:
                 known = is_known(name, self.c)
                 value = f"fact_{group}.{name}" if known else self.d.null(FACTS[name].type)
+                if known and self.pack.each_event and name in EVENT_FACTS:
+                    value = f"CASE WHEN fact_events.event IS NULL THEN {value} ELSE fact_events.{name} END"
+                money = f"fact_{group}.currency"
+                if by_event and name == EVENT_ARR:
+                    value, money = (
+                        f"CASE WHEN {self.event} = 1 THEN {of} ELSE fact_event_lines.{n} END"
+                        for n, of in ((name, value), ("currency", money))
+                    )
                 if known and name in PRESENT:
                     value = f"coalesce({value}, {PRESENT[name]})"
                 columns.append(f"{value} AS f_{name}")
                 if FACTS[name].type == "money":
                     default = self.d.text(self.c.currency)
-                    columns.append(f"{f'coalesce(fact_{group}.currency, {default})' if known else default} AS c_{name}")
+                    columns.append(f"{f'coalesce({money}, {default})' if known else default} AS c_{name}")
+
+    @property
+    def event(self) -> str:
+        """SQL of the number of a row's renewal event; 1 where there is none, or nobody knows."""
+        ready = any(n in EVENT_FACTS and is_known(n, self.c) for n in self.facts)
+        return "coalesce(fact_events.event, 1)" if self.pack.each_event and ready else "1"
+
+    def join(self, name: str, ctes: Mapping[str, str], more: str, joins: list[str]) -> None:
+        """Join a table to the accounts, with the expressions behind it where it does not stand ready."""
+        if name not in self.shared:
+            self.ctes.update(behind(name, ctes, self.shared))
+        joins.append(f"LEFT JOIN {name} ON {name}.account_uid = a.uid{more}")
 
     def add_memory(self, columns: list[str], joins: list[str]) -> None:
         """What was remembered of the score at the end of the last evaluated day, and measures that are held."""
@@ -332,8 +375,9 @@ class _Compiler:
 
     def add_sources(self, columns: list[str], joins: list[str]) -> None:
         aggregates = [self.all[n] for n in self.names if isinstance(self.all[n].definition, Aggregate)]
-        for source in SOURCES:
-            here = [f for f in aggregates if isinstance(f.definition, Aggregate) and f.definition.source == source]
+        for source, per in ((s, per) for s in SOURCES for per in (False, True)):
+            here = [f for f in aggregates if isinstance(a := f.definition, Aggregate)
+                    and (a.source, a.per_event) == (source, per)]  # fmt: skip
             if not here:
                 continue
             late = [f for f in here if isinstance(a := f.definition, Aggregate) and not all_ok(a, self.c)]
@@ -342,10 +386,11 @@ class _Compiler:
             here = [f for f in here if f not in late]
             if not here:
                 continue
-            one = SourcePass(source, here, self.c, self.d)
-            if one.name not in self.shared:
-                self.ctes[one.name] = one.sql()
-            joins.append(f"LEFT JOIN {one.name} ON {one.name}.account_uid = a.uid")
+            one = SourcePass(source, here, self.c, self.d, per)
+            if per and not {one.name, "event_deal"} & self.shared:
+                ctes = {**of_group("terms", self.c, self.d), **event_deals(self.c, self.d)}
+                self.ctes.update(behind("event_deal", ctes, self.shared))
+            self.join(one.name, {one.name: one.sql()}, f" AND {one.name}.event = {self.event}" if per else "", joins)
             columns.extend(f"{one.result(f)} AS f_{f.name}" for f in here)
             columns.extend(f"{one.currency(f)} AS c_{f.name}" for f in here if f.type == "money")
 
@@ -396,6 +441,20 @@ class _Compiler:
             yield f"{self.d.nearest(value) if r.type == 'money' else value} AS o_{r.name}"
             if r.type == "money":
                 yield f"{self.emitter.currency_of(first) or self.d.text(self.c.currency)} AS oc_{r.name}"
+
+    def totals(self) -> Iterable[str]:
+        """Sums over an account's renewal events. An event whose value is unknown adds nothing; two currencies have no
+        sum."""
+        for r in self.pack.results:
+            if not r.summed:
+                continue
+            of, over = f"b.o_{r.name}", "OVER (PARTITION BY b.uid)"
+            total = self.d.whole(f"sum({of}) {over}")
+            if r.type == "money":
+                currency = f"CASE WHEN {of} IS NOT NULL THEN b.oc_{r.name} END"
+                total = f"CASE WHEN min({currency}) {over} = max({currency}) {over} THEN {total} END"
+                yield f"coalesce(min({currency}) {over}, b.oc_{r.name}) AS otc_{r.name}"
+            yield f"{total} AS ot_{r.name}"
 
     def tiers(self) -> Iterable[str]:
         tiers = self.pack.tiers

@@ -63,8 +63,10 @@ def _day(conn: sqlite3.Connection, pack: Pack, rules: RuleSet, day: PackTest) ->
         stated = {n: v for n, v in given.items() if not entities_named(n, rules) & stale}
     one = PackEvaluation(conn, pack, rules, WORKSPACE, context, "test", (), stated)
     one.run()
-    row = conn.execute("SELECT * FROM temp.now WHERE uid = 'A'").fetchone()
-    found = found_in(outcome_of(pack, one.statement, row)) if row else {}
+    rows = "(SELECT * FROM now UNION ALL SELECT * FROM later)" if pack.each_event else "now"
+    judged = conn.execute(f"SELECT * FROM {rows} WHERE uid = 'A' ORDER BY {'event' if pack.each_event else 'uid'}")
+    outcomes = [outcome_of(pack, one.statement, row) for row in judged]
+    found = found_in(outcomes) if outcomes else {}
     found |= {
         name: json.loads(value)
         for name, value in conn.execute("SELECT substr(name, ?), value FROM result WHERE account_uid = 'A' "
@@ -73,8 +75,14 @@ def _day(conn: sqlite3.Connection, pack: Pack, rules: RuleSet, day: PackTest) ->
         if name in (*TIER_OUTPUTS, *WRITTEN)
     }  # fmt: skip
     tasks = conn.execute(
-        "SELECT rule, due_on, priority FROM task WHERE account_uid = 'A' AND status = 'open' ORDER BY rule"
+        "SELECT rule, due_on, priority, subject_uid FROM task WHERE account_uid = 'A' AND status = 'open' ORDER BY rule"
     ).fetchall()
+    if pack.each_event:
+        numbers = dict(conn.execute("SELECT event, number FROM temp.event_number WHERE uid = 'A'").fetchall())
+        for event, values in enumerate(found.get("events", ()), 1):
+            about = f"A/renewal/{numbers.get(event)}"
+            values["tasks"] = [t["rule"] for t in tasks if t["subject_uid"] == about]
+            values |= {f"due {t['rule']}": date.fromisoformat(t["due_on"]) for t in tasks if t["subject_uid"] == about}
     found |= {f"due {t['rule']}": date.fromisoformat(t["due_on"]) for t in tasks}
     found |= {f"priority {t['rule']}": t["priority"] for t in tasks}
     signals = conn.execute("SELECT name FROM signal WHERE account_uid = 'A' AND until IS NULL ORDER BY name").fetchall()

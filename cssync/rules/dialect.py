@@ -28,6 +28,9 @@ class Dialect(Protocol):
     once: str = "MATERIALIZED "
     """What asks for a link of the statement to be computed once; "" where an engine has no word for it."""
 
+    chain: str = "WITH RECURSIVE"
+    """What begins a chain of expressions, one of which may read itself."""
+
     unknown: str = "NULL"
     """A condition that is neither true nor false."""
 
@@ -128,6 +131,7 @@ class SQLite(Dialect):
     """SQLite 3.40 and later; needs none of its optional functions."""
 
     name = "sqlite"
+    chain = "WITH"
     seeks = True
 
     def boolean(self, value: bool) -> str:

@@ -17,7 +17,7 @@ from cssync.rules.calendar import calendar_of, local_date
 from cssync.rules.catalogue import MAX_AGE, REASONS, score_outputs
 from cssync.rules.compiler import Statement, compile_pack, fact_tables, result_column, source_passes
 from cssync.rules.dialect import SQLITE
-from cssync.rules.events import EVENT, event_numbers
+from cssync.rules.events import EVENT, about_events, forget_event_results, number_events, split, write_event_results
 from cssync.rules.facts import LINKS
 from cssync.rules.feature_rows import states, write_feature_rows
 from cssync.rules.freshness import Context, Stopped, distinct, instant, read_doubtful, read_freshness, with_usage
@@ -37,6 +37,7 @@ from cssync.rules.results import (
 from cssync.rules.rollup import write_rollups
 from cssync.rules.score_days import write_day, write_state
 from cssync.rules.signals import Reading, write_signals
+from cssync.rules.sources import BY_EVENT
 from cssync.rules.statement import outcome_of, typed_value
 from cssync.rules.stopping import account_masters, resting_on_stopped
 from cssync.rules.tasks import TaskCounts, TaskWriter
@@ -188,6 +189,7 @@ def evaluate(
         ]
         if not partly:
             forget_others(conn, {p.name for p in rules.packs}, at)
+            forget_event_results(conn, (p.name for p in rules.packs if p.each_event))
             judged.drop_others(conn, (p.name for p in judging))
         changed.settle(conn, rules, contexts, basis, at)
         kept_usage.keep(conn, usage, workspace, as_of)
@@ -232,12 +234,25 @@ def share(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Conte
 def _keep(conn: sqlite3.Connection, name: str, sql: str) -> None:
     conn.execute(f"DROP TABLE IF EXISTS temp.{name}")
     conn.execute(f"CREATE TEMP TABLE {name} AS {sql}")
-    key = ", ".join(LINKS.get(name, ("account_uid",)))
+    by_event = ("account_uid", "event") if name == "fact_event_lines" or name.endswith(BY_EVENT) else ("account_uid",)
+    key = ", ".join(LINKS.get(name, by_event))
     conn.execute(f"CREATE UNIQUE INDEX temp.{name}_key ON {name} ({key})")
 
 
 def _drop(conn: sqlite3.Connection, *more: str) -> None:
-    for table in ("now", "whole", "changed", "touched", "delta", "state", "trends", *more):
+    for table in (
+        "now",
+        "later",
+        "whole",
+        "event_now",
+        "event_number",
+        "changed",
+        "touched",
+        "delta",
+        "state",
+        "trends",
+        *more,
+    ):
         conn.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
 
@@ -296,15 +311,17 @@ class PackEvaluation:
         kept = self.kept(found)
         over = "whole" if kept and kept.day and not self.c.among else "now"
         conn.execute(f"CREATE TEMP TABLE {over} AS {self.statement.sql}")
-        conn.execute(f"CREATE UNIQUE INDEX temp.{over}_uid ON {over} (uid)")
-        accounts = conn.execute(f"SELECT count(*) FROM {over}").fetchone()[0]
+        keys, first = ("uid, event", " WHERE event = 1") if pack.each_event else ("uid", "")
+        conn.execute(f"CREATE UNIQUE INDEX temp.{over}_uid ON {over} ({keys})")
+        accounts = conn.execute(f"SELECT count(*) FROM {over}{first}").fetchone()[0]
         everybody = self.c
         if kept and over == "whole" and judged.differing(conn, pack, kept, self.c):
             self.c = replace(self.c, among=True)
+        split(conn, pack)
         conn.execute("CREATE TEMP TABLE touched (uid TEXT PRIMARY KEY)")
         changed = write_feature_rows(conn, pack, self.features, self.statement, self.c, self.stamp.as_of)
         counts: dict[str, int] = {}
-        numbers = event_numbers(conn, pack, self.stamp.as_of)
+        numbers = number_events(conn, pack, self.stamp.as_of)
         if numbers:
             rows = [(uid, n, "ok", "") for uid, n in numbers]
             counts[f"{pack.name}.{EVENT}"] = write_values(conn, f"{pack.name}.{EVENT}", rows, self.stamp)
@@ -321,6 +338,7 @@ class PackEvaluation:
         if pack.tiers is not None:
             counts |= write_tiers(conn, pack, self.c, self.rates, self.stamp)
         counts |= write_outputs(conn, pack, found, self.stamp)
+        write_event_results(conn, pack, self.c.within("account_uid"))
         if pack.score:
             counts |= self.score_texts()
             counts |= self.roll_up(pack.score, everybody, over)
@@ -331,7 +349,7 @@ class PackEvaluation:
         ).write()
         gone = self.leave()
         if kept:
-            judged.keep(conn, kept, self.c, self.stamp.as_of, self.run_id)
+            judged.keep(conn, pack, kept, self.c, self.stamp.as_of, self.run_id)
         return PackReport(pack.name, accounts, changed, counts, started, ended, tasks, gone, self.circles)
 
     def kept(self, found: list[Output]) -> judged.Kept | None:
@@ -460,7 +478,7 @@ class PackEvaluation:
 def output_names(pack: Pack) -> list[str]:
     """Names of everything a pack puts out, without the pack's own."""
     scored = score_outputs(pack.score.keys) if pack.score else ()
-    event = (EVENT,) if any(t.once_per == EVENT for t in pack.tasks) else ()
+    event = (EVENT,) if about_events(pack) else ()
     tiers = TIER_OUTPUTS if pack.tiers is not None else ()
     return [*scored, *tiers, *(r.name for r in pack.results), *((pack.signal_list,) if pack.signals else ()), *event]
 

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from cssync.config import Workspace
 from cssync.errors import ConfigError
+from cssync.model import decimals
 from cssync.rules.calendar import local_date
 from cssync.rules.catalogue import FACTS, SOURCES
-from cssync.rules.compiler import compile_pack
+from cssync.rules.compiler import Statement, compile_pack
 from cssync.rules.dialect import SQLITE
 from cssync.rules.evaluate import context_for, reading_of, usage_coverage
+from cssync.rules.event_facts import IDENTIFYING
+from cssync.rules.events import number_of
 from cssync.rules.feature_rows import absent_because
 from cssync.rules.freshness import Context
 from cssync.rules.grounds import entities_of, measure_entities
 from cssync.rules.kept_usage import kept
 from cssync.rules.outcome import Outcome
+from cssync.rules.statement import outcome_of
 from cssync.rules.stopping import resting_on_stopped
 from cssync.rules.texts import cap_text, language, lost_points, override_text, reasons, render, signed
 from cssync.rules.tree import Aggregate, Feature, Measure, Pack, RuleSet, Score, closure, measure_names
@@ -83,21 +88,36 @@ class SignalLine:
 
 
 @dataclass(frozen=True, slots=True)
+class EventLine:
+    """A renewal event. number: its stored number, None before an evaluation has given it one. contracts: its contracts
+    as `<connection>:<source_id>`. results: what the pack says of it, by name; money in major units. tasks: rules whose
+    condition is true of it."""
+
+    number: int | None
+    renews_on: str | None
+    contracts: tuple[str, ...]
+    results: Mapping[str, Any]
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TaskLine:
-    """A stored open task."""
+    """A stored open task. event: number of the renewal event that it is about, None where it is about the account."""
 
     rule: str
     title: str
     body: str
     due_on: str
     status: str
+    event: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PackExplanation:
     """One pack's view of the account. exact_score, exact_coverage (0 to 1) are the unrounded ones; the measures' `lost`
     add up to 100 minus the score. computed_band: what the score says; band: the one in force. override: why they
-    differ. trend: None where the pack has none. results: stored value, state and since of every output."""
+    differ. trend: None where the pack has none. results: stored value, state and since of every output. events: of a
+    pack for each renewal event, the next one first; the inputs are those of the next one."""
 
     pack: str
     covers: bool
@@ -118,6 +138,7 @@ class PackExplanation:
     exact_coverage: Fraction | None = None
     override: str = ""
     trend: Direction | None = None
+    events: tuple[EventLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +244,7 @@ def _pack(store: Store, pack: Pack, rules: RuleSet, context: Context, lang: str)
             for s in pack.signals
         ),
         tuple(
-            TaskLine(r["rule"], r["title"], r["body"], r["due_on"], r["status"])
+            TaskLine(r["rule"], r["title"], r["body"], r["due_on"], r["status"], number_of(r["subject_uid"]))
             for r in store.query(
                 "SELECT * FROM task WHERE account_uid = ? AND pack = ? AND status = 'open' ORDER BY due_on, rule",
                 (account_uid, pack.name),
@@ -235,6 +256,30 @@ def _pack(store: Store, pack: Pack, rules: RuleSet, context: Context, lang: str)
         _coverage(score, outcome) if score else None,
         override_text(score, outcome, lang, lookup) if score else "",
         trend,
+        tuple(_event(store, pack, statement, r, context) for r in found) if pack.each_event else (),
+    )
+
+
+def _event(store: Store, pack: Pack, statement: Statement, row: Any, c: Context) -> EventLine:
+    outcome = outcome_of(pack, statement, row)
+    own = {n: outcome.features[n] for n in IDENTIFYING}
+    stored = store.query(
+        "SELECT number FROM renewal_event WHERE account_uid = ? AND until IS NULL AND contracts IS ? AND term_end IS ?",
+        (row["uid"], row["f_renewal_contracts"], row["f_term_end"]),
+    )
+    results = {}
+    for result in pack.results:
+        value = outcome.results[result.name]
+        if result.type == "money" and value is not None:
+            value = Decimal(value).scaleb(-decimals(str(row[f"oc_{result.name}"] or c.currency)))
+            value = int(value) if value == value.to_integral_value() else float(value)
+        results[result.name] = value.isoformat() if isinstance(value, date) else value
+    return EventLine(
+        stored[0]["number"] if stored else None,
+        (own["term_end"] + timedelta(days=1)).isoformat() if own["term_end"] else None,
+        tuple(str(own["renewal_contracts"] or "").split()),
+        results,
+        tuple(name for name, true in outcome.tasks.items() if true),
     )
 
 

@@ -12,15 +12,12 @@ from datetime import timedelta
 
 from cssync.rules.calendar import offsets
 from cssync.rules.dialect import Dialect
+from cssync.rules.event_facts import GRACE_DAYS, side_by_side
 from cssync.rules.freshness import Context
 from cssync.rules.rows import complete, live, master_rows
 from cssync.rules.usage import usage
 from cssync.rules.weeks import weeks
 
-GRACE_DAYS = 30
-"""Days after the renewal date in which a late signature still counts as renewed."""
-CO_TERM_DAYS = 14
-"""Contracts of one account that end within so many days are one renewal event."""
 EARLY_DAYS = 31
 """A contract that starts so many days before another one's renewal date is its successor."""
 SCALE = 27_720
@@ -86,26 +83,20 @@ def terms(c: Context, d: Dialect) -> dict[str, str]:
             max(CASE WHEN replaced = 0 AND renews <= {today} THEN renews END) AS passed,
             max(CASE WHEN replaced = 0 AND (renews > {grace} OR renews IS NULL) THEN noticed ELSE 0 END) AS noticed,
             max(CASE WHEN replaced = 0 AND noticed = 1 THEN notice_received_on END) AS noticed_on,
-            max(CASE WHEN end_date IS NULL AND replaced = 0 THEN 1 ELSE 0 END) AS open_ended
+            max(CASE WHEN end_date IS NULL AND replaced = 0 THEN 1 ELSE 0 END) AS open_ended,
+            max(CASE WHEN end_date IS NULL AND replaced = 0 THEN noticed ELSE 0 END) AS open_noticed,
+            sum(CASE WHEN replaced = 0 AND renews IS NOT NULL THEN 1 ELSE 0 END) AS terms,
+            min(CASE WHEN replaced = 0 AND renews >= {grace} THEN renews END) AS opens,
+            max(CASE WHEN replaced = 0 AND renews >= {grace} THEN renews END) AS closes
             FROM term GROUP BY account_uid""",
-        "event_term": f"""SELECT t.account_uid, t.connection, t.source_id, t.auto_renew, t.deadline, t.renews, t.begins,
-            t.assumed, coalesce({d.days_between("t.renewal", "t.start_date")}, t.months * 30) AS days,
-            coalesce(e.coming, e.passed) AS event_on,
-            {d.joined_in_order("t.connection || ':' || t.source_id", "t.account_uid")} AS members
-            FROM term t JOIN event e ON e.account_uid = t.account_uid WHERE t.replaced = 0 AND t.renews BETWEEN
-            CASE WHEN e.coming IS NULL THEN {d.add_days("e.passed", str(-CO_TERM_DAYS))} ELSE e.coming END AND
-            CASE WHEN e.coming IS NULL THEN e.passed ELSE {d.add_days("e.coming", str(CO_TERM_DAYS))} END""",
-        "event_one": """SELECT account_uid, max(auto_renew) AS auto_renew, min(deadline) AS deadline,
-            min(CASE WHEN auto_renew = 1 AND deadline IS NOT NULL THEN deadline ELSE renews END) AS anchor,
-            min(days) AS term_days,
-            max(assumed) AS assumed, max(members) AS members, min(begins) AS begins
-            FROM event_term GROUP BY account_uid""",
+        **side_by_side(c, d),
         "fact_terms": f"""SELECT e.account_uid, coalesce(e.coming, e.passed) AS renews_on,
-            {d.add_days("coalesce(e.coming, e.passed)", "-1")} AS term_end, o.deadline AS notice_deadline,
-            o.anchor, coalesce(o.auto_renew, 0) AS auto_renew, o.term_days, coalesce(o.assumed, 0) AS renewal_assumed,
+            {d.add_days("coalesce(e.coming, e.passed)", "-1")} AS term_end, o.notice_deadline,
+            o.anchor, coalesce(o.auto_renew, 0) AS auto_renew, o.term_days,
+            coalesce(o.renewal_assumed, 0) AS renewal_assumed,
             e.noticed AS notice_given, e.noticed_on AS notice_received_on, e.passed AS lapsed_on, 1 AS has_contract,
-            e.open_ended AS end_date_missing, o.members AS renewal_contracts, o.begins AS term_start
-            FROM event e LEFT JOIN event_one o ON o.account_uid = e.account_uid""",
+            e.open_ended AS end_date_missing, o.renewal_contracts, o.term_start
+            FROM event e LEFT JOIN fact_events o ON o.account_uid = e.account_uid AND o.event = 1""",
     }
 
 
@@ -123,7 +114,7 @@ def lines(c: Context, d: Dialect) -> dict[str, str]:
     )
     per_period = d.divide(d.multiply("t.price", d.number(12.0 * SCALE)), "coalesce(t.billing_period_months, 12)")
     arr = "CASE WHEN counted = 1 THEN scaled END"
-    event = "CASE WHEN counted = 1 AND in_event = 1 THEN scaled END"
+    event = "CASE WHEN counted = 1 AND event = 1 THEN scaled END"
     seats_of = "CASE WHEN counted = 1 AND unit = 'seat' THEN {} END"
 
     def money(scaled: str) -> str:
@@ -135,28 +126,36 @@ def lines(c: Context, d: Dialect) -> dict[str, str]:
     implied = d.whole("sum(CASE WHEN counted = 1 AND unit IS NULL THEN quantity END)")
     per_seat = d.divide(d.divide(f"sum({seats_of.format('scaled')})", str(SCALE)), explicit)
     quota = d.whole("sum(CASE WHEN counted = 1 AND unit = 'credit' THEN quantity END)")
-    return {
-        "line_priced": f"""SELECT l.*, coalesce(l.amount, l.quantity * l.unit_price) AS price
-            FROM contract_line l WHERE {live("l", c, d)} AND coalesce(l.is_recurring, 1) = 1""",
-        "line_dated": f"""SELECT t.account_uid, t.quantity, t.unit,
+
+    def dated(where: str = "") -> str:
+        return f"""SELECT t.account_uid, t.quantity, t.unit,
             coalesce(t.currency, k.billing_currency, {d.text(c.currency)}) AS currency,
             CASE WHEN t.billing_period_months = 0 THEN {whole_term} ELSE {per_period} END AS scaled,
             CASE WHEN (k.source_id IS NOT NULL OR x.source_id IS NULL)
                  AND ({start} IS NULL OR {start} <= {today})
                  AND {today} <= CASE WHEN t.end_date IS NOT NULL AND (k.end_date IS NULL OR t.end_date < k.end_date)
                      THEN t.end_date ELSE coalesce(k.covered_to, '9999-12-31') END THEN 1 ELSE 0 END AS counted,
-            CASE WHEN k.source_id IS NULL OR g.event_on IS NOT NULL THEN 1 ELSE 0 END AS in_event
+            CASE WHEN k.source_id IS NULL THEN 1 ELSE g.event END AS event
             FROM line_priced t
             LEFT JOIN term k ON k.connection = t.connection AND k.source_id = t.contract_source_id
             LEFT JOIN event_term g ON g.connection = t.connection AND g.source_id = t.contract_source_id
-            LEFT JOIN contract x ON x.connection = t.connection AND x.source_id = t.contract_source_id""",
-        "line_now": """SELECT l.*, CASE WHEN counted = 1 AND scaled IS NOT NULL THEN currency END AS money
-            FROM line_dated l""",
+            LEFT JOIN contract x ON x.connection = t.connection AND x.source_id = t.contract_source_id{where}"""
+
+    money_of = "CASE WHEN counted = 1 AND scaled IS NOT NULL THEN currency END AS money"
+    several = " WHERE t.account_uid IN (SELECT v.account_uid FROM fact_events v WHERE v.event = 2)"
+    return {
+        "line_priced": f"""SELECT l.*, coalesce(l.amount, l.quantity * l.unit_price) AS price
+            FROM contract_line l WHERE {live("l", c, d)} AND coalesce(l.is_recurring, 1) = 1""",
+        "line_dated": dated(),
+        "line_now": f"""SELECT l.*, {money_of} FROM line_dated l""",
         "fact_lines": f"""SELECT account_uid, {money(arr)} AS arr, {money(event)} AS renewal_arr,
             min(money) AS currency,
             CASE WHEN {explicit} > 0 THEN CASE WHEN min(money) = max(money) THEN
             {d.nearest(per_seat)} END END AS seat_price,
             coalesce({explicit}, {implied}, 0) AS seats, {quota} AS credits FROM line_now GROUP BY account_uid""",
+        "fact_event_lines": f"""SELECT account_uid, event, {money(arr)} AS renewal_arr, min(money) AS currency
+            FROM (SELECT l.*, {money_of} FROM ({dated(several)}) l WHERE l.event > 1) n
+            GROUP BY account_uid, event""",
     }
 
 
@@ -270,7 +269,10 @@ NEEDS: Mapping[str, tuple[str, ...]] = {"lines": ("terms",), "weeks": ("usage",)
 LINKS: Mapping[str, tuple[str, ...]] = {
     "term": ("connection", "source_id"),
     "event": ("account_uid",),
+    "event_member": ("connection", "source_id"),
+    "fact_events": ("account_uid", "event"),
     "event_term": ("connection", "source_id"),
+    "event_deal": ("connection", "source_id"),
 }
 """Expressions that are read more than once, and the key of their rows."""
 TIMED = {"contact": (("interaction", "at"), ("contact", "last_meeting_at"), ("contact", "last_inbound_at"))}

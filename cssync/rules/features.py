@@ -11,6 +11,7 @@ from cssync.rules.catalogue import (
     FACTS,
     OUTPUTS,
     READABLE,
+    RENEWAL_EVENT,
     SOURCES,
     column_type,
     score_outputs,
@@ -25,7 +26,7 @@ from cssync.rules.shape import Shape
 from cssync.rules.tree import STANDARD, Aggregate, Expr, Feature, Past, Type
 
 AGGREGATES = ("count", "sum", "avg", "min", "max", "last", "median", "distinct")
-_BESIDE = ("where", "within", "ending", "older_than", "at_least", "newest_per", "of_which", "max_age", "most")
+_BESIDE = ("where", "within", "ending", "older_than", "at_least", "newest_per", "of_which", "max_age", "most", "per")
 MAX_NESTED = 120
 """Levels of an expression together with the features in it: what evaluates one walks down them."""
 MAX_CIRCLE = 12
@@ -275,9 +276,9 @@ class FeatureReader:
             self.faults.add(
                 block.mark, "usage is as old as its newest day for every feature: set `max_age` of the pack"
             )
-        most = self.most(function, value, block)
+        most, per = self.most(function, value, block), self.per_event(source, block)
         definition = Aggregate(
-            function, source, value, where, within, ending or 0, older, at_least or 0, newest, of_which, age, most,  # type: ignore[arg-type]
+            function, source, value, where, within, ending or 0, older, at_least or 0, newest, of_which, age, most, per,  # type: ignore[arg-type]
         )  # fmt: skip
         values = _values(function, value) if most == 1 else ()
         return Feature(key.text, _type(function, value), definition, pack, key.mark, values)
@@ -302,6 +303,15 @@ class FeatureReader:
                 node.mark, "`most` lists the newest values of a text: write it beside `last: SOURCE.COLUMN`"
             )
         return self.shape.whole(node, "`most`", 2, MOST_LISTED) or 1
+
+    def per_event(self, source: str, block: Mapping) -> bool:
+        """Whether only the rows of one renewal event count."""
+        node = block.get("per")
+        if node is not None and source != "opportunities":
+            self.faults.add(
+                node.mark, f"`per: {RENEWAL_EVENT}` goes with opportunities: {source} have no event of theirs"
+            )
+        return self.shape.one_of(node, "`per`", (RENEWAL_EVENT,), "") == RENEWAL_EVENT
 
     def newest(self, source: str, function: str, block: Mapping) -> str | None:
         """Return the column of `newest_per`, under its name in the model."""

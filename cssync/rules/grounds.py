@@ -31,6 +31,7 @@ def entities_behind(aggregate: Aggregate) -> set[str]:
     used = aggregate.columns | ({table.at} if timed or aggregate.function == "last" or aggregate.newest_per else set())
     own = entity_of(aggregate)
     return {
+        *(("contract",) if aggregate.per_event else ()),
         own if aggregate.max_age is None else aged(own, aggregate.max_age),
         *(of.entity for name, of in table.borrows.items() if name in used),
     }

@@ -8,7 +8,7 @@ units, its currency beside it under `currency.<feature>`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ from cssync.rules.outcome import Outcome
 from cssync.rules.score_judge import judge_score
 from cssync.rules.sources import LISTED, instant_bounds, latest, window
 from cssync.rules.tree import (
+    OF_EVENT,
     Aggregate,
     Curve,
     Expr,
@@ -200,15 +201,69 @@ def judge(
     results: Mapping[str, Any] | None = None,
     memory: Memory = FIRST_DAY,
     model: str | None = None,
+    event: int = 1,
 ) -> Outcome:
-    """Return what a pack says about one account.
+    """Return what a pack says about one account, or about one of its renewal events.
 
     rows: source -> its rows of this account (columns of the model, instants and dates as stored); given: values of
     features and facts that are known already; both may be mixed, `given` wins. results: `<pack>.<output>` of others.
     memory: where its score stood before today.
     model: judge by that model, whatever the conditions of the models say.
+    event: number of the renewal event; rows of opportunities say in `event` whose they are, 1 unless said.
     """
-    return _Judge(pack, features, context, account, rows or {}, given or {}, results or {}, memory, model).outcome()
+    one = _Judge(pack, features, context, account, rows or {}, given or {}, results or {}, memory, model, event)
+    return one.outcome()
+
+
+def judge_events(
+    pack: Pack,
+    features: Mapping[str, Feature],
+    context: Context,
+    account: Row,
+    events: Sequence[Mapping[str, Any]],
+    *,
+    rows: Mapping[str, Iterable[Row]] | None = None,
+    given: Mapping[str, Any] | None = None,
+    results: Mapping[str, Any] | None = None,
+) -> list[Outcome]:
+    """Return what a pack for each renewal event says about an account: one outcome for each of `events`, the values of
+    the facts that each has of its own, the next one first."""
+    found = {source: list(listed) for source, listed in (rows or {}).items()}
+    if "opportunities" in found:
+        found["opportunities"] = [{**r, "event": event_of_deal(r, events)} for r in found["opportunities"]]
+    outcomes = [
+        judge(pack, features, context, account, rows=found, given={**(given or {}), **own}, results=results, event=n)
+        for n, own in enumerate(events, 1)
+    ]
+    add_totals(pack, outcomes)
+    return outcomes
+
+
+def add_totals(pack: Pack, outcomes: Sequence[Outcome]) -> None:
+    """Give the outcomes of an account's events the results that are sums over them."""
+    totals = {r.name: _total(r.name, outcomes) for r in pack.results if r.summed}
+    for outcome in outcomes:
+        outcome.totals = totals
+
+
+def _total(name: str, outcomes: Iterable[Outcome]) -> int | None:
+    """The sum of a result over its events; one that is unknown adds nothing, two currencies have no sum."""
+    known = [(o.results[name], o.currencies.get(name)) for o in outcomes if o.results[name] is not None]
+    return sum(value for value, _ in known) if len({currency for _, currency in known}) == 1 else None
+
+
+def event_of_deal(deal: Row, events: Sequence[Mapping[str, Any]]) -> int:
+    """Return the number of the renewal event that an opportunity is about: that of its contract, else the one whose
+    renewal date lies nearest to the closing date."""
+    contract = f"{deal.get('connection')}:{deal.get('contract_source_id')}"
+    for n, event in enumerate(events, 1):
+        if contract in str(event.get("renewal_contracts") or "").split():
+            return n
+    days = [event["renews_on"] for event in events if event.get("renews_on") is not None]
+    if not days or deal.get("close_date") is None:
+        return 1
+    closes = date.fromisoformat(str(deal["close_date"]))
+    return min(range(len(days)), key=lambda n: (abs((closes - days[n]).days), n)) + 1
 
 
 def judge_past(
@@ -240,7 +295,9 @@ class _Judge:
         results: Mapping[str, Any],
         memory: Memory,
         model: str | None,
+        event: int = 1,
     ) -> None:
+        self.event = event
         self.memory = memory
         self.model = model
         self.pack = pack
@@ -286,7 +343,7 @@ class _Judge:
         if name in self.all:
             definition = self.all[name].definition
             if isinstance(definition, Aggregate):
-                value, money = aggregate(definition, self.rows, self.c)
+                value, money = aggregate(definition, self.rows, self.c, self.event)
                 self.known[f"currency.{name}"] = money or self.c.currency
             elif isinstance(definition, Expr):
                 value = self.i.value(definition)
@@ -298,13 +355,16 @@ class _Judge:
         return value
 
     def outcome(self) -> Outcome:
-        pack, found = self.pack, Outcome()
+        pack, found = self.pack, Outcome(event=self.event)
         names = (*used_features(pack, self.all), *(n for n in FACTS if n in used_names(pack)))
         found.features = {n: self.feature(n) for n in names}
         if pack.score:
             self.own = judge_score(pack.score, self.all, self.c, self.i, self.memory, found, self.model)
         for result in pack.results:
             value = self.i.lines(result.rule) if isinstance(result.rule, Lines) else self.i.value(result.rule)
+            if result.summed and result.type == "money":
+                first = result.rule.lines[0][0] if isinstance(result.rule, Lines) else result.rule
+                found.currencies[result.name] = self.i.currency_of(first) or self.c.currency
             value = nearest(value) if result.type == "money" and value is not None else value
             found.results[result.name] = self.own[result.name] = value
         for signal in pack.signals:
@@ -312,7 +372,8 @@ class _Judge:
             if signal.severity is not None:
                 found.severity[signal.name] = self.i.value(signal.severity)
         for task in pack.tasks:
-            found.tasks[task.name] = self.i.value(task.when)
+            mine = self.event == 1 or task.once_per in OF_EVENT
+            found.tasks[task.name] = self.i.value(task.when) if mine else None
             found.done[task.name] = self.i.value(task.done_when) if task.done_when else None
             found.due[task.name] = self.i.value(task.due)
             found.priority[task.name] = self.i.lines(task.priority)
@@ -368,12 +429,13 @@ def with_borrowed(rows: Mapping[str, Iterable[Row]]) -> dict[str, list[Row]]:
     return listed
 
 
-def aggregate(a: Aggregate, rows: Mapping[str, list[Row]], context: Context) -> tuple[Any, str | None]:
-    """Return an aggregate's value over one account's rows, and the currency of money."""
+def aggregate(a: Aggregate, rows: Mapping[str, list[Row]], context: Context, event: int = 1) -> tuple[Any, str | None]:
+    """Return an aggregate's value over one account's rows, and the currency of money. event: whose rows count, where it
+    is about one renewal event."""
     table = SOURCES[a.source]
     if not all_ok(a, context):
         return None, None
-    present = rows.get(a.source, [])
+    present = [r for r in rows.get(a.source, []) if not a.per_event or r.get("event", 1) == event]
     counted = [
         r for r in present if _in_time(a, r, context) and (a.where is None or _holds(a.where, r, a.source, context))
     ]

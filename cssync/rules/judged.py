@@ -101,23 +101,30 @@ def differing(conn: sqlite3.Connection, pack: Pack, kept: Kept, c: Context) -> b
     """Fill the temporary tables `dirty`, with the accounts to go on with, and `now`, with their rows of `whole`; False
     where the kept rows have other columns, so that `now` has everybody's."""
     names = _columns(conn, "temp", "whole")
+    keys = _keys(pack)
     if names != _columns(conn, "main", f"judged_{pack.name}"):
         conn.execute("CREATE TEMP TABLE now AS SELECT * FROM whole")
-        conn.execute("CREATE UNIQUE INDEX temp.now_uid ON now (uid)")
+        conn.execute(f"CREATE UNIQUE INDEX temp.now_uid ON now ({keys})")
         return False
     mine, theirs = (", ".join(f"{alias}.{quote(n)}" for n in names) for alias in "nk")
     conn.execute("DROP TABLE IF EXISTS temp.dirty")
     conn.execute("CREATE TEMP TABLE dirty (uid TEXT PRIMARY KEY) WITHOUT ROWID")
     conn.execute(
-        f"INSERT INTO dirty SELECT n.uid FROM whole n LEFT JOIN {kept.table} k ON k.uid = n.uid "
-        f"WHERE ({mine}) IS NOT ({theirs})"
+        f"INSERT OR IGNORE INTO dirty SELECT n.uid FROM whole n LEFT JOIN {kept.table} k ON k.uid = n.uid"
+        f"{' AND k.event = n.event' if pack.each_event else ''} WHERE ({mine}) IS NOT ({theirs})"
     )
-    conn.execute(f"INSERT OR IGNORE INTO dirty SELECT uid FROM {kept.table} WHERE uid NOT IN (SELECT uid FROM whole)")
+    here = f"({keys}) NOT IN (SELECT {keys} FROM whole)"
+    conn.execute(f"INSERT OR IGNORE INTO dirty SELECT uid FROM {kept.table} WHERE {here}")
     for sql, params in _beside(pack, c.today, kept.day or c.today):
         conn.execute(f"INSERT OR IGNORE INTO dirty {sql}", params)
     conn.execute("CREATE TEMP TABLE now AS SELECT * FROM whole WHERE uid IN (SELECT uid FROM dirty)")
-    conn.execute("CREATE UNIQUE INDEX temp.now_uid ON now (uid)")
+    conn.execute(f"CREATE UNIQUE INDEX temp.now_uid ON now ({keys})")
     return True
+
+
+def _keys(pack: Pack) -> str:
+    """Columns by which a row of a pack's statement is known."""
+    return "uid, event" if pack.each_event else "uid"
 
 
 def _columns(conn: sqlite3.Connection, schema: str, table: str) -> list[str]:
@@ -134,6 +141,8 @@ def _beside(pack: Pack, today: date, day: date) -> Iterator[tuple[str, tuple[str
         names += [pack.name, signal.name]
     for n, task in enumerate(pack.tasks):
         raised = "k.account_uid = n.uid AND k.status = 'open' AND k.pack = ? AND k.rule = ?"
+        if pack.each_event:  # a task of one event says nothing of another one's
+            raised += " AND NOT EXISTS (SELECT 1 FROM whole m WHERE m.uid = n.uid AND m.event = 2)"
         new = "0" if task.once_per not in PERIODS or period(task.once_per, today) == period(task.once_per, day) else "1"
         firing.append(
             f"n.t_{n} = 1 AND n.t_{n}_done IS NOT 1 AND ({new} OR NOT EXISTS (SELECT 1 FROM task k WHERE {raised}))"
@@ -168,8 +177,9 @@ def add_turned(conn: sqlite3.Connection, pack: Pack) -> None:
     conn.execute("INSERT OR IGNORE INTO dirty SELECT uid FROM now")
 
 
-def keep(conn: sqlite3.Connection, kept: Kept, c: Context, at: str, run_id: str) -> None:
-    """Keep the rows of the temporary table `now`: all of them, or with `among` those of the accounts in `dirty`."""
+def keep(conn: sqlite3.Connection, pack: Pack, kept: Kept, c: Context, at: str, run_id: str) -> None:
+    """Keep the rows of the temporary tables `now` and `later`: all of them, or with `among` those of the accounts in
+    `dirty`."""
     name = SETTING + kept.pack
     if c.among and kept.day is None:  # there is nothing whole to add to
         conn.execute("DELETE FROM setting WHERE name = ?", (name,))
@@ -179,8 +189,10 @@ def keep(conn: sqlite3.Connection, kept: Kept, c: Context, at: str, run_id: str)
     else:
         columns = ", ".join(quote(name) for name in _columns(conn, "temp", "now") if name != "uid")
         conn.execute(f"DROP TABLE IF EXISTS {kept.table}")
-        conn.execute(f"CREATE TABLE {kept.table} (uid TEXT PRIMARY KEY, {columns})")
+        conn.execute(f"CREATE TABLE {kept.table} (uid TEXT, {columns}, PRIMARY KEY ({_keys(pack)}))")
     conn.execute(f"INSERT INTO {kept.table} SELECT * FROM now")
+    if pack.each_event:
+        conn.execute(f"INSERT INTO {kept.table} SELECT * FROM later")
     document = {"basis": kept.basis, "at": at, "run_id": run_id, "day": c.today.isoformat()}
     conn.execute(
         "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",

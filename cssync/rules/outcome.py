@@ -16,8 +16,12 @@ class Outcome:
 
     held: measures that keep their last value. held_caps: numbers of the caps that do. weights: of the model that
     judged it. override_end: last day of the override in force, None when there is none. memory: what the next day
-    starts from.
+    starts from. event: which of the account's renewal events it is about; tasks that are not about one are judged with
+    the next one, 1, alone. totals: results that are sums over them.
+    currencies: of the money among those; only the interpreter tells.
     """
+
+    event: int = 1
 
     features: dict[str, Any] = field(default_factory=dict)
     measures: dict[str, int | None] = field(default_factory=dict)
@@ -35,6 +39,8 @@ class Outcome:
     caps: list[bool | None] = field(default_factory=list)
     held_caps: frozenset[int] = frozenset()
     results: dict[str, Any] = field(default_factory=dict)
+    totals: dict[str, int | None] = field(default_factory=dict)
+    currencies: dict[str, str] = field(default_factory=dict, compare=False)
     signals: dict[str, bool | None] = field(default_factory=dict)
     severity: dict[str, float | None] = field(default_factory=dict)
     tasks: dict[str, bool | None] = field(default_factory=dict)

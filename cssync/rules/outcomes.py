@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from cssync.rules.facts import CO_TERM_DAYS, EARLY_DAYS, GRACE_DAYS
+from cssync.rules.event_facts import CO_TERM_DAYS, GRACE_DAYS
+from cssync.rules.facts import EARLY_DAYS
 
 if TYPE_CHECKING:
     from cssync.store.sqlite import Store

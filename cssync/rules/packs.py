@@ -9,7 +9,7 @@ from collections.abc import Mapping as Map
 
 from cssync.model.columns import TIERS
 from cssync.rules.actions import ActionReader
-from cssync.rules.catalogue import ACCOUNT, MAX_AGE, OUTPUTS, SOURCES
+from cssync.rules.catalogue import ACCOUNT, MAX_AGE, OUTPUTS, RENEWAL_EVENT, SOURCES
 from cssync.rules.check import Scope, expression
 from cssync.rules.faults import Enough, Faults, Mark, Source, Stop, did_you_mean
 from cssync.rules.features import FeatureReader, account_column
@@ -22,6 +22,7 @@ from cssync.rules.testreader import read_tests
 from cssync.rules.tiers import OUTPUTS as TIER_OUTPUTS
 from cssync.rules.tiers import TIER, read_tiers
 from cssync.rules.tree import (
+    OF_EVENT,
     Expr,
     Feature,
     Lines,
@@ -37,6 +38,7 @@ KEYS = (
     "pack",
     "version",
     "accounts",
+    "for_each",
     "max_age",
     "lists",
     "features",
@@ -49,6 +51,8 @@ KEYS = (
     "reports",
     "tests",
 )
+SUMMED = ("money", "integer")
+"""Types of results that are added up over renewal events."""
 RESERVED = ("renewal_event",)
 """Results that the engine itself keeps beside a pack's own."""
 
@@ -171,6 +175,7 @@ class _PackReader(PartReader):
         score = ScoreReader(self).read(top.get("score"))
         self.scoring = False
         results = tuple(r for k, v in shape.named(top.get("results"), "`results`") if (r := self.resolve(k, v)))
+        each = shape.one_of(top.get("for_each"), "`for_each`", ("account", RENEWAL_EVENT), "account") == RENEWAL_EVENT
         actions, tables = ActionReader(self), ReportReader(self)
         signals = tuple(s for k, v in shape.named(top.get("signals"), "`signals`", ID) if (s := actions.signal(k, v)))
         listed = shape.scalar(top.get("signal_list"), "`signal_list`")
@@ -189,7 +194,9 @@ class _PackReader(PartReader):
             tests=(),
             tiers=read_tiers(self, top.get("tiers")),
             reports=tuple(t for k, v in shape.named(top.get("reports"), "`reports`", ID) if (t := tables.report(k, v))),
+            each_event=each,
         )
+        self.check_events(pack)
         outputs = {*(OUTPUTS if score else ()), *RESERVED, *(TIER_OUTPUTS if pack.tiers else ())}
         if listed and (not NAME.fullmatch(listed.text) or listed.text in outputs):
             self.faults.add(listed.mark, f"`signal_list` needs a name of its own, and {listed.text!r} is none")
@@ -198,6 +205,29 @@ class _PackReader(PartReader):
             if result.name in taken:
                 self.faults.add(top.mark, f"result {result.name!r} is already an output of pack {self.name!r}")
         return dataclasses.replace(pack, tests=read_tests(self.top, pack, self.shape, self.find))
+
+    def check_events(self, pack: Pack) -> None:
+        """Note what does not go with the events of the pack, or with their absence."""
+        for result in (r for r in pack.results if r.summed):
+            if not pack.each_event:
+                why = f"needs a pack with `for_each: {RENEWAL_EVENT}`"
+            elif result.type in SUMMED:
+                continue
+            else:
+                why = f"adds up money and whole numbers, and this is a {result.type}"
+            self.faults.add(self.top.mark, f"`sum_over` of result {result.name} {why}")
+        if not pack.each_event:
+            return
+        for key in ("score", "signals", "tiers"):
+            if self.top.get(key) is not None:
+                why = "says something of an account as a whole: put it into a pack without `for_each`"
+                self.faults.add(self.top.mark, f"`{key}:` {why}")
+        for task in pack.tasks:
+            if task.for_days and task.once_per in OF_EVENT:
+                why = (
+                    "is raised for each renewal event, of which nobody keeps how long its `when` holds: it has no `for`"
+                )
+                self.faults.add(self.top.mark, f"task {task.name} {why}")
 
     def max_age(self, node: Node | None) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -243,7 +273,7 @@ class _PackReader(PartReader):
         if isinstance(node, Scalar):
             value = self.expr(node, what, None)
             return Result(key.text, value.type, value, value.values, key.text, "") if value else None
-        block = self.shape.block(node, what, ("value", "first", "options", "label", "describe", "field"))
+        block = self.shape.block(node, what, ("value", "first", "options", "label", "describe", "field", "sum_over"))
         if block is None:
             return None
         options = tuple(s.text for s in self.shape.words(block.get("options"), "`options`"))
@@ -252,7 +282,13 @@ class _PackReader(PartReader):
         field = self.shape.scalar(block.get("field"), "`field`")
         if field is not None and not NAME.fullmatch(field.text):
             self.faults.add(field.mark, f"{field.text[:60]!r} is no name of a field: lower-case letters, digits and _")
-        about = (label.text if label else key.text, describe.text if describe else "", field.text if field else "")
+        summed = self.shape.one_of(block.get("sum_over"), "`sum_over`", ("renewal_events",), "") != ""
+        about = (
+            label.text if label else key.text,
+            describe.text if describe else "",
+            field.text if field else "",
+            summed,
+        )
         value, first = self.expr(block.get("value"), what, None), block.get("first")
         if (block.get("value") is None) == (first is None):
             self.faults.add(block.mark, f"{what} needs either `value:` or `first:`")

@@ -5,14 +5,15 @@ small tables per source instead of features and facts; they are stored, and both
 must give what `then:` expects. A source named in `stale:` is stale since a day ago; with `rows:`, one
 without a table is not connected, and usage is as old as its newest row. With `days:` the test walks from day to day,
 each with a `given` and `then` of its own, and what rules remember goes along (`cssync.rules.daytests`). A test is about
-the account A; rows may be of others, for reports (`cssync.rules.reporttests`) and for what peers do.
+the account A; rows may be of others, for reports (`cssync.rules.reporttests`) and for what peers do. In a pack for each
+renewal event `then` is about the account, and its `events` about them one by one, the next one first.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 from cssync.model import ENTITY, TABLE
 from cssync.rules.catalogue import FACTS, SOURCES
 from cssync.rules.freshness import Context, Freshness, with_usage
+from cssync.rules.outcome import Outcome
 from cssync.rules.reporttests import reported, split
 from cssync.rules.testreader import WRITTEN
 from cssync.rules.tree import Expr, Pack, PackTest, RuleSet
@@ -72,7 +74,7 @@ def _differences(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
 
 def _of_account(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
     from cssync.rules.grounds import is_known
-    from cssync.rules.interpreter import Interpreter, account_reader, judge
+    from cssync.rules.interpreter import Interpreter, account_reader, judge_events
 
     context = context_of(test)
     columns = ACCOUNT_COLUMNS
@@ -89,9 +91,8 @@ def _of_account(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
         absent = {n: None for n in (*rules.features, *FACTS) if n not in given and not _formula(rules, n)}
         kept = {n: v for n, v in given.items() if not (entities_named(n, rules) & stale)}
         known = {**{n: v for n, v in absent.items() if not (entities_named(n, rules) & stale)}, **kept}
-        yield from compared(
-            test, found_in(judge(pack, rules.features, context, account, given=known, results=results)), ""
-        )
+        outcomes = judge_events(pack, rules.features, context, account, [{}], given=known, results=results)
+        yield from compared(test, found_in(outcomes), "")
         return
     conn = _stored(test)
     try:
@@ -99,12 +100,21 @@ def _of_account(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
         stored = _by_sql(pack, rules, context, test, conn)
     finally:
         conn.close()
-    yield from compared(test, stored, " (SQL)")
-    facts = {n: v for n, v in stored["features"].items() if n in FACTS and is_known(n, context)}
-    mine = {s: [r for r in rows if r.get("account_uid", "A") == "A"] for s, rows in test.rows.items()}
-    outcome = judge(pack, rules.features, context, account, rows=mine, given={**facts, **given}, results=results)
-    found = found_in(outcome)
-    yield from compared(test, {**found, "features": {**facts, **found["features"]}}, " (interpreter)")
+    yield from compared(test, found_in(stored), " (SQL)")
+    facts = [
+        {n: v for n, v in o.features.items() if n in FACTS and is_known(n, context)}
+        | {f"currency.{n}": v for n, v in o.currencies.items()}
+        for o in stored
+    ]
+    mine = {
+        s: [{"connection": "test", "source_id": f"{n:04}", **r}
+            for n, r in enumerate(rows) if r.get("account_uid", "A") == "A"]
+        for s, rows in test.rows.items()
+    }  # fmt: skip
+    outcomes = judge_events(pack, rules.features, context, account, facts, rows=mine, given=given, results=results)
+    for outcome, known in zip(outcomes, facts, strict=True):
+        outcome.features = {**known, **outcome.features}
+    yield from compared(test, found_in(outcomes), " (interpreter)")
 
 
 def _formula(rules: RuleSet, name: str) -> bool:
@@ -118,10 +128,16 @@ def entities_named(name: str, rules: RuleSet) -> set[str]:
     return {e.partition(".")[0] for e in entities_of([name], rules.features)}
 
 
-def found_in(outcome: Any) -> dict[str, Any]:
-    """Return an outcome by the names of `then`."""
+def found_in(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return what a pack says about an account, or about each of its renewal events, by the names of `then`."""
+    each = [_named(o, o.results) for o in outcomes]
+    whole = _named(outcomes[0], {**outcomes[0].results, **outcomes[0].totals})
+    return {**whole, "tasks": sorted(t for found in each for t in found["tasks"]), "events": each}
+
+
+def _named(outcome: Outcome, results: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        **outcome.results,
+        **results,
         **outcome.measures,
         "features": outcome.features,
         "score": outcome.score,
@@ -174,13 +190,19 @@ def put_accounts(conn: sqlite3.Connection, test: PackTest, at: str) -> None:
             put_row(conn, "result", {"account_uid": uid, "name": name, **stored})
 
 
-def _by_sql(pack: Pack, rules: RuleSet, context: Context, test: PackTest, conn: sqlite3.Connection) -> dict[str, Any]:
+def _by_sql(pack: Pack, rules: RuleSet, context: Context, test: PackTest, conn: sqlite3.Connection) -> list[Outcome]:
     from cssync.rules.compiler import compile_pack
     from cssync.rules.statement import outcome_of
 
-    statement = compile_pack(pack, rules.features, context, also=tuple(n for n in test.then if n in FACTS))
-    (row,) = (row for row in conn.execute(statement.sql) if row["uid"] == "A")
-    return found_in(outcome_of(pack, statement, row))
+    named = {*test.then, *(n for event in test.then.get("events", ()) for n in event)}
+    statement = compile_pack(pack, rules.features, context, also=tuple(sorted(n for n in named if n in FACTS)))
+    found = []
+    for row in conn.execute(statement.sql):
+        if row["uid"] == "A":
+            found.append(outcome_of(pack, statement, row))
+            money = (n for n, kind in statement.features.items() if kind == "money")
+            found[-1].currencies = {n: row[f"c_{n}"] for n in money if n in FACTS}
+    return found
 
 
 def put_rows(conn: sqlite3.Connection, rows: Mapping[str, tuple[Mapping[str, Any], ...]]) -> None:
@@ -200,8 +222,18 @@ def put_row(conn: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> Non
 
 def compared(test: PackTest, found: Mapping[str, Any], by: str) -> Iterator[str]:
     """Yield what is not as `then` says; `by` tells who found it, or on which day."""
+    wanted, events = test.then.get("events"), found.get("events", ())
+    if wanted is not None and len(wanted) != len(events):
+        yield f"events: expected {len(wanted)}, found {len(events)}{by}"
+    elif wanted is not None:
+        for n, (one, event) in enumerate(zip(wanted, events, strict=True), 1):
+            yield from _unlike(one, event, f" in event {n}{by}")
+    yield from _unlike({n: v for n, v in test.then.items() if n != "events"}, found, by)
+
+
+def _unlike(then: Mapping[str, Any], found: Mapping[str, Any], by: str) -> Iterator[str]:
     features = found.get("features", {})
-    for name, wanted in test.then.items():
+    for name, wanted in then.items():
         value = found[name] if name in found else features.get(name)
         same = (
             abs(value - wanted) < 5e-4

@@ -20,6 +20,8 @@ from cssync.metrics.fx import MissingRateError, Rates, load_rates, rounded
 from cssync.rules.calendar import local_date
 from cssync.rules.compiler import compile_pack
 from cssync.rules.evaluate import context_for, evaluate
+from cssync.rules.event_facts import IDENTIFYING
+from cssync.rules.events import EVENT
 from cssync.rules.freshness import instant
 from cssync.rules.replay import Moment, then
 from cssync.rules.tree import RuleSet
@@ -32,15 +34,19 @@ AT_RISK = ("notice", "lapsed")
 """Values of a result `risk` that put a renewal at risk whatever the band (domain.md 6)."""
 
 
+Renewal = tuple[str, int]
+"""An account and the number of one of its renewal events; 1 where none is numbered."""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """What rules say about the portfolio. scores: (account, pack) -> score and band; signals: (account, pack, name);
-    tasks: key -> (account, pack, rule, title) of open ones; at_risk: accounts whose renewal is at risk."""
+    tasks: key -> (account, pack, rule, title) of open ones; at_risk: renewals at risk, as account and number."""
 
     scores: Mapping[tuple[str, str], tuple[int | None, str]]
     signals: frozenset[tuple[str, str, str]]
     tasks: Mapping[str, tuple[str, str, str, str]]
-    at_risk: frozenset[str]
+    at_risk: frozenset[Renewal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,7 @@ class Preview:
     data: Effect | None
     edit: Effect | None
     why: str = ""
-    arr: Mapping[str, tuple[str, int]] = field(default_factory=dict, repr=False)
+    arr: Mapping[Renewal, tuple[str, int]] = field(default_factory=dict, repr=False)
 
 
 def preview(store: Store, edited: RuleSet, workspace: Workspace, as_of: datetime) -> Preview:
@@ -124,32 +130,45 @@ def preview(store: Store, edited: RuleSet, workspace: Workspace, as_of: datetime
 
 def _judged(
     store: Store, rules: RuleSet, workspace: Workspace, as_of: datetime
-) -> tuple[State, dict[str, tuple[str, int]]]:
-    """Run rules on a copy of the store as it is; returns the state and each account's ARR up for renewal."""
+) -> tuple[State, dict[Renewal, tuple[str, int]]]:
+    """Run rules on a copy of the store as it is; returns the state and the ARR that each renewal is about."""
     with then(store, Moment(as_of, as_of)) as copy:
         evaluate(copy, rules, workspace, as_of, run_id="preview")
         return _state(copy), _arr(copy, rules, workspace, as_of)
 
 
-def _arr(store: Store, rules: RuleSet, workspace: Workspace, as_of: datetime) -> dict[str, tuple[str, int]]:
-    """Account -> currency and minor units of the ARR that its next renewal is about, else of all its ARR."""
-    pack = next((p for p in rules.packs if p.score), None) or next(iter(rules.packs), None)
-    if pack is None:
+def _arr(store: Store, rules: RuleSet, workspace: Workspace, as_of: datetime) -> dict[Renewal, tuple[str, int]]:
+    """Renewal -> currency and minor units of the ARR that it is about; of the next one else all ARR of its account."""
+    packs = sorted(rules.packs, key=lambda p: (not p.each_event, p.score is None))
+    if not packs:
         return {}
-    context = context_for(store, workspace, pack, as_of)
-    sql = compile_pack(pack, rules.features, context, also=("renewal_arr", "arr")).sql
+    context = context_for(store, workspace, packs[0], as_of)
+    sql = compile_pack(packs[0], rules.features, context, also=("renewal_arr", "arr", *IDENTIFYING)).sql
+    numbers = {(r["account_uid"], r["contracts"], r["term_end"]): r["number"] for r in store.query(
+        "SELECT account_uid, contracts, term_end, number FROM renewal_event WHERE until IS NULL")}  # fmt: skip
     found = {}
     for row in store.query(sql):
-        for fact in ("renewal_arr", "arr"):
+        number = numbers.get((row["uid"], row["f_renewal_contracts"], row["f_term_end"]), 1)
+        is_next = not packs[0].each_event or row["event"] == 1
+        for fact in ("renewal_arr", "arr") if is_next else ("renewal_arr",):
             if row[f"f_{fact}"] is not None:
-                found[row["uid"]] = (str(row[f"c_{fact}"] or workspace.currency), int(row[f"f_{fact}"]))
+                found[row["uid"], number] = (str(row[f"c_{fact}"] or workspace.currency), int(row[f"f_{fact}"]))
                 break
     return found
 
 
 def _state(store: Store) -> State:
     scores: dict[tuple[str, str], list[Any]] = {}
-    at_risk = set()
+    numbers: dict[str, set[int]] = {}
+    for row in store.query("SELECT DISTINCT account_uid, number FROM event_result"):
+        numbers.setdefault(row["account_uid"], set()).add(row["number"])
+    following = {r["account_uid"]: int(json.loads(r["value"]) or 1) for r in store.query(
+        "SELECT account_uid, value FROM result WHERE name GLOB ?", (f"*.{EVENT}",))}  # fmt: skip
+    at_risk = {
+        (row["account_uid"], row["number"])
+        for row in store.query("SELECT account_uid, number, value FROM event_result WHERE name GLOB '*.risk'")
+        if json.loads(row["value"]) in AT_RISK
+    }
     for row in store.query(
         "SELECT account_uid, name, value FROM result WHERE name GLOB '*.score' OR name GLOB '*.band' "
         "OR name GLOB '*.risk'"
@@ -158,8 +177,11 @@ def _state(store: Store) -> State:
         value = json.loads(row["value"])
         if output in ("score", "band"):
             scores.setdefault((row["account_uid"], pack), [None, "unknown"])[output == "band"] = value
+        uid = row["account_uid"]
         if (output == "band" and value == "red") or (output == "risk" and value in AT_RISK):
-            at_risk.add(row["account_uid"])
+            at_risk.add((uid, following.get(uid, 1)))
+        if output == "band" and value == "red":
+            at_risk.update((uid, number) for number in numbers.get(uid, ()))
     signals = store.query("SELECT account_uid, pack, name FROM signal WHERE until IS NULL")
     tasks = store.query("SELECT key, account_uid, pack, rule, title FROM task WHERE status = 'open'")
     return State(
@@ -170,11 +192,11 @@ def _state(store: Store) -> State:
     )
 
 
-Worth = Mapping[str, tuple[str, Decimal]]
-"""Account -> currency and minor units, not rounded."""
+Worth = Mapping[Renewal, tuple[str, Decimal]]
+"""Renewal -> currency and minor units, not rounded."""
 
 
-def _worth(arr: Mapping[str, tuple[str, int]], rates: Rates, day: date) -> Worth:
+def _worth(arr: Mapping[Renewal, tuple[str, int]], rates: Rates, day: date) -> Worth:
     """ARR in the reporting currency; in its own where there is no rate."""
 
     def of(currency: str, minor: int) -> tuple[str, Decimal]:
@@ -183,7 +205,7 @@ def _worth(arr: Mapping[str, tuple[str, int]], rates: Rates, day: date) -> Worth
         except MissingRateError:
             return currency, Decimal(minor)
 
-    return {uid: of(*amount) for uid, amount in arr.items()}
+    return {renewal: of(*amount) for renewal, amount in arr.items()}
 
 
 def _effect(before: State, after: State, names: Mapping[str, str | None], arr: Worth) -> Effect:
@@ -215,9 +237,9 @@ def _effect(before: State, after: State, names: Mapping[str, str | None], arr: W
     )
 
 
-def _sums(accounts: frozenset[str], arr: Worth) -> dict[str, int]:
+def _sums(renewals: frozenset[Renewal], arr: Worth) -> dict[str, int]:
     sums: dict[str, Decimal] = {}
-    for uid in sorted(accounts & arr.keys()):
-        currency, amount = arr[uid]
+    for renewal in sorted(renewals & arr.keys()):
+        currency, amount = arr[renewal]
         sums[currency] = sums.get(currency, Decimal(0)) + amount
     return {currency: rounded(total) for currency, total in sorted(sums.items())}

@@ -104,8 +104,9 @@ def outputs(pack: Pack, features: Mapping[str, Feature], c: Context, d: Dialect)
             if any(c.held(e) for e in entities_of(names, features))
             else stale_results(rule_exprs(result.rule), pack, features)
         )
-        column = f"n.o_{result.name}"
-        value = json_of(column, result.type, f"n.oc_{result.name}", d)
+        column, money = (f"n.ot_{result.name}", f"n.otc_{result.name}") if result.summed else (
+            f"n.o_{result.name}", f"n.oc_{result.name}")  # fmt: skip
+        value = json_of(column, result.type, money, d)
         found.append(Output(result.name, value, f"{column} IS NULL", held, result.describe))
     if pack.signals:
         found.append(_signal_list(pack))

@@ -13,14 +13,16 @@ from cssync.rules.calendar import local_date
 from cssync.rules.catalogue import ACCOUNT, FACTS, OUTPUTS, column_type
 from cssync.rules.compiler import compile_pack, result_column
 from cssync.rules.evaluate import context_for, reading_of, usage_coverage
+from cssync.rules.event_facts import EVENT_ARR, EVENT_FACTS
 from cssync.rules.faults import did_you_mean
+from cssync.rules.freshness import Context
 from cssync.rules.grounds import entities_of
-from cssync.rules.interpreter import judge
+from cssync.rules.interpreter import add_totals, judge
 from cssync.rules.kept_usage import kept
 from cssync.rules.memory import FIRST_DAY, Memory
 from cssync.rules.outcome import Outcome
 from cssync.rules.statement import typed_value
-from cssync.rules.tree import Expr, Pack, RuleSet, Type, used_features
+from cssync.rules.tree import Aggregate, Expr, Pack, RuleSet, Type, used_features
 
 if TYPE_CHECKING:
     from cssync.store.sqlite import Store
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """One pack before and after. signals and tasks: names that are true; results: by name; measures: by name."""
+    """One pack before and after. signals and tasks: names that are true; results and measures: by name; events: the
+    same of each renewal event, where the account has several."""
 
     pack: str
     before: Mapping[str, Any]
@@ -94,7 +97,8 @@ def simulate(
     """Return what each pack that looks at the account says now, and with the values given; nothing is written.
 
     Facts that are not given stay as they are, features that are formulas follow. A later pack reads the simulated
-    results of an earlier one. Bands go on from where they stood; for how long a condition has held plays no part.
+    results of an earlier one. Bands go on from where they stood; for how long a condition has held plays no part. What
+    a renewal event has of its own is given for the next one alone.
     """
     usage = kept(store, local_date(as_of, workspace.timezone)) or usage_coverage(store, workspace, as_of)
     found = []
@@ -105,32 +109,56 @@ def simulate(
         rows = store.query(statement.sql)
         if not rows:
             continue
-        row = rows[0]
-        known, _ = reading_of(pack, statement, row, context)
-        columns = set(row.keys())
-        raw = {
-            n: v
-            for n, v in known.features.items()
-            if not _formula(rules, n) and (v is not None or all(map(context.ok, entities_of([n], rules.features))))
-        }  # what is absent from a stale source is not known to be absent
-        money = {f"currency.{n}": row[f"c_{n}"] for n in raw if f"c_{n}" in columns and row[f"c_{n}"]}
+        columns = set(rows[0].keys())
         account = dict(store.query("SELECT * FROM account WHERE uid = ?", (account_uid,))[0])
         changed = {n: v.isoformat() if isinstance(v, date) else v for n, v in given.items() if n in ACCOUNT}
-        others = _others(pack, rules, columns, row)
-        after = judge(
-            pack,
-            rules.features,
-            context,
-            {**account, **changed},
-            given={**raw, **money, **{n: v for n, v in given.items() if n not in ACCOUNT}},
-            results={**others, **results},
-            memory=_memory(pack, columns, row),
-        )
-        results |= {f"{pack.name}.{n}": v for n, v in after.results.items()}
+        before, after = [], []
+        for n, row in enumerate(rows, 1):
+            known, _ = reading_of(pack, statement, row, context)
+            stated = {f: v for f, v in given.items() if f not in ACCOUNT and (n == 1 or not _own(rules, f))}
+            before.append(known)
+            after.append(
+                judge(
+                    pack,
+                    rules.features,
+                    context,
+                    {**account, **changed},
+                    given={**_raw(rules, context, known, row, columns), **stated},
+                    results={**_others(pack, rules, columns, row), **results},
+                    memory=_memory(pack, columns, row),
+                    event=n,
+                )
+            )
+        add_totals(pack, after)
+        results |= {f"{pack.name}.{n}": v for n, v in after[0].results.items()}
         if pack.score:
-            results |= {f"{pack.name}.{n}": getattr(after, n) for n in OUTPUTS if hasattr(after, n)}
-        found.append(Simulated(pack.name, told(pack, known), told(pack, after)))
+            results |= {f"{pack.name}.{n}": getattr(after[0], n) for n in OUTPUTS if hasattr(after[0], n)}
+        found.append(Simulated(pack.name, _told_of_all(pack, before), _told_of_all(pack, after)))
     return found
+
+
+def _raw(rules: RuleSet, context: Context, known: Outcome, row: Any, columns: set[str]) -> dict[str, Any]:
+    """What an outcome rests on that is no formula, with the currencies of money. What is absent from a stale source is
+    not known to be absent."""
+    raw = {
+        n: v
+        for n, v in known.features.items()
+        if not _formula(rules, n) and (v is not None or all(map(context.ok, entities_of([n], rules.features))))
+    }
+    return {**raw, **{f"currency.{n}": row[f"c_{n}"] for n in raw if f"c_{n}" in columns and row[f"c_{n}"]}}
+
+
+def _own(rules: RuleSet, name: str) -> bool:
+    """Whether each renewal event has a fact or feature of its own."""
+    definition = rules.features[name].definition if name in rules.features else None
+    return name in (*EVENT_FACTS, EVENT_ARR) or (isinstance(definition, Aggregate) and definition.per_event)
+
+
+def _told_of_all(pack: Pack, outcomes: list[Outcome]) -> dict[str, Any]:
+    """What a pack says of an account; with its events where there are several."""
+    whole = told(pack, outcomes[0])
+    whole["results"] |= outcomes[0].totals
+    return {**whole, "events": [told(pack, o) for o in outcomes]} if len(outcomes) > 1 else whole
 
 
 def _formula(rules: RuleSet, name: str) -> bool:

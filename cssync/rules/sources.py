@@ -15,6 +15,8 @@ from cssync.rules.rows import accounts, complete, live
 from cssync.rules.tree import Aggregate, Expr, Feature
 from cssync.rules.volume import ENTITY as USAGE
 
+BY_EVENT = "_by_event"
+"""Ends the names of passes with a row for each renewal event."""
 LISTED = ", "
 """Between the values that `most` lists, in any language: they are ids and names, not words."""
 
@@ -47,10 +49,15 @@ def latest(aggregate: Aggregate, context: Context) -> tuple[str, date] | None:
 
 
 class SourcePass:
-    """Aggregates of one source over alias `t` of its table."""
+    """Aggregates of one source over alias `t` of its table. per_event: one row for each renewal event (`event`), over
+    the rows that `event_deal` says are its own."""
 
-    def __init__(self, source: str, features: Iterable[Feature], context: Context, dialect: Dialect) -> None:
+    def __init__(
+        self, source: str, features: Iterable[Feature], context: Context, dialect: Dialect, per_event: bool = False
+    ) -> None:
         self.source = source
+        self.of = "t.account_uid, t.event" if per_event else "t.account_uid"
+        self.per_event = per_event
         self.table = SOURCES[source]
         self.entity = ENTITY[self.table.entity]
         self.features = tuple(features)
@@ -63,7 +70,7 @@ class SourcePass:
     @property
     def name(self) -> str:
         """Name of the common table expression."""
-        return f"of_{self.source}"
+        return f"of_{self.source}{BY_EVENT if self.per_event else ''}"
 
     def ref(self, e: Expr) -> str:
         column = row_column(self.source, e.value)
@@ -158,7 +165,7 @@ class SourcePass:
         counts = f"({self.filter(aggregate) or '1 = 1'})"
         if aggregate.function == "median":
             counts += f" AND {self.value(aggregate)} IS NOT NULL"
-            side = f"PARTITION BY t.account_uid, CASE WHEN {counts} THEN 1 ELSE 0 END"
+            side = f"PARTITION BY {self.of}, CASE WHEN {counts} THEN 1 ELSE 0 END"
             place = f"row_number() OVER ({side} ORDER BY {self.value(aggregate)}, t.connection, t.source_id)"
             return [
                 f"CASE WHEN {counts} THEN {place} END AS place_{feature.name}",
@@ -168,18 +175,23 @@ class SourcePass:
         if aggregate.function == "last":
             counts += f" AND {self.value(aggregate)} IS NOT NULL"
             order = f"ORDER BY {at} DESC, t.connection, t.source_id"
-            side = f"PARTITION BY t.account_uid, CASE WHEN {counts} THEN 1 ELSE 0 END {order}"
+            side = f"PARTITION BY {self.of}, CASE WHEN {counts} THEN 1 ELSE 0 END {order}"
             return [f"CASE WHEN {counts} THEN row_number() OVER ({side}) END AS place_{feature.name}"]
         if aggregate.newest_per is None:
             return []
         of = f"t.{self.d.quoted(aggregate.newest_per)}"
-        side = f"PARTITION BY t.account_uid, t.connection, {of}, CASE WHEN {counts} THEN 1 ELSE 0 END"
+        side = f"PARTITION BY {self.of}, t.connection, {of}, CASE WHEN {counts} THEN 1 ELSE 0 END"
         place = f"CASE WHEN {of} IS NULL THEN 1 ELSE row_number() OVER ({side} ORDER BY {at} DESC, t.source_id) END"
         return [f"CASE WHEN {counts} THEN {place} END AS place_{feature.name}"]
 
     def table_with_borrowed(self) -> str:
-        """The table under alias `t`, with the columns that some feature borrows."""
+        """The table under alias `t`, with the columns that some feature borrows, and with the event of each row."""
         table = self.d.quoted(self.entity.name)
+        if self.per_event:
+            return (
+                f"(SELECT t.*, coalesce(d.event, 1) AS event FROM {table} t LEFT JOIN event_deal d "
+                "ON d.connection = t.connection AND d.source_id = t.source_id) t"
+            )
         used = {n for f in self.features for n in definition(f).columns} | {self.table.at}
         borrowed = {n: of for n, of in self.table.borrows.items() if n in used}
         if not borrowed:
@@ -223,7 +235,7 @@ class SourcePass:
             f"{of.replace('{}', f' FILTER (WHERE {condition})' if condition else '')} AS {name}"
             for name, (of, condition) in columns.items()
         )
-        return f"SELECT t.account_uid, {', '.join(counted)} FROM {table} GROUP BY t.account_uid"
+        return f"SELECT {self.of}, {', '.join(counted)} FROM {table} GROUP BY {self.of}"
 
     def result(self, feature: Feature) -> str:
         """SQL of a feature's value in the base, over alias `of_<source>` and account `a`."""

@@ -10,7 +10,7 @@ from typing import Any
 from cssync.rules.compiler import Statement
 from cssync.rules.memory import Memory, override_end
 from cssync.rules.outcome import Outcome
-from cssync.rules.tree import Pack, Score, Type
+from cssync.rules.tree import OF_EVENT, Pack, Score, Type
 
 
 def typed_value(raw: Any, kind: Type) -> Any:
@@ -43,11 +43,14 @@ def outcome_of(pack: Pack, statement: Statement, row: sqlite3.Row) -> Outcome:
         found.coverage, found.band = row["coverage"], row["band"]
         found.caps = [_condition(row[f"k_{n}"]) for n in range(len(pack.score.caps))]
         found.held_caps = frozenset(n for n in statement.held_caps if row[f"kq_{n}"])
+    found.event = row["event"] if pack.each_event else 1
     found.results = {r.name: typed_value(row[f"o_{r.name}"], r.type) for r in pack.results}
+    found.totals = {r.name: row[f"ot_{r.name}"] for r in pack.results if r.summed}
     found.signals = {s.name: _condition(row[f"s_{n}"]) for n, s in enumerate(pack.signals)}
     found.severity = {s.name: row[f"s_{n}_severity"] for n, s in enumerate(pack.signals) if s.severity is not None}
     for n, task in enumerate(pack.tasks):
-        found.tasks[task.name] = _condition(row[f"t_{n}"])
+        mine = found.event == 1 or task.once_per in OF_EVENT
+        found.tasks[task.name] = _condition(row[f"t_{n}"]) if mine else None
         found.done[task.name] = _condition(row[f"t_{n}_done"])
         found.due[task.name] = typed_value(row[f"t_{n}_due"], "date")
         found.priority[task.name] = row[f"t_{n}_priority"]

@@ -1,4 +1,7 @@
-"""Tasks: one per rule, account, subject and occurrence, however often the rules run."""
+"""Tasks: one per rule, account, subject and occurrence, however often the rules run.
+
+The subject of a task about a renewal event is the event, by its number; of all others it is the account.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,18 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from cssync.rules.calendar import Calendar, local_date
 from cssync.rules.conditions import days_ago, held_long_enough
-from cssync.rules.events import EVENT
+from cssync.rules.event_facts import GRACE_DAYS, IDENTIFYING
+from cssync.rules.events import EVENT, event_uid, number_of, same_event
 from cssync.rules.freshness import Context, parse_instant
 from cssync.rules.grounds import entities_of
 from cssync.rules.signals import Reading
 from cssync.rules.texts import WORDS
-from cssync.rules.tree import Expr, Feature, Pack, TaskRule, rule_exprs
+from cssync.rules.tree import OF_EVENT, Expr, Feature, Pack, TaskRule, rule_exprs
 
 LATE_DAYS = 2
 """Business days that are left for a task whose day has already passed when it is raised."""
@@ -100,13 +104,8 @@ class TaskWriter:
         )
         self.known: dict[tuple[str, str], list[sqlite3.Row]] = {}
         self.reload()
-        self.events = {
-            r["account_uid"]: json.loads(r["value"])
-            for r in conn.execute(
-                f"SELECT account_uid, value FROM result WHERE name = ?{context.within('account_uid')}",
-                (f"{pack.name}.{EVENT}",),
-            )
-        }
+        self.rows = "(SELECT * FROM now UNION ALL SELECT * FROM later)" if pack.each_event else "now"
+        self.order = "uid, event" if pack.each_event else "uid"
 
     def write(self) -> TaskCounts:
         """Note what people closed, close what is over, raise and update the rest."""
@@ -118,9 +117,12 @@ class TaskWriter:
         self.conn.execute("CREATE TEMP TABLE with_task (uid TEXT PRIMARY KEY)")
         with_task = sorted({uid for (uid, _), found in self.known.items() if any(t["status"] == "open" for t in found)})
         self.conn.executemany("INSERT INTO with_task VALUES (?)", [(uid,) for uid in with_task])
-        for row in self.conn.execute(f"SELECT * FROM now WHERE {firing} ORDER BY uid").fetchall():
+        sql = f"SELECT * FROM {self.rows} WHERE {firing} ORDER BY {self.order}"
+        for row in self.conn.execute(sql).fetchall():
             passed_over = self.passed_over(row)
             for n, rule in enumerate(self.pack.tasks):
+                if self.event(row) > 1 and rule.once_per not in OF_EVENT:
+                    continue
                 if row[f"t_{n}_done"] != 1 and rule.name not in passed_over:
                     made, changed = self.raise_or_update(row, n, rule)
                     created, updated = created + made, updated + changed
@@ -143,16 +145,36 @@ class TaskWriter:
         for row in self.conn.execute(sql, (self.pack.name,)):
             self.known.setdefault((row["account_uid"], row["rule"]), []).append(row)
 
-    def subject(self, rule: TaskRule, account_uid: str) -> tuple[str, str]:
+    def event(self, row: sqlite3.Row) -> int:
+        """Which of its account's renewal events a row is about; 1 is the next one."""
+        return row["event"] if self.pack.each_event else 1
+
+    def event_uid(self, row: sqlite3.Row) -> str:
+        """The uid of a row's renewal event. Where its dates are not known the account keeps the one it had."""
+        uid = row["uid"]
+        numbered = "SELECT number FROM event_number WHERE uid = ? AND event = ?"
+        found = self.conn.execute(numbered, (uid, self.event(row))).fetchone()
+        if found is None:
+            last = "SELECT value FROM result WHERE account_uid = ? AND name = ?"
+            held = self.conn.execute(last, (uid, f"{self.pack.name}.{EVENT}")).fetchone()
+            found = (json.loads(held[0]) if held else 1,)
+        return event_uid(uid, found[0])
+
+    def subject(self, rule: TaskRule, row: sqlite3.Row) -> tuple[str, str]:
         """Return (subject uid, occurrence) of a task raised now."""
-        today = self.c.today
+        uid = row["uid"]
+        subject = self.event_uid(row) if rule.once_per in OF_EVENT else uid
         if rule.once_per == EVENT:
-            return f"{account_uid}/renewal/{self.events.get(account_uid, 1)}", "term"
-        if rule.once_per == "episode":
-            past = self.known.get((account_uid, rule.name), [])
-            finished = sum(t["status"] == "closed" for t in past)
-            return account_uid, str(finished + 1)
-        return account_uid, period(rule.once_per, today)
+            return subject, "term"
+        if rule.once_per in ("episode", "event_episode"):
+            past = self.of_subject(uid, rule, subject)
+            return subject, str(sum(t["status"] == "closed" for t in past) + 1)
+        return subject, period(rule.once_per, self.c.today)
+
+    def of_subject(self, uid: str, rule: TaskRule, subject: str) -> list[sqlite3.Row]:
+        """The tasks of a rule that an account ever had; of a rule about events those of one event."""
+        known = self.known.get((uid, rule.name), [])
+        return [t for t in known if t["subject_uid"] == subject] if rule.once_per in OF_EVENT else known
 
     def passed_over(self, row: sqlite3.Row) -> set[str]:
         """Rules of a renewal that were not raised in time while a later one's turn has come: of milestones that are
@@ -161,7 +183,7 @@ class TaskWriter:
         for n, rule in enumerate(self.pack.tasks):
             if rule.once_per != EVENT or row[f"t_{n}_due"] is None:
                 continue
-            key = task_key(self.pack.name, rule.name, uid, *self.subject(rule, uid))
+            key = task_key(self.pack.name, rule.name, uid, *self.subject(rule, row))
             known = any(t["key"] == key for t in self.known.get((uid, rule.name), ()))
             if known or (row[f"t_{n}"] == 1 and row[f"t_{n}_done"] != 1):
                 days[rule.name] = row[f"t_{n}_due"]
@@ -171,12 +193,14 @@ class TaskWriter:
 
     def raise_or_update(self, row: sqlite3.Row, n: int, rule: TaskRule) -> tuple[int, int]:
         uid = row["uid"]
-        subject, occurrence = self.subject(rule, uid)
+        if row[f"t_{n}"] != 1 and (uid, rule.name) not in self.known:
+            return 0, 0
+        subject, occurrence = self.subject(rule, row)
         key = task_key(self.pack.name, rule.name, uid, subject, occurrence)
         old = next((t for t in self.known.get((uid, rule.name), ()) if t["key"] == key), None)
         if old is not None and old["status"] != "open":
             return 0, 0
-        if old is None and (row[f"t_{n}"] != 1 or not self.may_raise(uid, rule)):
+        if old is None and (row[f"t_{n}"] != 1 or not self.may_raise(uid, rule, subject)):
             return 0, 0
         due, owner = self.due_on(row, n, rule, old), self.owner(row, rule)
         if old is not None and row[f"t_{n}"] != 1 and (due, owner) == (old["due_on"], old["owner_uid"]):
@@ -198,12 +222,12 @@ class TaskWriter:
         self.conn.execute(f"INSERT INTO task ({', '.join(whole)}) VALUES ({marks})", tuple(whole.values()))
         return 1, 0
 
-    def may_raise(self, uid: str, rule: TaskRule) -> bool:
+    def may_raise(self, uid: str, rule: TaskRule, subject: str) -> bool:
         """Whether a new task's condition has held for its days, and the last one was not closed within its cooldown."""
         if rule.for_days and uid not in self.ready[rule.name]:
             return False
         bound = days_ago(self.c, rule.cooldown_days) if rule.cooldown_days else None
-        past = self.known.get((uid, rule.name), ())
+        past = self.of_subject(uid, rule, subject)
         return bound is None or all(t["closed_at"] is None or t["closed_at"] < bound for t in past)
 
     def due_on(self, row: sqlite3.Row, n: int, rule: TaskRule, old: sqlite3.Row | None) -> str:
@@ -259,10 +283,13 @@ class TaskWriter:
             live = [t for t in tasks if t["status"] == "open" or (t["status"] == "done" and name in rules)]
             if not live:
                 continue
-            row = self.conn.execute("SELECT * FROM now WHERE uid = ?", (uid,)).fetchone()
+            rows = self.conn.execute(
+                f"SELECT * FROM {self.rows} WHERE uid = ? ORDER BY {self.order}", (uid,)
+            ).fetchall()
             for task in live:
-                note = self.reason_to_close(task, row, *rules.get(name, (0, None)))
-                if note is None or (task["status"] == "done" and task["subject_uid"] != uid):
+                n, rule = rules.get(name, (0, None))
+                note = self.reason_to_close(task, rows, n, rule)
+                if note is None or (task["status"] == "done" and rule is not None and rule.once_per == EVENT):
                     continue
                 self.conn.execute(
                     "UPDATE task SET status = 'closed', closing_note = coalesce(closing_note, ?), "
@@ -273,16 +300,20 @@ class TaskWriter:
         self.reload()
         return count
 
-    def reason_to_close(self, task: sqlite3.Row, row: sqlite3.Row | None, n: int, rule: TaskRule | None) -> str | None:
-        """Return why a task is over, None while it is not, or while that is unknown."""
+    def reason_to_close(self, task: sqlite3.Row, rows: list[sqlite3.Row], n: int, rule: TaskRule | None) -> str | None:
+        """Return why a task is over, None while it is not, or while that is unknown. rows: of its account."""
         if rule is None:
             return self.words["rule_removed"]
-        if row is None:
+        if not rows:
             return self.words["account_left"]
         if self.unsure(rule):
             return None
-        if rule.once_per == EVENT and task["subject_uid"] != self.subject(rule, task["account_uid"])[0]:
-            return self.words["renewed"]
+        row = rows[0]
+        if rule.once_per in OF_EVENT:
+            same = [r for r in rows if self.event_uid(r) == task["subject_uid"]]
+            if not same:
+                return self.words[self.end_of_event(task, rows)]
+            row = same[0]
         if rule.done_when is not None:
             if row[f"t_{n}_done"] != 1:
                 return None
@@ -290,6 +321,21 @@ class TaskWriter:
         if rule.once_per in (EVENT, "month", "quarter", "year"):
             return None
         return self.words["gone"] if row[f"t_{n}"] == 0 else None
+
+    def end_of_event(self, task: sqlite3.Row, rows: list[sqlite3.Row]) -> str:
+        """Why a renewal event is none any more, as a key of the words. rows: of the account's events now."""
+        number = number_of(task["subject_uid"])
+        last = self.conn.execute(
+            "SELECT contracts AS renewal_contracts, term_end, term_days FROM renewal_event "
+            "WHERE account_uid = ? AND number = ? AND until IS NULL",
+            (task["account_uid"], number),
+        ).fetchone()
+        if last is None:
+            return "renewed"
+        if last["term_end"] < (self.c.today - timedelta(days=GRACE_DAYS + 1)).isoformat():
+            return "over"
+        now = ({n: row[f"f_{n}"] for n in IDENTIFYING} for row in rows)
+        return "joined" if any(e["term_end"] and same_event(dict(last), e) for e in now) else "renewed"
 
     def unsure(self, rule: TaskRule) -> bool:
         """Whether a source the rule looks at is stale: then nothing is closed. One that was never connected says

@@ -181,7 +181,8 @@ class _Reader:
             return value.isoformat()
         return int(value) if isinstance(value, bool) else value
 
-    def then(self, node: Node | None) -> dict[str, Any] | None:
+    def then(self, node: Node | None, *, of_event: bool = False) -> dict[str, Any] | None:
+        """What is expected of the account; with `of_event` of one of its renewal events."""
         block = self.shape.mapping(node, "`then`")
         if block is None:
             return None
@@ -211,6 +212,10 @@ class _Reader:
                         self.faults.add(word.mark, f"pack {self.pack.name} has no {key.text[:-1]} {word.text!r}{hint}")
                 found[key.text] = sorted(w.text for w in words)
                 continue
+            if key.text == "events" and self.pack.each_event and not of_event:
+                items = self.shape.items(value, "`events`")
+                found["events"] = tuple(self.then(item, of_event=True) or {} for item in items)
+                continue
             if key.text in tables:
                 items = self.shape.items(value, f"the lines of {key.text}")
                 found[key.text] = tuple(self.line(tables[key.text], item) for item in items)
@@ -219,7 +224,7 @@ class _Reader:
             ref = None if kind else self.find(key.text, key.mark)
             scalar = self.shape.scalar(value, f"`{key.text}`")
             if kind is None and (ref is None or ref.op != "feature"):
-                hint = did_you_mean(key.text, [*types, *lists, *tables])
+                hint = did_you_mean(key.text, [*types, *lists, *tables, *(("events",) if self.pack.each_event else ())])
                 self.faults.add(key.mark, f"pack {self.pack.name} has no output {key.text!r}{hint}")
             elif scalar is not None:
                 found[key.text] = self.value(scalar, kind or (ref.type if ref else "text"))

@@ -36,7 +36,9 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "signed": "Written by cssync.", "moved": "Due moved from {before} to {after}.",
         "copied": "Copied to the owner's manager: {name}.",
         "rule_removed": "the rule was removed", "account_left": "the account is no longer looked at",
-        "renewed": "the term was renewed or replaced", "met": "the condition is met", "gone": "the reason is gone",
+        "renewed": "the term was renewed or replaced", "over": "the term ended, and no renewal came within 30 days",
+        "joined": "its contracts renew together with others now",
+        "met": "the condition is met", "gone": "the reason is gone",
         "by_people": "closed in the CRM",
     },
     "ja": {
@@ -59,7 +61,9 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "signed": "cssyncが作成。", "moved": "期限を {before} から {after} に変更。",
         "copied": "担当者の上長にも共有: {name}。",
         "rule_removed": "ルールが削除された", "account_left": "対象の顧客ではなくなった",
-        "renewed": "契約が更新または置き換えられた", "met": "完了条件が満たされた", "gone": "理由がなくなった",
+        "renewed": "契約が更新または置き換えられた", "over": "契約終了後30日以内に更新されなかった",
+        "joined": "他の契約とまとめて更新されることになった",
+        "met": "完了条件が満たされた", "gone": "理由がなくなった",
         "by_people": "CRMで完了済み",
     },
 }  # fmt: skip

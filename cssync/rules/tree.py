@@ -79,7 +79,7 @@ class Aggregate:
     older_hours: only rows whose time lies more than so many hours before as_of. at_least: fewer rows give missing.
     newest_per: of the rows that count so far only the newest for each value of this column; rows without one all stay.
     of_which: condition on those that are left. max_age: days after which its source is stale for this feature alone.
-    most: of `last`, how many values are listed; 1 is the value itself.
+    most: of `last`, how many values are listed; 1 is the value itself. per_event: only the rows of one renewal event.
     """
 
     function: Literal["count", "sum", "avg", "min", "max", "last", "median", "distinct"]
@@ -94,6 +94,7 @@ class Aggregate:
     of_which: Expr | None = None
     max_age: int | None = None
     most: int = 1
+    per_event: bool = False
 
     @property
     def columns(self) -> set[str]:
@@ -259,9 +260,14 @@ class Signal:
     severity: Expr | None = None
 
 
+OF_EVENT = ("renewal_event", "event_episode")
+"""Kinds of tasks that are about a renewal event."""
+
+
 @dataclass(frozen=True, slots=True)
 class TaskRule:
-    """Something to do. once_per: what makes an occurrence. due: the wanted day, moved to a business day before it.
+    """Something to do. once_per: what makes an occurrence; `event_episode` is one of a renewal event. due: the wanted
+    day, moved to a business day before it.
 
     for_days: `when` must have held so many days before it is raised. cooldown_days: none is raised within so many days
     after the last one of the rule was closed. copy: `manager` where the owner's manager is named in it; such a task is
@@ -271,7 +277,7 @@ class TaskRule:
 
     name: str
     when: Expr
-    once_per: Literal["renewal_event", "month", "quarter", "year", "episode"]
+    once_per: Literal["renewal_event", "event_episode", "month", "quarter", "year", "episode"]
     title: Texts
     body: Texts
     due: Expr
@@ -309,7 +315,8 @@ class Tiers:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A further named output of a pack."""
+    """A further named output of a pack. summed: of an account it is the sum over its renewal events, else the next
+    one's."""
 
     name: str
     type: Type
@@ -318,6 +325,7 @@ class Result:
     label: str
     describe: str
     field: str = ""
+    summed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +347,8 @@ class PackTest:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One rule file, checked. `hash` identifies what it computes: it changes with any feature it uses, too."""
+    """One rule file, checked. `hash` identifies what it computes: it changes with any feature it uses, too. each_event:
+    its rules are judged for each renewal event of an account, with the event's own facts, instead of once."""
 
     name: str
     version: int
@@ -356,6 +365,7 @@ class Pack:
     hash: str = ""
     tiers: Tiers | None = None
     reports: tuple[Report, ...] = ()
+    each_event: bool = False
 
     @property
     def judges(self) -> bool:

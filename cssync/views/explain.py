@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from cssync.rules.asked import Asked
 from cssync.rules.catalogue import OUTPUTS
 from cssync.rules.changes import Change, told
+from cssync.rules.events import number_of
 from cssync.rules.explain import Explanation
 from cssync.rules.texts import WORDS, shown
 from cssync.rules.tree import STANDARD
@@ -37,7 +38,7 @@ SELECT pack, name, since, until, because FROM signal
 WHERE account_uid = :uid AND since <= :at AND (until IS NULL OR until > :at) ORDER BY pack, name
 """
 TASKS = """
-SELECT pack, rule, title, due_on, status, priority, created_at, closed_at FROM task
+SELECT pack, rule, subject_uid, title, due_on, status, priority, created_at, closed_at FROM task
 WHERE account_uid = :uid AND created_at <= :at AND (closed_at IS NULL OR closed_at > :at) ORDER BY due_on, rule
 """
 FEATURES = """
@@ -153,7 +154,12 @@ def explain_lines(document: Mapping[str, Any], zone: ZoneInfo) -> Iterator[str]:
         yield from _list(
             "signal", (f"{s['name']} since {s['since']}: {s['because']}" for s in _of(found["signals"], name))
         )
-        yield from _list("task", (f"{t['rule']} due {t['due_on']}: {t['title']}" for t in _of(found["tasks"], name)))
+        events = _several(packs.get(name))
+        yield from _list("renewal", (_event(e, events) for e in events))
+        yield from _list(
+            "task",
+            (f"{t['rule']}{_about(t, events)} due {t['due_on']}: {t['title']}" for t in _of(found["tasks"], name)),
+        )
         if "field" in found and name in packs and not packs[name]["measures"]:
             yield from _list("input", (_input(i) for i in packs[name]["inputs"]))
         if name not in packs:
@@ -199,6 +205,25 @@ def _pack(name: str, pack: Mapping[str, Any] | None, results: Mapping[str, Mappi
         yield from _measures(pack)
     others = (r for n, r in results.items() if score is None or n.partition(".")[2] not in SCORED)
     yield from _list("result", (f"{r['name']}: {_value(r['value'])}{_before(r)}" for r in others))
+
+
+def _several(pack: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """The renewal events of an account that has more than one."""
+    events = pack["events"] if pack is not None else ()
+    return list(events) if len(events) > 1 else []
+
+
+def _event(event: Mapping[str, Any], events: list[Mapping[str, Any]]) -> str:
+    """A renewal event; what is the same of each of them is a result of the account."""
+    own = (f"{n}: {_value(v)}" for n, v in event["results"].items() if any(e["results"][n] != v for e in events))
+    number = "new" if event["number"] is None else event["number"]
+    return f"{number} on {event['renews_on']} ({' '.join(event['contracts'])}): {', '.join(own)}"
+
+
+def _about(task: Mapping[str, Any], events: list[Mapping[str, Any]]) -> str:
+    """Which renewal a task is about, where there are several."""
+    number = number_of(task["subject_uid"] or "") if events else None
+    return "" if number is None else f" (renewal {number})"
 
 
 def _measures(pack: Mapping[str, Any]) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """Opportunities: renewals and upsells as deals in the sales pipeline, where the admin asked for them.
 
 An opportunity is made once for each renewal event, or for each time that an account shows room to grow, and only where
-the account has no open one of that type yet. While it stands as cssync made it, its amount and closing date follow the
-rules. From the moment a person moves it to another stage, closes it or edits it, it is theirs: never touched, never
-made again. cssync closes none.
+there is no open one yet: of that type in the account, or about that renewal where the account has several. While it
+stands as cssync made it, its amount and closing date follow the rules. From the moment a person moves it to another
+stage, closes it or edits it, it is theirs: never touched, never made again. cssync closes none.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
+from itertools import groupby
 from typing import Any
 
 from cssync.config.workspace import OPPORTUNITIES, Workspace, Writeback
+from cssync.rules.events import EVENT, number_of
+from cssync.rules.interpreter import event_of_deal
 from cssync.store import Store
 from cssync.writeback.changes import load
 
@@ -64,9 +67,15 @@ def opportunity_rows(store: Store, workspace: Workspace) -> Iterator[dict[str, A
     for kind in wanted:
         amounts, currencies = _results(store, AMOUNT[kind]), _currencies(store)
         taken = _open_in_crm(store, SAME_TYPE[kind])
+        several = _events(store) if kind == "renewal" else {}
         for row in _renewals(store) if kind == "renewal" else _upsells(store):
             uid = row["account_uid"]
-            amount = amounts.get(uid)
+            amount, is_taken = amounts.get(uid), uid in taken
+            event = several.get(uid, {}).get(number_of(row.get("subject_uid") or "") or 0)
+            if event is not None:
+                is_taken = event["taken"]
+                row["due_on"] = event["results"].get(CLOSES_ON) or row["due_on"]
+                amount = next((a for n in AMOUNT[kind] if (a := event["results"].get(n)) is not None), None)
             yield {
                 **row,
                 "title": texts[kind].format(account=row["account"]),
@@ -76,7 +85,7 @@ def opportunity_rows(store: Store, workspace: Workspace) -> Iterator[dict[str, A
                 "kind": kind,
                 "amount": None if amount is None else f"{amount:.2f}",
                 "currency": currencies.get(uid),
-                "taken": uid in taken,
+                "taken": is_taken,
             }
 
 
@@ -95,6 +104,46 @@ def _renewals(store: Store) -> Iterator[dict[str, Any]]:
             "due_on": closes,
             "owner_uid": row["seller"] or row["owner_uid"],
         }
+
+
+def _events(store: Store) -> dict[str, dict[int, dict[str, Any]]]:
+    """Account -> number -> what is known of each renewal event of accounts that have several: `results`, and whether an
+    open opportunity is about it already, `taken`."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for row in store.query(
+        "SELECT account_uid, value FROM result WHERE name = ? "
+        "AND account_uid IN (SELECT account_uid FROM event_result)",
+        (f"{RENEWAL_TASK[0]}.{EVENT}",),
+    ):
+        found[row["account_uid"]] = {int(load(row["value"]) or 1): {"results": {}, "taken": False}}
+    for name in (CLOSES_ON, *AMOUNT["renewal"]):
+        for uid, value in _values(store, name).items():
+            for event in found.get(uid, {}).values():
+                event["results"][name] = value
+    for row in store.query(
+        "SELECT account_uid, number, name, value FROM event_result ORDER BY account_uid, number, name"
+    ):
+        event = found.setdefault(row["account_uid"], {}).setdefault(row["number"], {"results": {}, "taken": False})
+        event["results"][row["name"]] = load(row["value"])
+    for uid, deals in groupby(store.query(_OPEN_DEALS), key=lambda row: row["account_uid"]):
+        events = [
+            {"number": row["number"], "renewal_contracts": row["contracts"],
+             "renews_on": date.fromisoformat(row["term_end"]) + timedelta(days=1)}
+            for row in store.query(
+                "SELECT number, contracts, term_end FROM renewal_event WHERE account_uid = ? AND until IS NULL "
+                "ORDER BY term_end", (uid,))
+            if row["number"] in found.get(uid, {})
+        ]  # fmt: skip
+        for deal in deals if events else ():
+            found[uid][events[event_of_deal(dict(deal), events) - 1]["number"]]["taken"] = True
+    return found
+
+
+_OPEN_DEALS = """
+SELECT account_uid, connection, contract_source_id, close_date FROM opportunity WHERE deleted_at IS NULL
+AND is_closed IS NOT 1 AND type = 'renewal' AND account_uid IN (SELECT account_uid FROM event_result)
+ORDER BY account_uid
+"""
 
 
 def _upsells(store: Store) -> Iterator[dict[str, Any]]:
