@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from arr_of_rules import arr_facts
@@ -318,7 +319,18 @@ def test_fields_proposes_a_mapping_for_what_is_not_mapped(here: Path) -> None:
     fields = {f["name"]: f for f in answer("fields", "sales", "contracts")["fields"]}
     assert fields["Seats__c"]["proposal"] == "contract_line.quantity"
     assert {f["proposal"] for f in fields.values() if not f["custom"] or f["mapped_to"]} == {""}
-    assert "? contract_line.quantity" in invoke("fields", "sales", "contracts").stdout
+    *_, told, written = invoke("fields", "sales", "contracts").stdout.splitlines()
+    assert told.startswith("? is a proposal")
+    assert yaml.safe_load(written) == {"sales.contracts": {"Seats__c": "contract_line.quantity"}}
+    assert "other streams of crm: contacts, deals" in invoke("fields", "crm").stdout
+
+
+@pytest.mark.parametrize("given", [(), ("crm", "--full"), ("crm", "--stream", "companies")])
+def test_deletions_are_accepted_for_one_stream_that_is_read_whole(here: Path, given: tuple[str, ...]) -> None:
+    result = invoke("sync", *given, "--accept-deletions")
+    assert result.exit_code == 2
+    assert "--full --accept-deletions" in result.stderr
+    assert invoke("sync", "crm", "--stream", "companies", "--full", "--accept-deletions").exit_code == 0
 
 
 def test_accounts_lists_every_account_and_narrows_down(here: Path) -> None:
@@ -369,6 +381,8 @@ def test_quarantined_records_are_listed_retried_and_dropped(here: Path, store: S
     assert (done["stored"], done["kept"]) == (1, 0)
     assert store.query("SELECT name FROM account_source WHERE source_id = '77'")[0]["name"] == "Mended"
     assert answer("quarantine", "retry", "crm", "--id", "78", code=3)["kept"] == 1
+    assert "correct their values at the vendor" in invoke("quarantine", "retry", "crm", "--id", "78").stdout
+    assert "records that could not be read: 2; `cssync quarantine list`" in invoke("failures").stdout
     assert invoke("quarantine", "drop").exit_code == 2
     assert answer("quarantine", "drop", "--all") == {"dropped": 2}
     assert answer("quarantine", "list") == {"quarantine": []}

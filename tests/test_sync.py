@@ -124,6 +124,18 @@ def test_a_date_mapped_onto_a_kind_of_contact_is_the_last_of_that_kind_until_it_
     assert store.query(rows) == []
 
 
+def test_half_the_portfolio_is_buried_where_a_person_says_that_it_is_gone(tmp_path: Path, store: Store) -> None:
+    world = World([company(n) for n in range(40)])
+    space = workspace(tmp_path, crm=world)
+    sync(store, space, sessions(space), run_id="r1")
+    del world.companies[20:]
+    refused, *_ = sync(store, space, sessions(space), run_id="r2", full=True)
+    assert refused.error is not None
+    assert "`cssync sync crm --stream companies --full --accept-deletions`" in refused.error.fix
+    believed, *_ = sync(store, space, sessions(space), run_id="r3", full=True, accept_deletions=True)
+    assert (believed.outcome, believed.tombstoned) == ("ok", 20)
+
+
 def test_a_full_pass_finds_what_vanished_but_refuses_to_bury_half_the_portfolio(tmp_path: Path, store: Store) -> None:
     world = World([company(n) for n in range(40)])
     pull(tmp_path, world, store)

@@ -35,9 +35,17 @@ def failures(call: Call, what: str, keys: tuple[str, ...], every: bool, reason: 
         with call.store(call.workspace(secrets=False)) as store:
             found = failing(store, keys)
             names, links = account_names(store), record_links(store, found)
+            unread = store.query("SELECT count(*) FROM quarantine")[0][0]
         call.show(
             {"failures": [entry_document(e) | {"link": links.get((e.connection, e.source_id))} for e in found]},
-            failure_lines(found, names, links) if found else ("no write has failed",),
+            (
+                *(failure_lines(found, names, links) if found else ("no write has failed",)),
+                *(
+                    (f"records that could not be read: {unread:,}; `cssync quarantine list` says which",)
+                    if unread
+                    else ()
+                ),
+            ),
         )
         return 0
     if not keys and not every:

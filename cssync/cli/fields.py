@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 
 import click
@@ -77,6 +79,14 @@ def fields(call: Call, connection: str, stream: str | None, accept: bool) -> int
                 for f in listed
             ),
         )
+        offered = {f.name: f.proposal for f in listed if f.proposal and f.name not in goes | comes}
+        if offered:
+            shown = ", ".join(f"{_key(field)}: {target}" for field, target in offered.items())
+            yield "? is a proposal; where it is right, write under `fields:` of cssync.yaml:"
+            yield f"  {connection}.{name}: {{{shown}}}"
+        others = [s.name for s in found.streams if s.name != name]
+        if not stream and others:
+            yield f"other streams of {connection}: {', '.join(others)}"
 
     document = [
         {
@@ -95,6 +105,11 @@ def _listed(options: tuple[str, ...]) -> str | None:
     """The first options; --json has them all."""
     more = f", and {len(options) - SHOWN} more" if len(options) > SHOWN else ""
     return ", ".join(options[:SHOWN]) + more if options else None
+
+
+def _key(field: str) -> str:
+    """A field's name as a key of YAML's short form."""
+    return field if re.fullmatch(r"[A-Za-z_][\w.-]*", field) else json.dumps(field, ensure_ascii=False)
 
 
 def _default(streams: tuple[object, ...]) -> str:

@@ -84,7 +84,13 @@ def retry(call: Call, connection: str | None, stream: str | None, source_id: str
             link(work.store, work.workspace, now(), fence=work.lease)
         code = 3 if done.kept else 0
         work.record.exit_code, work.record.summary = code, asdict(done)
-    call.show(asdict(done), [f"{done.stored:,} stored, {done.kept:,} stay in quarantine"])
+    told = [f"{done.stored:,} stored, {done.kept:,} stay in quarantine"]
+    if done.kept:
+        told.append(
+            "correct their values at the vendor, and the next sync reads them (`cssync verify --repair` where the "
+            "vendor does not count that as a change); or map another field, and retry"
+        )
+    call.show(asdict(done), told)
     return code
 
 

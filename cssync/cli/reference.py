@@ -40,7 +40,10 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
     },
     "provision": {"findings": "`connection`, `subject`, `level`, `message`, `fix`"},
     "sync": {"streams": "table run_stream", "link": "counts of linking"},
-    "verify": {"repaired": "with --repair", "streams": "`compared`, `missing`, `stale`, `gone` for each stream"},
+    "verify": {
+        "repaired": "with --repair",
+        "streams": "`compared`, `missing`, `stale`, `gone`, `unread` for each stream",
+    },
     "link list": {"links": "table account_link with names"},
     "quarantine list": {"quarantine": "table quarantine"},
     "rules check": {

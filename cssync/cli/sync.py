@@ -22,8 +22,13 @@ SHOWN = 5
 @click.argument("connection", required=False, help="Connection of cssync.yaml; all of them by default.")
 @click.option("--stream", help="Only this stream of CONNECTION.")
 @click.option("--full", is_flag=True, help="Read from the beginning and find what was deleted; checkpoints move on.")
+@click.option(
+    "--accept-deletions",
+    is_flag=True,
+    help="With --full and --stream: bury accounts that are gone, however many; else more than 5 % of them are a fault.",
+)
 @shared
-def sync(call: Call, connection: str | None, stream: str | None, full: bool) -> int:
+def sync(call: Call, connection: str | None, stream: str | None, full: bool, accept_deletions: bool) -> int:
     """Pull what is new, then link it to accounts.
 
     Each stream resumes at its checkpoint, which is committed with the rows it stands for: stop it at any time.
@@ -40,6 +45,11 @@ def sync(call: Call, connection: str | None, stream: str | None, full: bool) -> 
 
     if stream and not connection:
         raise ConfigError("--stream needs a connection", fix=f"write `cssync sync CONNECTION --stream {stream}`")
+    if accept_deletions and not (stream and full):
+        raise ConfigError(
+            "--accept-deletions needs --full and the one stream that it is about",
+            fix="write `cssync sync CONNECTION --stream STREAM --full --accept-deletions`",
+        )
     with working(call, "sync", secrets=True) as work:
         if connection:
             found = chosen(work.workspace, connection)
@@ -53,6 +63,7 @@ def sync(call: Call, connection: str | None, stream: str | None, full: bool) -> 
                 only=connection,
                 stream=stream,
                 full=full,
+                accept_deletions=accept_deletions,
                 run_id=work.run_id,
                 fence=work.lease,
                 progress=progress,

@@ -80,6 +80,7 @@ def document(reports: list[StreamReport], *, repair: bool) -> dict[str, Any]:
                 "missing": r.new,
                 "stale": r.changed,
                 "gone": r.tombstoned,
+                "unread": r.failed,
                 "error": r.error.message if r.error else None,
             }
             for r in reports
@@ -94,9 +95,11 @@ def lines(reports: list[StreamReport], *, repair: bool) -> Iterator[str]:
         ((f"{r.connection}.{r.stream}", r.outcome, r.read, r.new, r.changed, r.tombstoned) for r in reports),
     )
     found = sum(r.new + r.changed + r.tombstoned for r in reports)
+    unread = sum(r.failed for r in reports)
+    beside = f", beside {unread:,} records that could not be read (`cssync quarantine list`)" if unread else ""
     if not found:
-        yield "the store holds what the vendors hold"
+        yield f"the store holds what the vendors hold{beside}"
     elif repair:
-        yield f"{found:,} differences were repaired"
+        yield f"{found:,} differences were repaired{beside}"
     else:
-        yield f"{found:,} differences; `cssync verify --repair` repairs them"
+        yield f"{found:,} differences; `cssync verify --repair` repairs them{beside}"

@@ -256,13 +256,14 @@ def _sweep(store: Store, conn: sqlite3.Connection, job: Job, known_at: str) -> s
         (name, job.stream.name) * 2,
     )
     conn.execute("DELETE FROM temp.seen WHERE connection = ? AND stream = ?", (name, job.stream.name))
-    if entity == "account_source" and unseen:
+    if entity == "account_source" and unseen and not job.believes:
         total = conn.execute(f"SELECT count(*) {live} AND {own}", (name,)).fetchone()[0]
         if len(unseen) > MASS_DELETION[0] or len(unseen) > max(2, MASS_DELETION[1] * total):
             raise ConnectionFault(
                 f"{name}.{job.stream.name}: {len(unseen)} of {total} accounts are no longer listed by the vendor",
                 kept="nothing was deleted",
-                fix="check the credentials' permissions (a record that may not be seen looks deleted)",
+                fix="check the credentials' permissions (a record that may not be seen looks deleted); if they are "
+                "really gone: `cssync sync CONNECTION --stream STREAM --full --accept-deletions`",
             )
     return _bury(store, conn, job, [Tombstone(row[0]) for row in unseen], known_at)
 

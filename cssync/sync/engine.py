@@ -136,6 +136,8 @@ class Job:
     marked: bool = False
     doubled: int = 0
     """Records of a full pass whose id had come before in it."""
+    believes: bool = False
+    """However many accounts a full pass misses, they are gone: a person said so."""
     nameless: bool = False
     """A record without an id was quarantined: it may be any of those that seem to be gone."""
 
@@ -161,6 +163,7 @@ def sync(
     stream: str | None = None,
     full: bool = False,
     keep: bool = True,
+    accept_deletions: bool = False,
     run_id: str,
     fence: Fence | None = None,
     progress: Progress | None = None,
@@ -168,14 +171,17 @@ def sync(
     """Pull every stream of every connection (or of connection `only`, or its one `stream`) into the store.
 
     A connection whose session is an error fails its streams with that error. `full` reads from the beginning and
-    tombstones what is no longer there. `keep=False` looks only: the counts say what would change, and
-    nothing is stored. Returns a report for each stream, in configuration order.
+    tombstones what is no longer there, with `accept_deletions` also an implausible share of the accounts. `keep=False`
+    looks only: the counts say what would change, and nothing is stored. Returns a report for each stream, in
+    configuration order.
 
     Raises:
         LeaseLost: another run took over; what was committed before stays.
     """
     remember_feeds(store, workspace, fence)
     jobs, reports = _jobs(store, workspace, sessions, only=only, stream=stream, full=full, keep=keep)
+    for job in jobs:
+        job.believes = accept_deletions
     inbox: queue.Queue[_Message] = queue.Queue(maxsize=PAGES_IN_FLIGHT)
     stop = threading.Event()
     open_jobs = len(jobs)
@@ -454,8 +460,7 @@ def _close(store: Store, job: Job, error: CssyncError | None, fence: Fence | Non
     report.waiting_until = report.waiting_for = ""
     report.error = report.error or error
     if report.error is not None:
-        names = (("CONNECTION", report.connection), ("STREAM", report.stream))
-        for word, name in names:
+        for word, name in (("CONNECTION", report.connection), ("STREAM", report.stream)):
             report.error.fix = report.error.fix.replace(word, name)
     report.seconds = round(time.monotonic() - job.began, 3)
     failed = report.error is not None
