@@ -120,6 +120,18 @@ def test_readers_see_the_last_commit_while_a_transaction_is_open(store: Store) -
         assert store.query("SELECT count(*) FROM contact")[0][0] == 1
 
 
+def test_a_commit_waits_for_the_disk_unless_a_power_cut_may_take_it(store: Store) -> None:
+    def waits(**how: bool) -> bool:
+        with store.transaction(**how) as conn:
+            return int(conn.execute("PRAGMA synchronous").fetchone()[0]) == 2
+
+    assert waits()
+    assert not waits(lasting=False)
+    with pytest.raises(KeyError), store.transaction(lasting=False):
+        raise KeyError
+    assert waits()
+
+
 NEWEST = ("m004_release_0_4", "b7b656a04158")
 """The newest migration, and the file it makes."""
 

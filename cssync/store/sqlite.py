@@ -162,22 +162,30 @@ class Store:
     # --- writing ---
 
     @contextlib.contextmanager
-    def transaction(self, fence: Fence | None = None) -> Iterator[sqlite3.Connection]:
+    def transaction(self, fence: Fence | None = None, *, lasting: bool = True) -> Iterator[sqlite3.Connection]:
         """BEGIN IMMEDIATE, check the fence, commit at the end or roll back on any exception.
 
-        No network call belongs inside. Raises LeaseLost when the fence refuses.
+        lasting: whether the commit waits for the disk. Without, a power cut may take it, and whatever was committed
+        behind it, never a part of it. No network call belongs inside. Raises LeaseLost when the fence refuses.
         """
         conn = self.db.conn
         with self._write:
-            conn.execute("BEGIN IMMEDIATE")
+            if not lasting:
+                conn.execute("PRAGMA synchronous = NORMAL")
             try:
-                if fence is not None:
-                    fence.check(conn)
-                yield conn
-            except BaseException:
-                conn.execute("ROLLBACK")
-                raise
-            conn.execute("COMMIT")
+                conn.execute("BEGIN IMMEDIATE")
+                try:
+                    if fence is not None:
+                        fence.check(conn)
+                    yield conn
+                    conn.execute("COMMIT")
+                except BaseException:
+                    if conn.in_transaction:  # SQLite rolls back by itself where the disk is full
+                        conn.execute("ROLLBACK")
+                    raise
+            finally:
+                if not lasting:
+                    conn.execute("PRAGMA synchronous = FULL")
 
     def put_setting(self, name: str, value: str) -> None:
         """Remember a fact about this store."""

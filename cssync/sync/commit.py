@@ -47,9 +47,9 @@ def commit_page(store: Store, job: Job, batch: Batch, *, run_id: str, fence: Fen
     name, page, report = job.connection.name, batch.page, job.report
     known_at = cast.stamp(job.session.now())
     if job.full:
-        with store.transaction(fence) as conn:
+        with store.transaction(fence, lasting=False) as conn:
             _mark_seen(conn, job, batch)
-    with contextlib.suppress(_OnlyLooking), store.transaction(fence) as conn:
+    with contextlib.suppress(_OnlyLooking), store.transaction(fence, lasting=False) as conn:
         new, changed = _upsert(store, conn, job, batch, known_at)
         echoes = (
             _echoes(conn, job, batch, new | changed) if job.writes_back or job.stream.entity == "crm_task" else set()
