@@ -217,19 +217,19 @@ def _quarantine(conn: sqlite3.Connection, job: Job, batch: Batch, known_at: str)
         )
 
 
+def _seen(job: Job) -> str:
+    """The temporary table of the ids that a full pass has listed so far."""
+    return f"temp.{quote(f'seen {job.connection.name}.{job.stream.name}')}"
+
+
 def _mark_seen(conn: sqlite3.Connection, job: Job, batch: Batch) -> None:
-    conn.execute(
-        """CREATE TEMP TABLE IF NOT EXISTS seen
-           (connection, stream, source_id, PRIMARY KEY (connection, stream, source_id)) WITHOUT ROWID"""
-    )
     if not job.marked:  # what a pass that broke off has left behind
-        place = (job.connection.name, job.stream.name)
-        conn.execute("DELETE FROM temp.seen WHERE connection = ? AND stream = ?", place)
+        conn.execute(f"DROP TABLE IF EXISTS {_seen(job)}")
         job.marked = True
+    conn.execute(f"CREATE TABLE IF NOT EXISTS {_seen(job)} (source_id PRIMARY KEY) WITHOUT ROWID")
     ids = [*batch.good.keys, *(b.source_id for b in batch.bad)]
     marked = conn.execute(
-        "INSERT OR IGNORE INTO temp.seen SELECT ?, ?, value FROM json_each(?)",
-        (job.connection.name, job.stream.name, msgspec.json.encode(ids).decode()),
+        f"INSERT OR IGNORE INTO {_seen(job)} SELECT value FROM json_each(?)", (msgspec.json.encode(ids).decode(),)
     )
     job.doubled += len(ids) - marked.rowcount
 
@@ -246,16 +246,13 @@ def _sweep(store: Store, conn: sqlite3.Connection, job: Job, known_at: str) -> s
         wide = bool(job.normalise.metrics)
         own += f" AND {WIDE_ROWS}" if wide else f" AND ({WIDE_ROWS}) IS NOT 1"
         key = "substr(r.source_id, 1, length(r.source_id) - length(r.metric) - 1)" if wide else key
-    seen = f"SELECT 1 FROM temp.seen s WHERE s.connection = r.connection AND s.stream = ? AND s.source_id = {key}"
-    unseen = conn.execute(
-        f"SELECT DISTINCT {key} {live} AND NOT EXISTS ({seen}) AND {own}", (name, job.stream.name)
-    ).fetchall()
+    seen = f"SELECT 1 FROM {_seen(job)} s WHERE s.source_id ="
+    unseen = conn.execute(f"SELECT DISTINCT {key} {live} AND NOT EXISTS ({seen} {key}) AND {own}", (name,)).fetchall()
     conn.execute(
-        """DELETE FROM quarantine WHERE connection = ? AND stream = ? AND source_id NOT IN
-           (SELECT source_id FROM temp.seen WHERE connection = ? AND stream = ?)""",
-        (name, job.stream.name) * 2,
+        f"DELETE FROM quarantine WHERE connection = ? AND stream = ? AND NOT EXISTS ({seen} quarantine.source_id)",
+        (name, job.stream.name),
     )
-    conn.execute("DELETE FROM temp.seen WHERE connection = ? AND stream = ?", (name, job.stream.name))
+    conn.execute(f"DROP TABLE {_seen(job)}")
     if entity == "account_source" and unseen and not job.believes:
         total = conn.execute(f"SELECT count(*) {live} AND {own}", (name,)).fetchone()[0]
         if len(unseen) > MASS_DELETION[0] or len(unseen) > max(2, MASS_DELETION[1] * total):
