@@ -439,8 +439,9 @@ def _normalise(job: Job, page: Page) -> Batch:
         raw = msgspec.json.encode(torn.raw, enc_hook=str)
         job.nameless = job.nameless or not torn.source_id
         bad.append(Bad(torn.source_id or hashlib.sha256(raw).hexdigest()[:16], "", torn.reason, raw.decode()))
+    told = replace(page, records=())  # the rows are made of them, and the next page may have their memory
     with contextlib.suppress(Unusual):
-        return Batch(page, job.normalise.page(page.records), bad, _requests(job))
+        return Batch(told, job.normalise.page(page.records), bad, _requests(job))
     for record in page.records:
         try:
             rows.append(job.normalise(record))
@@ -451,7 +452,7 @@ def _normalise(job: Job, page: Page) -> Batch:
             job.nameless = job.nameless or not named
             name = str(known) if named else hashlib.sha256(raw).hexdigest()[:16]
             bad.append(Bad(name, error.field, str(error), raw.decode()))
-    return Batch(page, gathered(rows), bad, _requests(job))
+    return Batch(told, gathered(rows), bad, _requests(job))
 
 
 def _close(store: Store, job: Job, error: CssyncError | None, fence: Fence | None) -> None:

@@ -231,9 +231,7 @@ class _Reader:
                 record["id"] = record["Id"]
                 if not record["id"]:
                     raise ValueError("no id")
-            stamps = [record[stamp] for record in records]
-            known = {raw: soql.moment(raw) for raw in set(stamps)}  # a load shares one stamp
-            return [known[raw] for raw in stamps]
+            return soql.moments([record[stamp] for record in records])
         except (KeyError, TypeError, ValueError):
             raise bulk.Contradiction(
                 f"a record of {self.shape.object} came without a readable Id or {self.shape.stamp}",

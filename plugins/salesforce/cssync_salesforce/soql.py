@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 
 from cssync.errors import ConnectionFault
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*")
 _ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
+_zone = attrgetter("tzinfo")
 _CHECKSUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 
@@ -41,6 +43,12 @@ def moment(stamp: str) -> datetime:
     if found.tzinfo is None:
         raise ValueError("a point in time without a time zone")
     return found if found.tzinfo is UTC else found.astimezone(UTC)
+
+
+def moments(stamps: Sequence[str]) -> list[datetime]:
+    """Read as `moment` does, many at once."""
+    found = list(map(datetime.fromisoformat, stamps))
+    return found if {*map(_zone, found)} <= {UTC} else [*map(moment, stamps)]
 
 
 def name(value: str) -> str:

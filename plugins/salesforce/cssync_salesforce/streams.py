@@ -262,7 +262,7 @@ _CUSTOMER = (
         Feed(
             "ticket_metric",
             {
-                **STAMPS,
+                "updated_at": "SystemModstamp",
                 "ticket_source_id": "Id",
                 "account_source_id": ACCOUNT,
                 "full_resolution_minutes": Field(("CreatedDate", "ClosedDate"), read=minutes),
