@@ -1,14 +1,11 @@
-"""What moves results over night although the rows of the packs' statements stay the same is found all the same.
-
-Each test does the same in two stores: one goes on only with accounts whose row differs, the other with everybody.
-"""
+"""What moves results over night although the rows of the packs' statements stay the same is found all the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,90 +13,25 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cssync.config import Workspace
-from cssync.model import TABLES
-from cssync.rules import RuleSet, evaluate, judged
-from cssync.rules.faults import Source
+from cssync.rules import RuleSet, judged
 from cssync.rules.freshness import Context, Freshness
-from cssync.rules.packs import read_rules
 from cssync.store.sqlite import Store
-
-START = datetime(2026, 11, 16, 9, tzinfo=UTC)
-FED = ("ticket", "survey_response", "user", "feature_request")
-APART = ("evaluation", "pack_version", "setting", "changed_account", "portfolio_fact", "lease", "run")
-
-
-class Twins:
-    """Two stores in which the same happens."""
-
-    def __init__(self, stores: list[Store], monkeypatch: pytest.MonkeyPatch) -> None:
-        self.stores = stores
-        self.gone_on_with: list[int] = []
-        differing = judged.differing
-
-        def counted(conn: Any, *args: Any) -> bool:
-            done = differing(conn, *args)
-            self.gone_on_with.append(conn.execute("SELECT count(*) FROM now").fetchone()[0])
-            return done
-
-        monkeypatch.setattr(judged, "differing", counted)
-
-    def do(self, *statements: str) -> None:
-        for store in self.stores:
-            with store.transaction() as conn:
-                for sql in statements:
-                    conn.execute(sql)
-
-    def run(self, text: str | RuleSet, day: float, **settings: Any) -> None:
-        """Evaluate a day: what evaluations keep is the same in both."""
-        rules = text if isinstance(text, RuleSet) else pack(text)
-        at = START + timedelta(days=day)
-        for store, everybody in zip(self.stores, (False, True), strict=True):
-            space = Workspace("w", store.path, ZoneInfo("UTC"), "EUR", store.path, {}, **settings)
-            evaluate(store, rules, space, at, run_id="r", everybody=everybody)
-        some, every = map(content, self.stores)
-        for name, rows in every.items():
-            assert some[name] == rows, f"{name} on day {day}"
-
-    def all(self, sql: str) -> list[Any]:
-        return [row[0] for row in self.stores[0].query(sql)]
-
-
-def content(store: Store) -> dict[str, list[str]]:
-    """Everything that evaluations keep."""
-    kept = [t for t in TABLES if t.name not in APART]
-    listed = {t.name: ", ".join(f'"{c.name}"' for c in t.columns if c.name != "id") for t in kept}
-    return {n: sorted(map(repr, map(tuple, store.query(f'SELECT {c} FROM "{n}"')))) for n, c in listed.items()}
-
-
-def pack(*texts: str) -> RuleSet:
-    return read_rules([Source(f"{n}.yaml", text) for n, text in enumerate(texts)])
+from twin_stores import FED, START, Twins, at, pack, pulled
 
 
 @pytest.fixture
 def twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Twins]:
     with ExitStack() as stack:
-        found = Twins([stack.enter_context(Store.open(tmp_path / f"{n}.db")) for n in "ab"], monkeypatch)
-        person = "INSERT INTO user (connection, source_id, synced_at, name, manager_source_id) VALUES "
-        found.do(
-            *(f"INSERT INTO account (uid, name, status, csm_uid) VALUES ('a{n}', 'Nr {n}', 'active', 'x:u1')"
-              for n in range(4)),
-            *(f"INSERT INTO ticket (connection, source_id, synced_at, account_uid, opened_at, status) "
-              f"VALUES ('x', 't{n}', '{at(0)}', 'a{n}', '2026-01-01T00:00:00Z', 'open')" for n in range(3)),
-            *(f"INSERT INTO source_feed VALUES ('x', '{e}', '{e}')" for e in FED),
-            *(f"INSERT INTO source_state (connection, stream, last_success_at) VALUES ('x', '{e}', '{at(90)}')"
-              for e in FED),
-            *(f"{person} ('x', '{n}', '{at(0)}', 'Name {n}', {m})"
-              for n, m in (("u1", "'m1'"), ("m1", "NULL"), ("m2", "NULL"))),
-        )  # fmt: skip
+        found = Twins([stack.enter_context(Store.open(tmp_path / f"{n}.db")) for n in "ab"])
+        differing = judged.differing
+
+        def counted(conn: Any, *args: Any) -> bool:
+            done = differing(conn, *args)
+            found.gone_on_with.append(conn.execute("SELECT count(*) FROM now").fetchone()[0])
+            return done
+
+        monkeypatch.setattr(judged, "differing", counted)
         yield found
-
-
-def at(day: float) -> str:
-    return (START + timedelta(days=day)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def pulled(entity: str, day: float) -> str:
-    return f"UPDATE source_state SET last_success_at = '{at(day)}' WHERE stream = '{entity}'"
 
 
 COUNT = "features: {here: {count: tickets}}\n"

@@ -256,7 +256,8 @@ def test_accounts_are_rows_with_what_packs_say_of_them(store: Store) -> None:
     text += "new: {count: rows, within: 60d}}, where: health.score is not missing}"
     health = next(s for s in STANDARD.sources if s.name.endswith("health.yaml"))
     others = [s for s in STANDARD.sources if s is not health and "voice" not in s.name]
-    dated = "{of: accounts, at: created_at, by: [month], columns: {n: {count: rows}, who: {accounts: 3}}}"
+    dated = "{of: accounts, at: created_at, by: [month], columns: {n: {count: rows}, who: {accounts: 3}, "
+    dated += "old: {count: rows, where: days_since(created_at) = 111}, all: {quotes: name}}}"
     own = Source("p.yaml", f"pack: p\nreports:\n  R: {text}\n  S: {dated}\n")
     rules = read_rules([health, *others, own])
     workspace = Workspace("t", store.path, ZoneInfo("Asia/Tokyo"), "EUR", store.path, {})
@@ -265,7 +266,8 @@ def test_accounts_are_rows_with_what_packs_say_of_them(store: Store) -> None:
         ("smb", "2026-10", 1, 60.0, 1), (None, None, 1, 70.0, 0)
     ]  # fmt: skip
     assert first.state == "missing"  # no usage is connected here, which the score rests on
-    assert [(r["month"], r["n"], r["who"]) for r in second.rows if r["month"]] == [("2026-08", 1, ["Nr 0"])]
+    (row,) = (r for r in second.rows if r["month"])
+    assert row == {"month": "2026-08", "n": 1, "who": ["Nr 0"], "old": 1, "all": ["Nr 0"]}  # 1 August in Tokyo
 
 
 # --- what reaches people ----------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from cssync.rules.catalogue import ACCOUNT, ALIASES, FACTS, SOURCES
 from cssync.rules.dialect import SQLITE
 from cssync.rules.facts import GROUPS
 from cssync.rules.freshness import Context
+from cssync.rules.reports import ACCOUNTS, Report
 from cssync.rules.tree import (
     Aggregate,
     Expr,
@@ -25,9 +26,13 @@ from cssync.rules.tree import (
     rule_exprs,
 )
 
+PRICED = ("arr", "renewal_arr", "renews_on")
+"""Facts behind the ARR of a report."""
+
 
 def readers(rules: RuleSet, targets: Iterable[str]) -> list[str]:
-    """Return the rules (`pack.rule`, sorted) that read one of these `entity.column`, directly or through features.
+    """Return the rules and reports (`pack.rule`, sorted) that read one of these `entity.column`, directly or through
+    features.
 
     What reads the result of another rule is not named: that one is.
     """
@@ -37,6 +42,12 @@ def readers(rules: RuleSet, targets: Iterable[str]) -> list[str]:
         for pack in rules.packs
         for name, exprs, features in _rules(pack)
         if any(_rests(rules.features, exprs, features, entity, column) for entity, column in wanted)
+    }
+    found |= {
+        f"{pack.name}.{report.name}"
+        for pack in rules.packs
+        for report in pack.reports
+        if any(_counts(report, entity, column) for entity, column in wanted)
     }
     return sorted(found)
 
@@ -98,17 +109,33 @@ def _rests(known: Mapping[str, Feature], exprs: tuple[Expr, ...], named: set[str
     return any(_fact_reads(n, entity, column) for n in names if n in FACTS)
 
 
+def _counts(report: Report, entity: str, column: str) -> bool:
+    """Whether a report looks at that column: of its rows, of accounts, or behind the ARR in it."""
+    if any(c.form == "arr" for c in report.columns) and any(_fact_reads(n, entity, column) for n in PRICED):
+        return True
+    if report.source == ACCOUNTS:
+        asked = {report.at, *(n for e in report.exprs for n in e.names("account"))}
+        return entity in ("account", "account_source") and column in asked
+    named = {report.at or SOURCES[report.source].at, *(n for e in report.exprs for n in e.names("column"))}
+    return _looks_at(report.source, named, report.where, entity, column)
+
+
 def _reads(aggregate: Aggregate, entity: str, column: str) -> bool:
     """Whether a feature over rows looks at that column: its own, a borrowed one, or the metric it counts."""
-    table = SOURCES[aggregate.source]
-    named = {ALIASES.get((aggregate.source, name), name) for name in {*aggregate.columns, table.at}}
+    named = {*aggregate.columns, SOURCES[aggregate.source].at}
+    return _looks_at(aggregate.source, named, aggregate.where, entity, column)
+
+
+def _looks_at(source: str, names: set[str], where: Expr | None, entity: str, column: str) -> bool:
+    table = SOURCES[source]
+    named = {ALIASES.get((source, name), name) for name in names}
     borrowed = {table.borrows[n] for n in named if n in table.borrows}
     if any((b.entity, b.column) == (entity, column) for b in borrowed):
         return True
     if table.entity != entity:
         return False
     if _is_metric(entity, column):
-        metrics = {e.value for e in (aggregate.where or Expr("and", "bool")).walk() if e.op == "text"}
+        metrics = {e.value for e in (where or Expr("and", "bool")).walk() if e.op == "text"}
         return column in metrics or not metrics
     own = {n for n in named if n not in table.borrows} | {b.key for b in borrowed} | {"account_source_id"}
     return column in own

@@ -279,7 +279,8 @@ class ReportReader:
         """A column for quotes: people's own words, too."""
         raw = _row_column(source, name)
         kind = column_type(raw) if raw is not None else None
-        return Expr("column", kind, value=raw.name) if raw is not None and kind is not None else None
+        op = "account" if source == ACCOUNTS else "column"
+        return Expr(op, kind, value=raw.name) if raw is not None and kind is not None else None
 
     def order(self, node: Node | None, known: dict[str, Expr], what: str) -> Iterable[tuple[str, bool]]:
         for word in self.shape.words(node, f"`order` of {what}"):
@@ -303,7 +304,8 @@ def _names(source: str) -> list[str]:
 def _column(source: str, name: str) -> Expr | None:
     column = ACCOUNT.get(name) if source == ACCOUNTS else source_column(source, name)
     kind = column_type(column) if column else None
-    return Expr("column", kind, value=column.name, values=column.values) if column and kind else None
+    op = "account" if source == ACCOUNTS else "column"
+    return Expr(op, kind, value=column.name, values=column.values) if column and kind else None
 
 
 def _type(grouping: Grouping) -> Type:
