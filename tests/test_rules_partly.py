@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from cssync.config import Workspace
+from cssync.rules import changed
+from cssync.rules.freshness import Context, Freshness
 from cssync.store.sqlite import Store
-from twin_stores import Twins, at, pack, pulled
+from twin_stores import START, Twins, at, pack, pulled
 
 KEYS = "connection, source_id, synced_at, account_uid"
 MINUTE = 1 / 24 / 60
@@ -157,3 +164,37 @@ def test_why_a_value_is_absent_is_kept_although_none_is_there(twins: Twins) -> N
     assert twins.all("SELECT DISTINCT states FROM feature_row ORDER BY as_of") == [
         '{"mean":"missing: no data"}', '{"mean":"stale: survey_response was last complete on 2026-11-13"}'
     ]  # fmt: skip
+
+
+def test_what_everybodys_results_rest_on_beside_the_rows() -> None:
+    rules = pack(f"pack: p\n{COUNT}results: {{x: here}}\nsignals: {{S: {{when: here > 0, because: x}}}}\n")
+    silent = Freshness("stale", START - timedelta(days=28), START - timedelta(days=26))
+
+    def basis(fresh: Freshness, hours: float = 0, space: dict[str, Any] | None = None, **more: Any) -> str:
+        workspace = Workspace("w", Path(), ZoneInfo("UTC"), "EUR", Path(), {}, **(space or {}))
+        c = Context(START + timedelta(hours=hours), fresh={"ticket": fresh}, **more)
+        return changed.basis(rules, {"p": c}, workspace)
+
+    ok = Freshness("ok", START)
+    assert basis(ok) == basis(Freshness("ok", START - timedelta(hours=5)), 5)
+    assert basis(silent) == basis(silent, 5)
+    different = [
+        basis(ok), basis(silent), basis(Freshness("missing")), basis(ok, 24),
+        basis(replace(silent, as_of=START - timedelta(days=29))),
+        basis(replace(silent, turned=START - timedelta(days=31), as_of=START - timedelta(days=33))),
+        basis(silent, 14, zone=ZoneInfo("Asia/Tokyo")), basis(ok, doubtful=frozenset({"ticket"})),
+        basis(ok, stopped=frozenset({"ticket.status"})), basis(ok, space={"locale": "ja-JP"}),
+        basis(ok, space={"closures": ("12-29",)}), basis(ok, space={"holidays": "JP"}),
+    ]  # fmt: skip
+    assert len(set(different)) == len(different)
+
+
+def test_a_source_that_was_silent_for_too_long_is_held_no_more() -> None:
+    rules = pack(f"pack: p\n{COUNT}results: {{x: here}}\n")
+    silent = Freshness("stale", START - timedelta(days=30) + timedelta(minutes=5), START - timedelta(days=28))
+    workspace = Workspace("w", Path(), ZoneInfo("UTC"), "EUR", Path(), {})
+    first, later = (
+        changed.basis(rules, {"p": Context(START + timedelta(minutes=m), fresh={"ticket": silent})}, workspace)
+        for m in (0, 10)
+    )
+    assert first != later

@@ -2,6 +2,9 @@
 
 A day on which all accounts together show less than half of what the same weekday usually shows is incomplete for every
 account, and so is a day without any row between days that usually have some (domain.md section 4, volume guard).
+
+The largest row of a day counts for no more than all others together, so that the spike of one customer moves nobody
+else (domain.md section 8, huge spike): it can double what a weekday usually shows, and half of that is a usual day.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ Query = Callable[[str], Iterable[Any]]
 
 @dataclass(frozen=True)
 class Series:
-    """All accounts' complete rows of one metric of one connection. days: day -> (sum of values, rows)."""
+    """All accounts' complete rows of one metric of one connection. days: day -> (volume, rows)."""
 
     connection: str
     metric: str
@@ -92,9 +95,11 @@ class Coverage:
 
 
 def series_sql(since: date, until: date, dialect: Dialect = SQLITE) -> str:
-    """SELECT of day, metric, connection, sum of values, rows and grain over all accounts' complete rows."""
+    """SELECT of day, metric, connection, sum of values, rows, grain and largest value over all accounts' complete
+    rows."""
     return (
-        "SELECT t.period_start, t.metric, t.connection, sum(t.value), count(*), max(t.grain) FROM usage_metric t "
+        "SELECT t.period_start, t.metric, t.connection, sum(t.value), count(*), max(t.grain), max(t.value) "
+        "FROM usage_metric t "
         "WHERE t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND t.value IS NOT NULL AND t.metric IS NOT NULL "
         f"AND coalesce(t.is_complete, 1) = 1 AND t.period_start BETWEEN {dialect.day(since)} AND {dialect.day(until)} "
         "GROUP BY t.period_start, t.metric, t.connection"
@@ -119,7 +124,8 @@ def read_series(query: Query, today: date) -> list[Series]:
         rows = list(query(series_sql(last, last))) if last else []
     found: dict[tuple[str, str], dict[date, tuple[float, int]]] = {}
     weekly: set[tuple[str, str]] = set()
-    for day, metric, connection, volume, count, grain in rows:
+    for day, metric, connection, total, count, grain, largest in rows:
+        volume = min(total, 2 * (total - largest))
         found.setdefault((connection, metric), {})[date.fromisoformat(day)] = (volume, count)
         if grain == "week":
             weekly.add((connection, metric))

@@ -23,7 +23,7 @@ from standard_store import (
 
 from cssync.rules.calendar import Calendar
 from cssync.rules.evaluate import context_for
-from cssync.rules.volume import Series
+from cssync.rules.volume import Series, coverage, read_series
 from cssync.store.sqlite import Store
 
 
@@ -67,6 +67,23 @@ def test_a_day_below_half_of_its_weekdays_is_incomplete() -> None:
     for volume, gaps in ((4100.0, [day]), (5007.4, [day]), (5007.5, []), (0.0, [day])):
         found = Series("crm", "logins", False, {**usual, day: (volume, 9)}).gaps(date(2026, 11, 19), Calendar())
         assert list(found) == [d for d in gaps if d == day]
+
+
+@pytest.mark.parametrize("spike", [(9.0, 9.0), (1e9, 1e9), (9.0, 1e9)])
+@pytest.mark.parametrize("over", [0, 7, 21])
+def test_weeks_of_spikes_of_one_customer_are_no_reference_for_the_others(spike: tuple[float, float], over: int) -> None:
+    """A customer's machine is busy for a month, every day or now and then; the other two go on as ever."""
+    today = date(2026, 11, 19)
+
+    def shown(ago: int) -> list[float]:
+        return [20.0, 10.0, 9.0 if ago <= over else spike[ago % 2]]
+
+    rows = [((today - timedelta(days=n)).isoformat(), "logins", "crm", sum(v), 3, "day", max(v))
+            for n in range(1, 100) for v in [shown(n)]]  # fmt: skip
+    assert coverage(read_series(lambda _: rows, today), today, Calendar()).gaps == {}
+    out = [(day, *rest[:2], 0.2, 3, "day", 0.1) if day == "2026-11-10" else (day, *rest) for day, *rest in rows]
+    gaps = coverage(read_series(lambda _: out, today), today, Calendar()).gaps
+    assert gaps == {("crm", "logins"): (date(2026, 11, 10),)}
 
 
 def test_one_accounts_zero_is_real_and_a_holiday_explains_a_low_day() -> None:
