@@ -1,6 +1,6 @@
 -- term
-WITH term_row AS (SELECT t.account_uid, t.connection, t.source_id,
-t.start_date, t.end_date, t.auto_renew, coalesce(t.status, 'active') AS status,
+WITH RECURSIVE term_row AS (SELECT t.account_uid, t.connection,
+t.source_id, t.start_date, t.end_date, t.auto_renew, coalesce(t.status, 'active') AS status,
 t.term_months, t.notice_days, t.notice_months, t.notice_received_on,
 t.renewed_by_source_id, t.billing_currency, NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(t.end_date AS DATE), DATE '0001-01-01') + 1, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') AS renewal FROM contract t WHERE t.deleted_at IS NULL AND
 t.account_uid IS NOT NULL AND coalesce(t.status, 'active') <> 'draft' AND
@@ -26,24 +26,39 @@ noticed = 0 THEN NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(
 ;
 
 -- event
-WITH event AS (SELECT account_uid, min(CASE WHEN replaced = 0 AND renews > '2026-11-20' THEN renews END) AS coming,
+WITH RECURSIVE event AS (SELECT account_uid, min(CASE WHEN replaced = 0 AND renews > '2026-11-20' THEN renews END) AS coming,
 max(CASE WHEN replaced = 0 AND renews <= '2026-11-20' THEN renews END) AS passed,
 max(CASE WHEN replaced = 0 AND (renews > '2026-10-21' OR renews IS NULL) THEN noticed ELSE 0 END) AS noticed,
 max(CASE WHEN replaced = 0 AND noticed = 1 THEN notice_received_on END) AS noticed_on,
-max(CASE WHEN end_date IS NULL AND replaced = 0 THEN 1 ELSE 0 END) AS open_ended FROM term GROUP BY account_uid) SELECT * FROM event
+max(CASE WHEN end_date IS NULL AND replaced = 0 THEN 1 ELSE 0 END) AS open_ended,
+max(CASE WHEN end_date IS NULL AND replaced = 0 THEN noticed ELSE 0 END) AS open_noticed,
+sum(CASE WHEN replaced = 0 AND renews IS NOT NULL THEN 1 ELSE 0 END) AS terms,
+min(CASE WHEN replaced = 0 AND renews >= '2026-10-21' THEN renews END) AS opens,
+max(CASE WHEN replaced = 0 AND renews >= '2026-10-21' THEN renews END) AS closes FROM term GROUP BY account_uid) SELECT * FROM event
 ;
 
--- event_term
-WITH event_term AS (SELECT t.account_uid, t.connection, t.source_id,
-t.auto_renew, t.deadline, t.renews, t.begins, t.assumed, coalesce(datediff(CAST(t.renewal AS DATE), CAST(t.start_date AS DATE)), t.months * 30) AS days,
-coalesce(e.coming, e.passed) AS event_on, array_join(sort_array(collect_list(t.connection || ':' || t.source_id) OVER (PARTITION BY t.account_uid)), ' ') AS members FROM term t JOIN event e ON e.account_uid = t.account_uid WHERE t.replaced = 0 AND
-t.renews BETWEEN CASE WHEN e.coming IS NULL THEN NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(e.passed AS DATE), DATE '0001-01-01') + -14, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') ELSE e.coming END AND
-CASE WHEN e.coming IS NULL THEN e.passed ELSE NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(e.coming AS DATE), DATE '0001-01-01') + 14, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') END) SELECT * FROM event_term
+-- event_member
+WITH RECURSIVE event_day AS (SELECT x.account_uid, x.renews,
+row_number() OVER (PARTITION BY x.account_uid ORDER BY x.renews) AS nth FROM (SELECT DISTINCT t.account_uid, t.renews FROM event e JOIN term t ON t.account_uid = e.account_uid WHERE e.closes > NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(e.opens AS DATE), DATE '0001-01-01') + 14, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') AND t.replaced = 0 AND t.renews >= e.opens) x),
+event_step AS (SELECT o.account_uid, o.renews, o.nth, o.renews AS opens FROM event_day o WHERE o.nth = 1 UNION ALL SELECT n.account_uid,
+n.renews, n.nth, CASE WHEN n.renews > NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(s.opens AS DATE), DATE '0001-01-01') + 14, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') THEN n.renews ELSE s.opens END FROM event_step s JOIN event_day n ON n.account_uid = s.account_uid AND
+n.nth = s.nth + 1), event_member AS (SELECT t.account_uid, t.connection,
+t.source_id, t.auto_renew, t.deadline, t.renews, t.begins, t.assumed,
+t.noticed, t.notice_received_on, e.terms, e.open_noticed, e.noticed_on,
+coalesce(datediff(CAST(t.renewal AS DATE), CAST(t.start_date AS DATE)), t.months * 30) AS days,
+t.renews AS opens, t.connection || ':' || t.source_id AS members FROM term t JOIN event e ON e.account_uid = t.account_uid WHERE e.terms = 1 AND
+t.replaced = 0 AND t.renews IS NOT NULL UNION ALL SELECT t.account_uid,
+t.connection, t.source_id, t.auto_renew, t.deadline, t.renews,
+t.begins, t.assumed, t.noticed, t.notice_received_on, e.terms,
+e.open_noticed, e.noticed_on, coalesce(datediff(CAST(t.renewal AS DATE), CAST(t.start_date AS DATE)), t.months * 30) AS days,
+coalesce(s.opens, e.opens, e.passed) AS opens, array_join(sort_array(collect_list(t.connection || ':' || t.source_id) OVER (PARTITION BY t.account_uid, coalesce(s.opens, e.opens, e.passed))), ' ') AS members FROM term t JOIN event e ON e.account_uid = t.account_uid LEFT JOIN event_step s ON s.account_uid = t.account_uid AND
+s.renews = t.renews WHERE e.terms > 1 AND t.replaced = 0 AND
+t.renews >= coalesce(e.opens, NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(e.passed AS DATE), DATE '0001-01-01') + -14, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01'))) SELECT * FROM event_member
 ;
 
--- fact_terms
-WITH term_row AS (SELECT t.account_uid, t.connection, t.source_id,
-t.start_date, t.end_date, t.auto_renew, coalesce(t.status, 'active') AS status,
+-- fact_events
+WITH RECURSIVE term_row AS (SELECT t.account_uid, t.connection,
+t.source_id, t.start_date, t.end_date, t.auto_renew, coalesce(t.status, 'active') AS status,
 t.term_months, t.notice_days, t.notice_months, t.notice_received_on,
 t.renewed_by_source_id, t.billing_currency, NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(t.end_date AS DATE), DATE '0001-01-01') + 1, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') AS renewal FROM contract t WHERE t.deleted_at IS NULL AND
 t.account_uid IS NOT NULL AND coalesce(t.status, 'active') <> 'draft' AND
@@ -60,42 +75,113 @@ n.renewed_by_source_id IS NOT NULL OR n.successor_on IS NOT NULL THEN 1 ELSE 0 E
 CASE WHEN n.auto_renew = 1 AND n.status IN ('active', 'notice') AND
 n.renewal <= n.reached THEN 1 ELSE 0 END AS assumed FROM term_next n),
 term_end AS (SELECT r.*, CASE WHEN assumed = 1 AND replaced = 0 THEN CASE WHEN NULLIF(regexp_extract(CAST(CAST(add_months(CAST(renewal AS DATE), CAST(CASE WHEN ((((CAST(substr(reached, 1, 4) AS INTEGER) * 12 + CAST(substr(reached, 6, 2) AS INTEGER)) - (CAST(substr(renewal, 1, 4) AS INTEGER) * 12 + CAST(substr(renewal, 6, 2) AS INTEGER))) DIV months) * months) BETWEEN -24000 AND 120000 THEN ((((CAST(substr(reached, 1, 4) AS INTEGER) * 12 + CAST(substr(reached, 6, 2) AS INTEGER)) - (CAST(substr(renewal, 1, 4) AS INTEGER) * 12 + CAST(substr(renewal, 6, 2) AS INTEGER))) DIV months) * months) END AS INTEGER)) AS DATE) AS STRING), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$', 0), '') > reached THEN NULLIF(regexp_extract(CAST(CAST(add_months(CAST(renewal AS DATE), CAST(CASE WHEN ((((CAST(substr(reached, 1, 4) AS INTEGER) * 12 + CAST(substr(reached, 6, 2) AS INTEGER)) - (CAST(substr(renewal, 1, 4) AS INTEGER) * 12 + CAST(substr(renewal, 6, 2) AS INTEGER))) DIV months) * months) BETWEEN -24000 AND 120000 THEN ((((CAST(substr(reached, 1, 4) AS INTEGER) * 12 + CAST(substr(reached, 6, 2) AS INTEGER)) - (CAST(substr(renewal, 1, 4) AS INTEGER) * 12 + CAST(substr(renewal, 6, 2) AS INTEGER))) DIV months) * months) END AS INTEGER)) AS DATE) AS STRING), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$', 0), '') ELSE NULLIF(regexp_extract(CAST(CAST(add_months(CAST(renewal AS DATE), CAST(CASE WHEN (((((CAST(substr(reached, 1, 4) AS INTEGER) * 12 + CAST(substr(reached, 6, 2) AS INTEGER)) - (CAST(substr(renewal, 1, 4) AS INTEGER) * 12 + CAST(substr(renewal, 6, 2) AS INTEGER))) DIV months) + 1) * months) BETWEEN -24000 AND 120000 THEN (((((CAST(substr(reached, 1, 4) AS INTEGER) * 12 + CAST(substr(reached, 6, 2) AS INTEGER)) - (CAST(substr(renewal, 1, 4) AS INTEGER) * 12 + CAST(substr(renewal, 6, 2) AS INTEGER))) DIV months) + 1) * months) END AS INTEGER)) AS DATE) AS STRING), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$', 0), '') END ELSE renewal END AS renews FROM term_rolled r),
-event_one AS (SELECT account_uid, max(auto_renew) AS auto_renew,
-min(deadline) AS deadline, min(CASE WHEN auto_renew = 1 AND deadline IS NOT NULL THEN deadline ELSE renews END) AS anchor,
-min(days) AS term_days, max(assumed) AS assumed, max(members) AS members,
-min(begins) AS begins FROM event_term GROUP BY account_uid),
+event_alone AS (SELECT m.account_uid, 1 AS event, m.opens, m.renews AS renews_on,
+CASE WHEN m.renews <= '2026-11-20' THEN m.renews END AS lapsed_on,
+m.auto_renew, m.deadline AS notice_deadline, CASE WHEN m.auto_renew = 1 AND
+m.deadline IS NOT NULL THEN m.deadline ELSE m.renews END AS anchor,
+m.days AS term_days, m.assumed AS renewal_assumed, CASE WHEN m.renews > '2026-10-21' THEN m.noticed ELSE 0 END AS notice_given,
+CASE WHEN m.noticed = 1 THEN m.notice_received_on END AS notice_received_on,
+m.members AS renewal_contracts, m.begins AS term_start, m.open_noticed,
+m.noticed_on FROM event_member m WHERE m.terms = 1), event_group AS (SELECT m.account_uid,
+m.opens, max(m.renews) AS last_on, CASE WHEN max(m.renews) > '2026-11-20' THEN min(CASE WHEN m.renews > '2026-11-20' THEN m.renews END) ELSE min(m.renews) END AS first_on,
+max(CASE WHEN m.renews <= '2026-11-20' THEN m.renews END) AS lapsed_on,
+CASE WHEN max(m.renews) > '2026-11-20' THEN max(CASE WHEN m.renews > '2026-11-20' THEN m.auto_renew END) ELSE max(m.auto_renew) END AS auto_renew,
+CASE WHEN max(m.renews) > '2026-11-20' THEN min(CASE WHEN m.renews > '2026-11-20' THEN m.deadline END) ELSE min(m.deadline) END AS notice_deadline,
+CASE WHEN max(m.renews) > '2026-11-20' THEN min(CASE WHEN m.renews > '2026-11-20' THEN CASE WHEN m.auto_renew = 1 AND m.deadline IS NOT NULL THEN m.deadline ELSE m.renews END END) ELSE min(CASE WHEN m.auto_renew = 1 AND m.deadline IS NOT NULL THEN m.deadline ELSE m.renews END) END AS anchor,
+min(m.days) AS term_days, max(m.assumed) AS renewal_assumed,
+max(CASE WHEN m.renews > '2026-10-21' THEN m.noticed ELSE 0 END) AS notice_given,
+max(CASE WHEN m.noticed = 1 THEN m.notice_received_on END) AS notice_received_on,
+max(m.members) AS renewal_contracts, min(m.begins) AS term_start,
+max(m.open_noticed) AS open_noticed, max(m.noticed_on) AS noticed_on FROM event_member m WHERE m.terms > 1 GROUP BY m.account_uid,
+m.opens), event_placed AS (SELECT g.account_uid, row_number() OVER (PARTITION BY g.account_uid ORDER BY CASE WHEN g.last_on > '2026-11-20' THEN 0 ELSE 1 END, CASE WHEN g.last_on > '2026-11-20' THEN g.first_on END, g.last_on DESC) AS event,
+g.opens, CASE WHEN g.last_on > '2026-11-20' THEN g.first_on ELSE g.last_on END AS renews_on,
+g.lapsed_on, g.auto_renew, g.notice_deadline, g.anchor, g.term_days,
+g.renewal_assumed, g.notice_given, g.notice_received_on, g.renewal_contracts,
+g.term_start, g.open_noticed, g.noticed_on FROM event_group g),
+fact_events AS (SELECT o.account_uid, o.event, o.opens, o.renews_on,
+NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(o.renews_on AS DATE), DATE '0001-01-01') + -1, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') AS term_end,
+o.notice_deadline, o.anchor, coalesce(o.auto_renew, 0) AS auto_renew,
+o.term_days, o.renewal_assumed, CASE WHEN o.event = 1 AND o.open_noticed = 1 THEN 1 ELSE o.notice_given END AS notice_given,
+CASE WHEN o.event = 1 AND o.open_noticed = 1 THEN o.noticed_on ELSE o.notice_received_on END AS notice_received_on,
+o.lapsed_on, o.renewal_contracts, o.term_start FROM (SELECT * FROM event_alone UNION ALL SELECT * FROM event_placed) o) SELECT * FROM fact_events
+;
+
+-- event_term
+WITH RECURSIVE event_term AS (SELECT m.account_uid, m.connection,
+m.source_id, v.event FROM event_member m JOIN fact_events v ON v.account_uid = m.account_uid AND
+v.opens = m.opens) SELECT * FROM event_term
+;
+
+-- fact_terms
+WITH RECURSIVE term_row AS (SELECT t.account_uid, t.connection,
+t.source_id, t.start_date, t.end_date, t.auto_renew, coalesce(t.status, 'active') AS status,
+t.term_months, t.notice_days, t.notice_months, t.notice_received_on,
+t.renewed_by_source_id, t.billing_currency, NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(t.end_date AS DATE), DATE '0001-01-01') + 1, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') AS renewal FROM contract t WHERE t.deleted_at IS NULL AND
+t.account_uid IS NOT NULL AND coalesce(t.status, 'active') <> 'draft' AND
+(t.connection = 'crm' OR NOT EXISTS (SELECT 1 FROM contract m WHERE m.account_uid = t.account_uid AND m.connection = 'crm' AND m.deleted_at IS NULL))),
+term_successor AS (SELECT k.connection, k.source_id, min(coalesce(s.start_date, k.renewal)) AS successor_on FROM term_row k JOIN contract s ON s.account_uid = k.account_uid AND
+NOT (s.connection = k.connection AND s.source_id = k.source_id) AND
+s.deleted_at IS NULL AND s.connection = k.connection AND coalesce(s.status, 'active') NOT IN ('draft', 'terminated') AND
+((s.connection = k.connection AND s.source_id = k.renewed_by_source_id) OR (s.start_date > k.start_date AND (s.end_date IS NULL OR s.end_date > k.end_date) AND s.start_date BETWEEN NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(k.renewal AS DATE), DATE '0001-01-01') + -31, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') AND NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(k.renewal AS DATE), DATE '0001-01-01') + 30, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01'))) GROUP BY k.connection,
+k.source_id), term_next AS (SELECT k.*, coalesce(nullif(term_months, 0), CASE WHEN datediff(CAST(renewal AS DATE), CAST(start_date AS DATE)) > 0 THEN (CASE WHEN 1 IS NULL OR (CASE WHEN ((CAST(datediff(CAST(renewal AS DATE), CAST(start_date AS DATE)) AS DOUBLE) / NULLIF(30.4375D, 0)) + 0.5) >= 9.223372036854775e18 THEN 9223372036854775807 WHEN ((CAST(datediff(CAST(renewal AS DATE), CAST(start_date AS DATE)) AS DOUBLE) / NULLIF(30.4375D, 0)) + 0.5) <= -9.223372036854775e18 THEN -9223372036854775807 ELSE CAST(floor(((CAST(datediff(CAST(renewal AS DATE), CAST(start_date AS DATE)) AS DOUBLE) / NULLIF(30.4375D, 0)) + 0.5)) AS BIGINT) END) IS NULL THEN NULL ELSE GREATEST(1, (CASE WHEN ((CAST(datediff(CAST(renewal AS DATE), CAST(start_date AS DATE)) AS DOUBLE) / NULLIF(30.4375D, 0)) + 0.5) >= 9.223372036854775e18 THEN 9223372036854775807 WHEN ((CAST(datediff(CAST(renewal AS DATE), CAST(start_date AS DATE)) AS DOUBLE) / NULLIF(30.4375D, 0)) + 0.5) <= -9.223372036854775e18 THEN -9223372036854775807 ELSE CAST(floor(((CAST(datediff(CAST(renewal AS DATE), CAST(start_date AS DATE)) AS DOUBLE) / NULLIF(30.4375D, 0)) + 0.5)) AS BIGINT) END)) END) END, 12) AS months,
+u.successor_on, CASE WHEN k.status = 'notice' OR k.notice_received_on <= '2026-11-20' THEN 1 ELSE 0 END AS noticed,
+CASE WHEN k.notice_received_on <= '2026-11-20' THEN k.notice_received_on WHEN k.status = 'active' THEN '2026-11-20' END AS reached FROM term_row k LEFT JOIN term_successor u ON u.connection = k.connection AND
+u.source_id = k.source_id), term_rolled AS (SELECT n.*, CASE WHEN n.status IN ('renewed', 'terminated') OR
+n.renewed_by_source_id IS NOT NULL OR n.successor_on IS NOT NULL THEN 1 ELSE 0 END AS replaced,
+CASE WHEN n.auto_renew = 1 AND n.status IN ('active', 'notice') AND
+n.renewal <= n.reached THEN 1 ELSE 0 END AS assumed FROM term_next n),
+term_end AS (SELECT r.*, CASE WHEN assumed = 1 AND replaced = 0 THEN CASE WHEN NULLIF(regexp_extract(CAST(CAST(add_months(CAST(renewal AS DATE), CAST(CASE WHEN ((((CAST(substr(reached, 1, 4) AS INTEGER) * 12 + CAST(substr(reached, 6, 2) AS INTEGER)) - (CAST(substr(renewal, 1, 4) AS INTEGER) * 12 + CAST(substr(renewal, 6, 2) AS INTEGER))) DIV months) * months) BETWEEN -24000 AND 120000 THEN ((((CAST(substr(reached, 1, 4) AS INTEGER) * 12 + CAST(substr(reached, 6, 2) AS INTEGER)) - (CAST(substr(renewal, 1, 4) AS INTEGER) * 12 + CAST(substr(renewal, 6, 2) AS INTEGER))) DIV months) * months) END AS INTEGER)) AS DATE) AS STRING), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$', 0), '') > reached THEN NULLIF(regexp_extract(CAST(CAST(add_months(CAST(renewal AS DATE), CAST(CASE WHEN ((((CAST(substr(reached, 1, 4) AS INTEGER) * 12 + CAST(substr(reached, 6, 2) AS INTEGER)) - (CAST(substr(renewal, 1, 4) AS INTEGER) * 12 + CAST(substr(renewal, 6, 2) AS INTEGER))) DIV months) * months) BETWEEN -24000 AND 120000 THEN ((((CAST(substr(reached, 1, 4) AS INTEGER) * 12 + CAST(substr(reached, 6, 2) AS INTEGER)) - (CAST(substr(renewal, 1, 4) AS INTEGER) * 12 + CAST(substr(renewal, 6, 2) AS INTEGER))) DIV months) * months) END AS INTEGER)) AS DATE) AS STRING), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$', 0), '') ELSE NULLIF(regexp_extract(CAST(CAST(add_months(CAST(renewal AS DATE), CAST(CASE WHEN (((((CAST(substr(reached, 1, 4) AS INTEGER) * 12 + CAST(substr(reached, 6, 2) AS INTEGER)) - (CAST(substr(renewal, 1, 4) AS INTEGER) * 12 + CAST(substr(renewal, 6, 2) AS INTEGER))) DIV months) + 1) * months) BETWEEN -24000 AND 120000 THEN (((((CAST(substr(reached, 1, 4) AS INTEGER) * 12 + CAST(substr(reached, 6, 2) AS INTEGER)) - (CAST(substr(renewal, 1, 4) AS INTEGER) * 12 + CAST(substr(renewal, 6, 2) AS INTEGER))) DIV months) + 1) * months) END AS INTEGER)) AS DATE) AS STRING), '^[0-9]{4}-[0-9]{2}-[0-9]{2}$', 0), '') END ELSE renewal END AS renews FROM term_rolled r),
 fact_terms AS (SELECT e.account_uid, coalesce(e.coming, e.passed) AS renews_on,
 NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(coalesce(e.coming, e.passed) AS DATE), DATE '0001-01-01') + -1, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') AS term_end,
-o.deadline AS notice_deadline, o.anchor, coalesce(o.auto_renew, 0) AS auto_renew,
-o.term_days, coalesce(o.assumed, 0) AS renewal_assumed, e.noticed AS notice_given,
-e.noticed_on AS notice_received_on, e.passed AS lapsed_on, 1 AS has_contract,
-e.open_ended AS end_date_missing, o.members AS renewal_contracts,
-o.begins AS term_start FROM event e LEFT JOIN event_one o ON o.account_uid = e.account_uid) SELECT * FROM fact_terms
+o.notice_deadline, o.anchor, coalesce(o.auto_renew, 0) AS auto_renew,
+o.term_days, coalesce(o.renewal_assumed, 0) AS renewal_assumed,
+e.noticed AS notice_given, e.noticed_on AS notice_received_on,
+e.passed AS lapsed_on, 1 AS has_contract, e.open_ended AS end_date_missing,
+o.renewal_contracts, o.term_start FROM event e LEFT JOIN fact_events o ON o.account_uid = e.account_uid AND
+o.event = 1) SELECT * FROM fact_terms
+;
+
+-- event_deal
+WITH RECURSIVE event_near AS (SELECT t.connection, t.source_id,
+v.event, row_number() OVER ( PARTITION BY t.connection, t.source_id ORDER BY CASE WHEN g.event = v.event THEN 0 ELSE 1 END, abs(datediff(CAST(t.close_date AS DATE), CAST(v.renews_on AS DATE))), v.event) AS nearest FROM fact_events x JOIN fact_events v ON v.account_uid = x.account_uid JOIN opportunity t ON t.account_uid = x.account_uid LEFT JOIN event_term g ON g.account_uid = t.account_uid AND
+g.connection = t.connection AND g.source_id = t.contract_source_id WHERE x.event = 2 AND
+t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND (t.close_date IS NOT NULL OR g.event IS NOT NULL)),
+event_deal AS (SELECT connection, source_id, event FROM event_near WHERE nearest = 1 AND
+event > 1) SELECT * FROM event_deal
 ;
 
 -- fact_lines
-WITH line_priced AS (SELECT l.*, coalesce(l.amount, l.quantity * l.unit_price) AS price FROM contract_line l WHERE l.deleted_at IS NULL AND
+WITH RECURSIVE line_priced AS (SELECT l.*, coalesce(l.amount, l.quantity * l.unit_price) AS price FROM contract_line l WHERE l.deleted_at IS NULL AND
 l.account_uid IS NOT NULL AND coalesce(l.is_recurring, 1) = 1),
 line_dated AS (SELECT t.account_uid, t.quantity, t.unit, coalesce(t.currency, k.billing_currency, 'JPY') AS currency,
 CASE WHEN t.billing_period_months = 0 THEN CASE WHEN (datediff(CAST(coalesce(t.end_date, k.end_date) AS DATE), CAST(coalesce(t.start_date, k.start_date) AS DATE)) + 1) > 0 THEN (CASE WHEN ((CAST((CAST(t.price AS DOUBLE) * 10117800.0D) AS DOUBLE) / NULLIF((datediff(CAST(coalesce(t.end_date, k.end_date) AS DATE), CAST(coalesce(t.start_date, k.start_date) AS DATE)) + 1), 0)) + 0.5) >= 9.223372036854775e18 THEN 9223372036854775807 WHEN ((CAST((CAST(t.price AS DOUBLE) * 10117800.0D) AS DOUBLE) / NULLIF((datediff(CAST(coalesce(t.end_date, k.end_date) AS DATE), CAST(coalesce(t.start_date, k.start_date) AS DATE)) + 1), 0)) + 0.5) <= -9.223372036854775e18 THEN -9223372036854775807 ELSE CAST(floor(((CAST((CAST(t.price AS DOUBLE) * 10117800.0D) AS DOUBLE) / NULLIF((datediff(CAST(coalesce(t.end_date, k.end_date) AS DATE), CAST(coalesce(t.start_date, k.start_date) AS DATE)) + 1), 0)) + 0.5)) AS BIGINT) END) END ELSE (CAST((CAST(t.price AS DOUBLE) * 332640.0D) AS DOUBLE) / NULLIF(coalesce(t.billing_period_months, 12), 0)) END AS scaled,
 CASE WHEN (k.source_id IS NOT NULL OR x.source_id IS NULL) AND
 (coalesce(t.start_date, k.start_date) IS NULL OR coalesce(t.start_date, k.start_date) <= '2026-11-20') AND
 '2026-11-20' <= CASE WHEN t.end_date IS NOT NULL AND (k.end_date IS NULL OR t.end_date < k.end_date) THEN t.end_date ELSE coalesce(k.covered_to, '9999-12-31') END THEN 1 ELSE 0 END AS counted,
-CASE WHEN k.source_id IS NULL OR g.event_on IS NOT NULL THEN 1 ELSE 0 END AS in_event FROM line_priced t LEFT JOIN term k ON k.connection = t.connection AND
+CASE WHEN k.source_id IS NULL THEN 1 ELSE g.event END AS event FROM line_priced t LEFT JOIN term k ON k.connection = t.connection AND
 k.source_id = t.contract_source_id LEFT JOIN event_term g ON g.connection = t.connection AND
 g.source_id = t.contract_source_id LEFT JOIN contract x ON x.connection = t.connection AND
 x.source_id = t.contract_source_id), line_now AS (SELECT l.*,
 CASE WHEN counted = 1 AND scaled IS NOT NULL THEN currency END AS money FROM line_dated l),
 fact_lines AS (SELECT account_uid, CASE WHEN sum(counted) = 0 AND
 count(scaled) > 0 THEN 0 WHEN min(money) = max(money) THEN (CASE WHEN ((CAST(sum(CASE WHEN counted = 1 THEN scaled END) AS DOUBLE) / NULLIF(27720, 0)) + 0.5) >= 9.223372036854775e18 THEN 9223372036854775807 WHEN ((CAST(sum(CASE WHEN counted = 1 THEN scaled END) AS DOUBLE) / NULLIF(27720, 0)) + 0.5) <= -9.223372036854775e18 THEN -9223372036854775807 ELSE CAST(floor(((CAST(sum(CASE WHEN counted = 1 THEN scaled END) AS DOUBLE) / NULLIF(27720, 0)) + 0.5)) AS BIGINT) END) END AS arr,
-CASE WHEN sum(counted) = 0 AND count(scaled) > 0 THEN 0 WHEN min(money) = max(money) THEN (CASE WHEN ((CAST(sum(CASE WHEN counted = 1 AND in_event = 1 THEN scaled END) AS DOUBLE) / NULLIF(27720, 0)) + 0.5) >= 9.223372036854775e18 THEN 9223372036854775807 WHEN ((CAST(sum(CASE WHEN counted = 1 AND in_event = 1 THEN scaled END) AS DOUBLE) / NULLIF(27720, 0)) + 0.5) <= -9.223372036854775e18 THEN -9223372036854775807 ELSE CAST(floor(((CAST(sum(CASE WHEN counted = 1 AND in_event = 1 THEN scaled END) AS DOUBLE) / NULLIF(27720, 0)) + 0.5)) AS BIGINT) END) END AS renewal_arr,
+CASE WHEN sum(counted) = 0 AND count(scaled) > 0 THEN 0 WHEN min(money) = max(money) THEN (CASE WHEN ((CAST(sum(CASE WHEN counted = 1 AND event = 1 THEN scaled END) AS DOUBLE) / NULLIF(27720, 0)) + 0.5) >= 9.223372036854775e18 THEN 9223372036854775807 WHEN ((CAST(sum(CASE WHEN counted = 1 AND event = 1 THEN scaled END) AS DOUBLE) / NULLIF(27720, 0)) + 0.5) <= -9.223372036854775e18 THEN -9223372036854775807 ELSE CAST(floor(((CAST(sum(CASE WHEN counted = 1 AND event = 1 THEN scaled END) AS DOUBLE) / NULLIF(27720, 0)) + 0.5)) AS BIGINT) END) END AS renewal_arr,
 min(money) AS currency, CASE WHEN CAST(sum(CASE WHEN counted = 1 AND unit = 'seat' THEN quantity END) AS BIGINT) > 0 THEN CASE WHEN min(money) = max(money) THEN (CASE WHEN ((CAST((CAST(sum(CASE WHEN counted = 1 AND unit = 'seat' THEN scaled END) AS DOUBLE) / NULLIF(27720, 0)) AS DOUBLE) / NULLIF(CAST(sum(CASE WHEN counted = 1 AND unit = 'seat' THEN quantity END) AS BIGINT), 0)) + 0.5) >= 9.223372036854775e18 THEN 9223372036854775807 WHEN ((CAST((CAST(sum(CASE WHEN counted = 1 AND unit = 'seat' THEN scaled END) AS DOUBLE) / NULLIF(27720, 0)) AS DOUBLE) / NULLIF(CAST(sum(CASE WHEN counted = 1 AND unit = 'seat' THEN quantity END) AS BIGINT), 0)) + 0.5) <= -9.223372036854775e18 THEN -9223372036854775807 ELSE CAST(floor(((CAST((CAST(sum(CASE WHEN counted = 1 AND unit = 'seat' THEN scaled END) AS DOUBLE) / NULLIF(27720, 0)) AS DOUBLE) / NULLIF(CAST(sum(CASE WHEN counted = 1 AND unit = 'seat' THEN quantity END) AS BIGINT), 0)) + 0.5)) AS BIGINT) END) END END AS seat_price,
 coalesce(CAST(sum(CASE WHEN counted = 1 AND unit = 'seat' THEN quantity END) AS BIGINT), CAST(sum(CASE WHEN counted = 1 AND unit IS NULL THEN quantity END) AS BIGINT), 0) AS seats,
 CAST(sum(CASE WHEN counted = 1 AND unit = 'credit' THEN quantity END) AS BIGINT) AS credits FROM line_now GROUP BY account_uid) SELECT * FROM fact_lines
 ;
 
+-- fact_event_lines
+WITH RECURSIVE line_priced AS (SELECT l.*, coalesce(l.amount, l.quantity * l.unit_price) AS price FROM contract_line l WHERE l.deleted_at IS NULL AND
+l.account_uid IS NOT NULL AND coalesce(l.is_recurring, 1) = 1),
+fact_event_lines AS (SELECT account_uid, event, CASE WHEN sum(counted) = 0 AND
+count(scaled) > 0 THEN 0 WHEN min(money) = max(money) THEN (CASE WHEN ((CAST(sum(CASE WHEN counted = 1 THEN scaled END) AS DOUBLE) / NULLIF(27720, 0)) + 0.5) >= 9.223372036854775e18 THEN 9223372036854775807 WHEN ((CAST(sum(CASE WHEN counted = 1 THEN scaled END) AS DOUBLE) / NULLIF(27720, 0)) + 0.5) <= -9.223372036854775e18 THEN -9223372036854775807 ELSE CAST(floor(((CAST(sum(CASE WHEN counted = 1 THEN scaled END) AS DOUBLE) / NULLIF(27720, 0)) + 0.5)) AS BIGINT) END) END AS renewal_arr,
+min(money) AS currency FROM (SELECT l.*, CASE WHEN counted = 1 AND scaled IS NOT NULL THEN currency END AS money FROM (SELECT t.account_uid, t.quantity, t.unit, coalesce(t.currency, k.billing_currency, 'JPY') AS currency, CASE WHEN t.billing_period_months = 0 THEN CASE WHEN (datediff(CAST(coalesce(t.end_date, k.end_date) AS DATE), CAST(coalesce(t.start_date, k.start_date) AS DATE)) + 1) > 0 THEN (CASE WHEN ((CAST((CAST(t.price AS DOUBLE) * 10117800.0D) AS DOUBLE) / NULLIF((datediff(CAST(coalesce(t.end_date, k.end_date) AS DATE), CAST(coalesce(t.start_date, k.start_date) AS DATE)) + 1), 0)) + 0.5) >= 9.223372036854775e18 THEN 9223372036854775807 WHEN ((CAST((CAST(t.price AS DOUBLE) * 10117800.0D) AS DOUBLE) / NULLIF((datediff(CAST(coalesce(t.end_date, k.end_date) AS DATE), CAST(coalesce(t.start_date, k.start_date) AS DATE)) + 1), 0)) + 0.5) <= -9.223372036854775e18 THEN -9223372036854775807 ELSE CAST(floor(((CAST((CAST(t.price AS DOUBLE) * 10117800.0D) AS DOUBLE) / NULLIF((datediff(CAST(coalesce(t.end_date, k.end_date) AS DATE), CAST(coalesce(t.start_date, k.start_date) AS DATE)) + 1), 0)) + 0.5)) AS BIGINT) END) END ELSE (CAST((CAST(t.price AS DOUBLE) * 332640.0D) AS DOUBLE) / NULLIF(coalesce(t.billing_period_months, 12), 0)) END AS scaled, CASE WHEN (k.source_id IS NOT NULL OR x.source_id IS NULL) AND (coalesce(t.start_date, k.start_date) IS NULL OR coalesce(t.start_date, k.start_date) <= '2026-11-20') AND '2026-11-20' <= CASE WHEN t.end_date IS NOT NULL AND (k.end_date IS NULL OR t.end_date < k.end_date) THEN t.end_date ELSE coalesce(k.covered_to, '9999-12-31') END THEN 1 ELSE 0 END AS counted, CASE WHEN k.source_id IS NULL THEN 1 ELSE g.event END AS event FROM line_priced t LEFT JOIN term k ON k.connection = t.connection AND k.source_id = t.contract_source_id LEFT JOIN event_term g ON g.connection = t.connection AND g.source_id = t.contract_source_id LEFT JOIN contract x ON x.connection = t.connection AND x.source_id = t.contract_source_id WHERE t.account_uid IN (SELECT v.account_uid FROM fact_events v WHERE v.event = 2)) l WHERE l.event > 1) n GROUP BY account_uid,
+event) SELECT * FROM fact_event_lines
+;
+
 -- fact_usage
-WITH usage_seen AS (SELECT t.account_uid, min(t.period_start) FILTER (WHERE t.metric = 'active_users') AS first_on,
+WITH RECURSIVE usage_seen AS (SELECT t.account_uid, min(t.period_start) FILTER (WHERE t.metric = 'active_users') AS first_on,
 max(CASE WHEN t.grain = 'week' THEN (CASE WHEN NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(t.period_start AS DATE), DATE '0001-01-01') + 6, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') IS NULL OR '2026-11-20' IS NULL THEN NULL ELSE LEAST(NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(t.period_start AS DATE), DATE '0001-01-01') + 6, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01'), '2026-11-20') END) ELSE t.period_start END) FILTER (WHERE t.metric IN ('active_users', 'logins', 'events') AND t.value > 0 AND coalesce(t.is_complete, 1) = 1 AND NOT (coalesce(t.metric = 'active_users', FALSE) AND t.connection = 'crm' AND coalesce(t.period_start IN ('2026-11-03'), FALSE)) AND t.period_start <= '2026-11-20') AS used_on,
 count(DISTINCT t.period_start) FILTER (WHERE t.metric IN ('active_users', 'logins', 'events') AND t.period_start BETWEEN '2026-10-23' AND '2026-11-19' AND (t.is_complete = 0 OR (t.value IS NULL AND coalesce(t.is_complete, 1) = 1 AND NOT (coalesce(t.metric = 'active_users', FALSE) AND t.connection = 'crm' AND coalesce(t.period_start IN ('2026-11-03'), FALSE))))) AS open_days,
 max(t.period_start) FILTER (WHERE t.metric IN ('active_users', 'logins', 'events') AND t.period_start BETWEEN '2026-10-23' AND '2026-11-19' AND (t.is_complete = 0 OR (t.value IS NULL AND coalesce(t.is_complete, 1) = 1 AND NOT (coalesce(t.metric = 'active_users', FALSE) AND t.connection = 'crm' AND coalesce(t.period_start IN ('2026-11-03'), FALSE))))) AS newest_open,
@@ -109,7 +195,7 @@ s.measured > 0 THEN 0 END AS active_users_28d FROM usage_seen s) SELECT * FROM f
 ;
 
 -- fact_weeks
-WITH week_first AS (SELECT account_uid, first_on FROM fact_usage WHERE first_on IS NOT NULL),
+WITH RECURSIVE week_first AS (SELECT account_uid, first_on FROM fact_usage WHERE first_on IS NOT NULL),
 week_value AS (SELECT t.account_uid, ((datediff(CAST('2026-11-16' AS DATE), CAST(t.period_start AS DATE)) + 6) DIV 7) AS week,
 max(CASE WHEN t.is_complete = 0 OR t.value IS NULL THEN 1 ELSE 0 END) AS incomplete,
 CAST(sum(CAST((CASE WHEN t.value IS NULL OR 1000000000000.0 IS NULL THEN NULL ELSE LEAST(t.value, 1000000000000.0) END) * 1000 + 0.5 AS BIGINT)) AS DOUBLE) / 1000.0 / count(t.value) AS value FROM usage_metric t WHERE t.deleted_at IS NULL AND
@@ -130,13 +216,8 @@ CASE WHEN m.seen1 = 1 THEN m.base WHEN (CASE WHEN f.first_on <= '2026-10-12' THE
 fact_weeks AS (SELECT b.*, CASE WHEN usage_before >= 5 THEN usage_recent / usage_before - 1 END AS usage_growth FROM week_both b) SELECT * FROM fact_weeks
 ;
 
--- fact_deals
-WITH fact_deals AS (SELECT t.account_uid, max(CASE WHEN t.type = 'renewal' AND coalesce(t.is_closed, 0) = 0 THEN 1 ELSE 0 END) AS has_open_renewal_opportunity FROM opportunity t WHERE t.deleted_at IS NULL AND
-t.account_uid IS NOT NULL GROUP BY t.account_uid) SELECT * FROM fact_deals
-;
-
 -- fact_contact
-WITH contact_seen AS (SELECT t.account_uid, max(CASE WHEN t.last_meeting_at <= '2026-11-20T03:00:00Z' THEN t.last_meeting_at END) AS met,
+WITH RECURSIVE contact_seen AS (SELECT t.account_uid, max(CASE WHEN t.last_meeting_at <= '2026-11-20T03:00:00Z' THEN t.last_meeting_at END) AS met,
 max(CASE WHEN t.last_inbound_at <= '2026-11-20T03:00:00Z' THEN t.last_inbound_at END) AS heard FROM contact t WHERE t.deleted_at IS NULL AND
 t.account_uid IS NOT NULL GROUP BY t.account_uid UNION ALL SELECT t.account_uid,
 max(CASE WHEN (CASE WHEN t.kind IN ('meeting', 'call') AND coalesce(t.direction, 'both') <> 'out' THEN t.at END) <= '2026-11-20T03:00:00Z' THEN (CASE WHEN t.kind IN ('meeting', 'call') AND coalesce(t.direction, 'both') <> 'out' THEN t.at END) END),
@@ -150,13 +231,14 @@ EXISTS (SELECT 1 FROM interaction x WHERE x.kind IN ('meeting', 'call')) THEN 1 
 ;
 
 -- fact_burn
-WITH fact_burn AS (SELECT t.account_uid, sum(CAST((CASE WHEN (t.value * 1000 + 0.5) >= 9.223372036854775e18 THEN 9223372036854775807 WHEN (t.value * 1000 + 0.5) <= -9.223372036854775e18 THEN -9223372036854775807 ELSE CAST(floor((t.value * 1000 + 0.5)) AS BIGINT) END) AS DOUBLE)) / 1000.0 AS credits_used FROM usage_metric t JOIN fact_terms k ON k.account_uid = t.account_uid WHERE t.deleted_at IS NULL AND
+WITH RECURSIVE fact_burn AS (SELECT t.account_uid, sum(CAST((CASE WHEN (t.value * 1000 + 0.5) >= 9.223372036854775e18 THEN 9223372036854775807 WHEN (t.value * 1000 + 0.5) <= -9.223372036854775e18 THEN -9223372036854775807 ELSE CAST(floor((t.value * 1000 + 0.5)) AS BIGINT) END) AS DOUBLE)) / 1000.0 AS credits_used FROM usage_metric t JOIN fact_terms k ON k.account_uid = t.account_uid WHERE t.deleted_at IS NULL AND
 t.account_uid IS NOT NULL AND t.metric = 'credits' AND coalesce(t.is_complete, 1) = 1 AND
 t.period_start BETWEEN k.term_start AND '2026-11-20' GROUP BY t.account_uid) SELECT * FROM fact_burn
 ;
 
 -- fact_ends
-WITH end_of AS (SELECT t.account_uid, t.connection, max(t.end_date) AS ends FROM contract t WHERE t.deleted_at IS NULL AND
+WITH RECURSIVE end_of AS (SELECT t.account_uid, t.connection,
+max(t.end_date) AS ends FROM contract t WHERE t.deleted_at IS NULL AND
 t.account_uid IS NOT NULL AND coalesce(t.status, 'active') NOT IN ('draft', 'terminated') AND
 t.end_date IS NOT NULL AND coalesce(t.start_date, '2026-11-20') <= '2026-11-20' GROUP BY t.account_uid,
 t.connection), end_listed AS (SELECT account_uid, ends, array_join(sort_array(collect_list(connection || ':' || ends) OVER (PARTITION BY account_uid)), ' ') AS listed FROM end_of),
@@ -165,8 +247,8 @@ max(listed) AS term_ends FROM end_listed GROUP BY account_uid) SELECT * FROM fac
 ;
 
 -- fact_peers
-WITH peer_owned AS (SELECT DISTINCT t.account_uid, t.product_code,
-a.segment FROM contract_line t JOIN account a ON a.uid = t.account_uid AND
+WITH RECURSIVE peer_owned AS (SELECT DISTINCT t.account_uid,
+t.product_code, a.segment FROM contract_line t JOIN account a ON a.uid = t.account_uid AND
 a.deleted_at IS NULL AND coalesce(a.is_test, 0) = 0 LEFT JOIN contract k ON k.connection = t.connection AND
 k.source_id = t.contract_source_id AND k.deleted_at IS NULL WHERE t.deleted_at IS NULL AND
 t.account_uid IS NOT NULL AND t.product_code IS NOT NULL AND
@@ -271,14 +353,15 @@ SELECT t.account_uid, min(t.`start_date`) FILTER (WHERE ((t.`status` IS NULL) OR
 t.account_uid IS NOT NULL GROUP BY t.account_uid
 ;
 
--- of_opportunities
-SELECT t.account_uid, max(t.`stage`) FILTER (WHERE t.place_renewal_stage = 1) AS v_renewal_stage,
+-- of_opportunities_by_event
+SELECT t.account_uid, t.event, max(t.`stage`) FILTER (WHERE t.place_renewal_stage = 1) AS v_renewal_stage,
 max(t.`close_date`) FILTER (WHERE ((t.`type` = 'renewal') AND (t.`is_won` <> 0) AND (datediff(CAST('2026-11-20' AS DATE), CAST(t.`close_date` AS DATE)) <= 180L))) AS v_renewal_won_on,
 count(*) FILTER (WHERE ((t.`type` = 'renewal') AND (((t.`is_closed` <> 0) IS NULL) OR (NOT (t.`is_closed` <> 0))) AND (t.`stage` IN ('commit', 'committed', 'negotiation', 'Negotiation/Review', 'contractsent', 'closedwon', 'Closed Won')))) AS n_renewals_committed,
+count(*) FILTER (WHERE ((t.`type` = 'renewal') AND (((t.`is_closed` <> 0) IS NULL) OR (NOT (t.`is_closed` <> 0))))) AS n_renewals_open,
 count(*) FILTER (WHERE ((t.`type` = 'renewal') AND (t.`is_won` <> 0) AND (datediff(CAST('2026-11-20' AS DATE), CAST(t.`close_date` AS DATE)) <= 180L))) AS n_renewals_won_180d FROM (SELECT t.*,
 CASE WHEN (((t.`type` = 'renewal') AND (((t.`is_closed` <> 0) IS NULL) OR (NOT (t.`is_closed` <> 0))))) AND
-t.`close_date` IS NOT NULL AND t.`stage` IS NOT NULL THEN row_number() OVER (PARTITION BY t.account_uid, CASE WHEN (((t.`type` = 'renewal') AND (((t.`is_closed` <> 0) IS NULL) OR (NOT (t.`is_closed` <> 0))))) AND t.`close_date` IS NOT NULL AND t.`stage` IS NOT NULL THEN 1 ELSE 0 END ORDER BY t.`close_date` DESC, t.connection, t.source_id) END AS place_renewal_stage FROM `opportunity` t WHERE t.deleted_at IS NULL AND
-t.account_uid IS NOT NULL) t GROUP BY t.account_uid
+t.`close_date` IS NOT NULL AND t.`stage` IS NOT NULL THEN row_number() OVER (PARTITION BY t.account_uid, t.event, CASE WHEN (((t.`type` = 'renewal') AND (((t.`is_closed` <> 0) IS NULL) OR (NOT (t.`is_closed` <> 0))))) AND t.`close_date` IS NOT NULL AND t.`stage` IS NOT NULL THEN 1 ELSE 0 END ORDER BY t.`close_date` DESC, t.connection, t.source_id) END AS place_renewal_stage FROM (SELECT t.*, coalesce(d.event, 1) AS event FROM `opportunity` t LEFT JOIN event_deal d ON d.connection = t.connection AND d.source_id = t.source_id) t WHERE t.deleted_at IS NULL AND
+t.account_uid IS NOT NULL) t GROUP BY t.account_uid, t.event
 ;
 
 -- of_contacts
@@ -316,7 +399,7 @@ t.account_uid IS NOT NULL) t GROUP BY t.account_uid
 ;
 
 -- touch
-WITH base AS (SELECT a.uid AS uid, a.`csm_uid` AS a_csm_uid,
+WITH RECURSIVE base AS (SELECT a.uid AS uid, a.`csm_uid` AS a_csm_uid,
 a.`first_contract_date` AS a_first_contract_date, a.`locale` AS a_locale,
 a.`name` AS a_name, a.`owner_uid` AS a_owner_uid, a.`parent_uid` AS a_parent_uid,
 a.`touch_tier_override` AS a_touch_tier_override, fact_lines.arr AS f_arr,
@@ -326,7 +409,7 @@ a_first_contract_date AS tier_since FROM base b ORDER BY b.uid
 ;
 
 -- health
-WITH held AS (SELECT f.account_uid, CAST(get_json_object(f.features, '$[\'measure.csat_score\']') AS BIGINT) AS h_m_csat_score,
+WITH RECURSIVE held AS (SELECT f.account_uid, CAST(get_json_object(f.features, '$[\'measure.csat_score\']') AS BIGINT) AS h_m_csat_score,
 CAST(get_json_object(f.features, '$[\'measure.payment\']') AS BIGINT) AS h_m_payment FROM feature_row f WHERE f.pack = 'health' AND
 f.as_of = (SELECT max(g.as_of) FROM feature_row g WHERE g.account_uid = f.account_uid AND g.pack = 'health' AND g.as_of < '2026-11-20T03:00:00Z')),
 base AS (SELECT a.uid AS uid, a.`csm_sentiment` AS a_csm_sentiment,
@@ -444,7 +527,7 @@ NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff
 ;
 
 -- onboarding
-WITH base AS (SELECT a.uid AS uid, a.`csm_uid` AS a_csm_uid,
+WITH RECURSIVE base AS (SELECT a.uid AS uid, a.`csm_uid` AS a_csm_uid,
 a.`first_contract_date` AS a_first_contract_date, a.`locale` AS a_locale,
 a.`name` AS a_name, a.`owner_uid` AS a_owner_uid, a.`status` AS a_status,
 fact_lines.seats AS f_seats, fact_usage.active_users_28d AS f_active_users_28d,
@@ -489,29 +572,38 @@ CAST((f_reached <> 0) AS INTEGER) AS t_6_done, NULL AS t_6_due,
 ;
 
 -- renewal
-WITH base AS (SELECT a.uid AS uid, a.`csm_uid` AS a_csm_uid,
-a.`locale` AS a_locale, a.`name` AS a_name, a.`owner_uid` AS a_owner_uid,
-a.`status` AS a_status, fact_terms.renews_on AS f_renews_on,
-fact_terms.term_end AS f_term_end, fact_terms.notice_deadline AS f_notice_deadline,
-fact_terms.anchor AS f_anchor, fact_terms.auto_renew AS f_auto_renew,
-fact_terms.term_days AS f_term_days, fact_terms.notice_received_on AS f_notice_received_on,
-fact_terms.notice_given AS f_notice_given, fact_terms.lapsed_on AS f_lapsed_on,
+WITH RECURSIVE base AS (SELECT a.uid AS uid, coalesce(fact_events.event, 1) AS event,
+a.`csm_uid` AS a_csm_uid, a.`locale` AS a_locale, a.`name` AS a_name,
+a.`owner_uid` AS a_owner_uid, a.`status` AS a_status, CASE WHEN fact_events.event IS NULL THEN fact_terms.renews_on ELSE fact_events.renews_on END AS f_renews_on,
+CASE WHEN fact_events.event IS NULL THEN fact_terms.term_end ELSE fact_events.term_end END AS f_term_end,
+CASE WHEN fact_events.event IS NULL THEN fact_terms.notice_deadline ELSE fact_events.notice_deadline END AS f_notice_deadline,
+CASE WHEN fact_events.event IS NULL THEN fact_terms.anchor ELSE fact_events.anchor END AS f_anchor,
+CASE WHEN fact_events.event IS NULL THEN fact_terms.auto_renew ELSE fact_events.auto_renew END AS f_auto_renew,
+CASE WHEN fact_events.event IS NULL THEN fact_terms.term_days ELSE fact_events.term_days END AS f_term_days,
+CASE WHEN fact_events.event IS NULL THEN fact_terms.notice_received_on ELSE fact_events.notice_received_on END AS f_notice_received_on,
+CASE WHEN fact_events.event IS NULL THEN fact_terms.notice_given ELSE fact_events.notice_given END AS f_notice_given,
+CASE WHEN fact_events.event IS NULL THEN fact_terms.lapsed_on ELSE fact_events.lapsed_on END AS f_lapsed_on,
 coalesce(fact_terms.has_contract, 0) AS f_has_contract, fact_terms.end_date_missing AS f_end_date_missing,
-fact_terms.renewal_contracts AS f_renewal_contracts, fact_terms.term_start AS f_term_start,
+CASE WHEN fact_events.event IS NULL THEN fact_terms.renewal_contracts ELSE fact_events.renewal_contracts END AS f_renewal_contracts,
+CASE WHEN fact_events.event IS NULL THEN fact_terms.term_start ELSE fact_events.term_start END AS f_term_start,
 fact_lines.seats AS f_seats, fact_lines.arr AS f_arr, coalesce(fact_lines.currency, 'JPY') AS c_arr,
-fact_lines.renewal_arr AS f_renewal_arr, coalesce(fact_lines.currency, 'JPY') AS c_renewal_arr,
-coalesce(fact_deals.has_open_renewal_opportunity, 0) AS f_has_open_renewal_opportunity,
+CASE WHEN coalesce(fact_events.event, 1) = 1 THEN fact_lines.renewal_arr ELSE fact_event_lines.renewal_arr END AS f_renewal_arr,
+coalesce(CASE WHEN coalesce(fact_events.event, 1) = 1 THEN fact_lines.currency ELSE fact_event_lines.currency END, 'JPY') AS c_renewal_arr,
 fact_contact.last_contact_on AS f_last_contact_on, fact_ends.term_ends_apart AS f_term_ends_apart,
 fact_ends.term_ends AS f_term_ends, fact_peers.products_owned AS f_products_owned,
-coalesce(of_tickets.n_open_tickets, 0) AS f_open_tickets, of_opportunities.v_renewal_stage AS f_renewal_stage,
-of_opportunities.v_renewal_won_on AS f_renewal_won_on, coalesce(of_opportunities.n_renewals_committed, 0) AS f_renewals_committed,
-coalesce(of_opportunities.n_renewals_won_180d, 0) AS f_renewals_won_180d,
+coalesce(of_tickets.n_open_tickets, 0) AS f_open_tickets, of_opportunities_by_event.v_renewal_stage AS f_renewal_stage,
+of_opportunities_by_event.v_renewal_won_on AS f_renewal_won_on,
+coalesce(of_opportunities_by_event.n_renewals_committed, 0) AS f_renewals_committed,
+coalesce(of_opportunities_by_event.n_renewals_open, 0) AS f_renewals_open,
+coalesce(of_opportunities_by_event.n_renewals_won_180d, 0) AS f_renewals_won_180d,
 coalesce(of_contacts.n_champions, 0) AS f_champions, coalesce(of_contacts.n_sponsors, 0) AS f_sponsors,
 CASE WHEN r0.value <> 'null' AND r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), '\\"', '"'), '\\\\', '\\') END AS r_health_band,
 CASE WHEN r1.value <> 'null' AND r1.state <> 'stale' THEN replace(replace(substr(r1.value, 2, length(r1.value) - 2), '\\"', '"'), '\\\\', '\\') END AS r_health_reasons,
 CASE WHEN r2.value <> 'null' AND r2.state <> 'stale' THEN CAST(r2.value AS BIGINT) END AS r_health_score,
 CASE WHEN r3.value <> 'null' AND r3.state <> 'stale' THEN replace(replace(substr(r3.value, 2, length(r3.value) - 2), '\\"', '"'), '\\\\', '\\') END AS r_health_trend,
-CASE WHEN r4.value <> 'null' AND r4.state <> 'stale' THEN replace(replace(substr(r4.value, 2, length(r4.value) - 2), '\\"', '"'), '\\\\', '\\') END AS r_touch_tier FROM account a LEFT JOIN fact_terms ON fact_terms.account_uid = a.uid LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_deals ON fact_deals.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN fact_ends ON fact_ends.account_uid = a.uid LEFT JOIN fact_peers ON fact_peers.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_opportunities ON of_opportunities.account_uid = a.uid LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
+CASE WHEN r4.value <> 'null' AND r4.state <> 'stale' THEN replace(replace(substr(r4.value, 2, length(r4.value) - 2), '\\"', '"'), '\\\\', '\\') END AS r_touch_tier FROM account a LEFT JOIN fact_terms ON fact_terms.account_uid = a.uid LEFT JOIN fact_events ON fact_events.account_uid = a.uid LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_event_lines ON fact_event_lines.account_uid = a.uid AND
+fact_event_lines.event = coalesce(fact_events.event, 1) LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN fact_ends ON fact_ends.account_uid = a.uid LEFT JOIN fact_peers ON fact_peers.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_opportunities_by_event ON of_opportunities_by_event.account_uid = a.uid AND
+of_opportunities_by_event.event = coalesce(fact_events.event, 1) LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
 r0.name = 'health.band' LEFT JOIN result r1 ON r1.account_uid = a.uid AND
 r1.name = 'health.reasons' LEFT JOIN result r2 ON r2.account_uid = a.uid AND
 r2.name = 'health.score' LEFT JOIN result r3 ON r3.account_uid = a.uid AND
@@ -522,19 +614,23 @@ datediff(CAST('2026-11-20' AS DATE), CAST(f_lapsed_on AS DATE)) AS f_days_lapsed
 CAST(((f_term_days IS NULL) OR (f_term_days > 31L)) AS INTEGER) AS f_has_term,
 CAST((a_status IN ('onboarding', 'active', 'notice')) AS INTEGER) AS f_is_customer,
 (CASE WHEN (f_notice_given <> 0) THEN 0L WHEN (r_health_band = 'green') THEN 0.95D WHEN (r_health_band = 'yellow') THEN 0.8D WHEN (r_health_band = 'red') THEN 0.5D WHEN (r_health_band = 'unknown') THEN 0.85D END) AS f_renewal_chance,
-CAST((CASE WHEN f_renewals_won_180d IS NULL THEN NULL WHEN (f_renewals_won_180d = 0L) THEN FALSE WHEN (f_renewal_won_on <= NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(f_term_start AS DATE), DATE '0001-01-01') + (30L), 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01')) THEN FALSE WHEN TRUE THEN TRUE END) AS INTEGER) AS f_renewal_won FROM base b),
+CAST((f_renewals_open > 0L) AS INTEGER) AS f_renewal_open, CAST((CASE WHEN f_renewals_won_180d IS NULL THEN NULL WHEN (f_renewals_won_180d = 0L) THEN FALSE WHEN (f_renewal_won_on <= NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(f_term_start AS DATE), DATE '0001-01-01') + (30L), 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01')) THEN FALSE WHEN TRUE THEN TRUE END) AS INTEGER) AS f_renewal_won FROM base b),
 formula_2 AS (SELECT b.*, CAST(((f_is_customer <> 0) AND (f_arr IS NULL)) AS INTEGER) AS f_arr_missing,
 (CASE WHEN (f_has_term <> 0) THEN datediff(CAST(f_anchor AS DATE), CAST('2026-11-20' AS DATE)) END) AS f_days_to_anchor,
 CAST(((f_days_lapsed BETWEEN 0L AND 30L) AND (f_renews_on = f_lapsed_on)) AS INTEGER) AS f_lapsed,
 CAST(((f_is_customer <> 0) AND ((NOT (f_has_contract <> 0)) OR (f_end_date_missing <> 0) OR (f_renews_on IS NULL))) AS INTEGER) AS f_term_missing FROM formula_1 b),
-formula_3 AS (SELECT b.*, (CASE WHEN ((f_notice_given <> 0) OR (f_lapsed <> 0) OR (r_health_band = 'red')) THEN 1L WHEN (r_health_band IN ('green', 'yellow', 'unknown')) THEN 0L END) AS f_endangered FROM formula_2 b) SELECT b.*,
-f_renews_on AS o_date, f_notice_deadline AS o_notice_deadline,
+formula_3 AS (SELECT b.*, (CASE WHEN ((f_notice_given <> 0) OR (f_lapsed <> 0) OR (r_health_band = 'red')) THEN 1L WHEN (r_health_band IN ('green', 'yellow', 'unknown')) THEN 0L END) AS f_endangered FROM formula_2 b),
+resulted AS (SELECT b.*, f_renews_on AS o_date, f_notice_deadline AS o_notice_deadline,
 (CASE WHEN (f_arr + 0.5) >= 9.223372036854775e18 THEN 9223372036854775807 WHEN (f_arr + 0.5) <= -9.223372036854775e18 THEN -9223372036854775807 ELSE CAST(floor((f_arr + 0.5)) AS BIGINT) END) AS o_arr,
 c_arr AS oc_arr, f_seats AS o_seats, (CASE WHEN (f_renewal_arr + 0.5) >= 9.223372036854775e18 THEN 9223372036854775807 WHEN (f_renewal_arr + 0.5) <= -9.223372036854775e18 THEN -9223372036854775807 ELSE CAST(floor((f_renewal_arr + 0.5)) AS BIGINT) END) AS o_arr_at_stake,
 c_renewal_arr AS oc_arr_at_stake, (CASE WHEN ((CAST(f_renewal_arr AS DOUBLE) * f_renewal_chance) + 0.5) >= 9.223372036854775e18 THEN 9223372036854775807 WHEN ((CAST(f_renewal_arr AS DOUBLE) * f_renewal_chance) + 0.5) <= -9.223372036854775e18 THEN -9223372036854775807 ELSE CAST(floor(((CAST(f_renewal_arr AS DOUBLE) * f_renewal_chance) + 0.5)) AS BIGINT) END) AS o_forecast,
 c_renewal_arr AS oc_forecast, (CASE WHEN ((CAST(f_renewal_arr AS DOUBLE) * f_endangered) + 0.5) >= 9.223372036854775e18 THEN 9223372036854775807 WHEN ((CAST(f_renewal_arr AS DOUBLE) * f_endangered) + 0.5) <= -9.223372036854775e18 THEN -9223372036854775807 ELSE CAST(floor(((CAST(f_renewal_arr AS DOUBLE) * f_endangered) + 0.5)) AS BIGINT) END) AS o_arr_at_risk,
 c_renewal_arr AS oc_arr_at_risk, (CASE WHEN ((r_touch_tier = 'tech') AND (f_days_to_anchor BETWEEN 0L AND 60L) AND (NOT (f_notice_given <> 0))) THEN 'renewal_60' WHEN (r_touch_tier IN ('high', 'low', 'tech')) THEN 'none' ELSE NULL END) AS o_mailing,
-(CASE WHEN (f_notice_given <> 0) THEN 'notice' WHEN (f_lapsed <> 0) THEN 'lapsed' WHEN (r_health_band = 'red') THEN 'high' WHEN (r_health_band = 'yellow') THEN 'medium' WHEN ((r_health_band = 'green') AND (f_days_to_anchor <= 90L)) THEN 'low' WHEN (r_health_band = 'green') THEN 'none' ELSE NULL END) AS o_risk,
+(CASE WHEN (f_notice_given <> 0) THEN 'notice' WHEN (f_lapsed <> 0) THEN 'lapsed' WHEN (r_health_band = 'red') THEN 'high' WHEN (r_health_band = 'yellow') THEN 'medium' WHEN ((r_health_band = 'green') AND (f_days_to_anchor <= 90L)) THEN 'low' WHEN (r_health_band = 'green') THEN 'none' ELSE NULL END) AS o_risk FROM formula_3 b) SELECT b.*,
+coalesce(min(CASE WHEN b.o_forecast IS NOT NULL THEN b.oc_forecast END) OVER (PARTITION BY b.uid),
+b.oc_forecast) AS otc_forecast, CASE WHEN min(CASE WHEN b.o_forecast IS NOT NULL THEN b.oc_forecast END) OVER (PARTITION BY b.uid) = max(CASE WHEN b.o_forecast IS NOT NULL THEN b.oc_forecast END) OVER (PARTITION BY b.uid) THEN CAST(sum(b.o_forecast) OVER (PARTITION BY b.uid) AS BIGINT) END AS ot_forecast,
+coalesce(min(CASE WHEN b.o_arr_at_risk IS NOT NULL THEN b.oc_arr_at_risk END) OVER (PARTITION BY b.uid),
+b.oc_arr_at_risk) AS otc_arr_at_risk, CASE WHEN min(CASE WHEN b.o_arr_at_risk IS NOT NULL THEN b.oc_arr_at_risk END) OVER (PARTITION BY b.uid) = max(CASE WHEN b.o_arr_at_risk IS NOT NULL THEN b.oc_arr_at_risk END) OVER (PARTITION BY b.uid) THEN CAST(sum(b.o_arr_at_risk) OVER (PARTITION BY b.uid) AS BIGINT) END AS ot_arr_at_risk,
 CAST(((r_touch_tier IN ('high')) AND ((f_days_to_anchor BETWEEN 128L AND 187L) AND (NOT (f_notice_given <> 0)))) AS INTEGER) AS t_0,
 CAST((f_notice_given <> 0) AS INTEGER) AS t_0_done, NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(f_anchor AS DATE), DATE '0001-01-01') + (-180L), 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'),
 '+10000-01-01') AS t_0_due, 'normal' AS t_0_priority, CAST(((r_touch_tier IN ('high')) AND ((f_days_to_anchor BETWEEN 98L AND 127L) AND (NOT (f_notice_given <> 0)))) AS INTEGER) AS t_1,
@@ -565,11 +661,12 @@ CAST((f_term_ends_apart <= 7L) AS INTEGER) AS t_9_done, NULL AS t_9_due,
 'low' AS t_9_priority, CAST(((r_touch_tier IN ('tech')) AND ((f_days_to_anchor BETWEEN 0L AND 30L) AND (r_health_band = 'red') AND (NOT (f_notice_given <> 0)))) AS INTEGER) AS t_10,
 CAST(((r_health_band IN ('green', 'yellow')) OR (f_notice_given <> 0)) AS INTEGER) AS t_10_done,
 NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(f_anchor AS DATE), DATE '0001-01-01') + (-14L), 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'),
-'+10000-01-01') AS t_10_due, 'normal' AS t_10_priority FROM formula_3 b ORDER BY b.uid
+'+10000-01-01') AS t_10_due, 'normal' AS t_10_priority FROM resulted b ORDER BY b.uid,
+b.event
 ;
 
 -- risk
-WITH past_0 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.band' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.band' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
+WITH RECURSIVE past_0 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.band' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.band' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
 past_16 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
 past_18 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' AND until > '2026-10-21T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
 base AS (SELECT a.uid AS uid, a.`csm_uid` AS a_csm_uid, a.`first_contract_date` AS a_first_contract_date,
@@ -638,7 +735,7 @@ CAST(NULL AS INTEGER) AS t_7_done, NULL AS t_7_due, 'high' AS t_7_priority FROM 
 ;
 
 -- upsell
-WITH past_8 AS (SELECT account_uid, CAST(CAST((CAST(substr(since, 1, 19) AS TIMESTAMP_NTZ) + INTERVAL '540' MINUTE) AS DATE) AS STRING) AS value FROM result WHERE name = 'health.band' AND
+WITH RECURSIVE past_8 AS (SELECT account_uid, CAST(CAST((CAST(substr(since, 1, 19) AS TIMESTAMP_NTZ) + INTERVAL '540' MINUTE) AS DATE) AS STRING) AS value FROM result WHERE name = 'health.band' AND
 value <> 'null' AND state <> 'stale'), base AS (SELECT a.uid AS uid,
 a.`csm_uid` AS a_csm_uid, a.`locale` AS a_locale, a.`name` AS a_name,
 a.`owner_uid` AS a_owner_uid, a.`status` AS a_status, fact_terms.term_end AS f_term_end,
@@ -696,7 +793,7 @@ CAST((f_in_trouble <> 0) AS INTEGER) AS t_0_done, NULL AS t_0_due,
 ;
 
 -- voice
-WITH base AS (SELECT a.uid AS uid, a.`csm_uid` AS a_csm_uid,
+WITH RECURSIVE base AS (SELECT a.uid AS uid, a.`csm_uid` AS a_csm_uid,
 a.`locale` AS a_locale, a.`name` AS a_name, a.`owner_uid` AS a_owner_uid,
 a.`status` AS a_status, coalesce(of_feature_requests.n_shipped_30d, 0) AS f_shipped_30d,
 of_feature_requests.v_shipped_on AS f_shipped_on, of_feature_requests.v_shipped_topic AS f_shipped_topic,
