@@ -45,9 +45,11 @@ def check_connections(workspace: Workspace, bound: Mapping[str, tuple[str, str]]
     `bound` is connection -> (organisation id, kind) as the store knows it. Nothing is written anywhere.
     """
     answers: dict[str, Checked] = {}
+    told: dict[str, list[Finding]] = {name: [] for name in workspace.connections}
 
     def ask(connection: Connection) -> None:
-        answers[connection.name] = _asked(workspace, connection, bound.get(connection.name))
+        name = connection.name
+        answers[name] = _asked(workspace, connection, bound.get(name), told[name])
 
     threads = {
         name: threading.Thread(target=ask, args=(connection,), name=f"check-{name}", daemon=True)
@@ -58,8 +60,10 @@ def check_connections(workspace: Workspace, bound: Mapping[str, tuple[str, str]]
     left = SECONDS
     for name, thread in threads.items():
         left = _join(thread, left)
-        late = Finding("answer", "error", f"none within {SECONDS:.0f} s", "try again; check the network and `base_url`")
-        yield answers.get(name) or Checked(name, (late,))
+        so_far = tuple(told[name])
+        how = f"{'nothing more' if so_far else 'none'} within {SECONDS:.0f} s"
+        late = Finding("answer", "error", how, "try again; check the network and `base_url`")
+        yield answers.get(name) or Checked(name, (*so_far, late))
 
 
 def _join(thread: threading.Thread, seconds: float) -> float:
@@ -71,8 +75,10 @@ def _join(thread: threading.Thread, seconds: float) -> float:
     return seconds - (monotonic() - started)
 
 
-def _asked(workspace: Workspace, connection: Connection, bound: tuple[str, str] | None) -> Checked:
-    findings: list[Finding] = []
+def _asked(
+    workspace: Workspace, connection: Connection, bound: tuple[str, str] | None, findings: list[Finding]
+) -> Checked:
+    """Ask a connection; `findings` is filled as they come, so that they are known should it never end."""
     identity: Identity | None = None
     connector = connection.connector
     settings = connection.settings.model_copy(update={"patience": min(PATIENCE, connection.settings.patience)})
