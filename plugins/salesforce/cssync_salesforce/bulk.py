@@ -54,7 +54,7 @@ class Place:
 
     job: its id. query: fingerprint of what was asked. size: rows of a result page. locator: of the page being read,
     "" for the first. skip: rows of that page that are stored. rows: rows of the pages before. newest: latest change
-    stamp so far.
+    stamp so far. least: rows that the query had counted behind the position; a job with fewer is not believed.
     """
 
     job: str
@@ -64,6 +64,7 @@ class Place:
     skip: int = 0
     rows: int = 0
     newest: str = ""
+    least: int = 0
 
     @classmethod
     def load(cls, held: object) -> Place | None:
@@ -72,7 +73,8 @@ class Place:
             place = cls(**held) if isinstance(held, Mapping) else None
         except TypeError:
             return None
-        kinds = {"job": str, "query": str, "size": int, "locator": str, "skip": int, "rows": int, "newest": str}
+        kinds = {"job": str, "query": str, "size": int, "locator": str, "skip": int, "rows": int, "newest": str,
+                 "least": int}  # fmt: skip
         fits = place is not None and all(isinstance(getattr(place, name), kind) for name, kind in kinds.items())
         try:
             fits = fits and place is not None and soql.is_id(place.job) and bool(soql.moment(place.newest))
@@ -134,6 +136,8 @@ def finished(session: Session, place: Place) -> Generator[Page, None, int]:
         if state == "JobComplete":
             if not isinstance(rows, int):
                 raise NoJob(f"the job {place.job} does not say how many records it read")
+            if rows < place.least:
+                raise NoJob(f"the job {place.job} read {rows} records where {place.least} were counted")
             return rows
         if state in ("Failed", "Aborted"):
             reason = words("", str(told.get("errorMessage") or ""))

@@ -153,7 +153,7 @@ class _Reader:
                     and bulk.worth_it(self.settings, batch.total - received, batch.left)
                 ):
                     self.may_begin = False
-                    if place := self._begin(position, newest, batch):
+                    if place := self._begin(position, newest, batch, batch.total - received):
                         break
                 batch = self._more(batch.next)
             else:
@@ -173,16 +173,16 @@ class _Reader:
         same = place and position.record and place.query == bulk.fingerprint(self._job_query(position))
         return place if same else None
 
-    def _begin(self, position: Position, newest: datetime, batch: _Batch) -> bulk.Place | None:
+    def _begin(self, position: Position, newest: datetime, batch: _Batch, least: int) -> bulk.Place | None:
         try:
             place = bulk.start(self.session, self._job_query(position), batch.size / len(batch.records))
         except bulk.NoJob as refused:
             if self._lost(str(refused)):
-                return self._begin(position, newest, batch)
+                return self._begin(position, newest, batch, least)
             self._no_job(refused)
             return None
         log.info("%s: bulk job %s reads the records behind the first page", self.shape.object, place.job)
-        return replace(place, newest=soql.instant(newest))
+        return replace(place, newest=soql.instant(newest), least=least)
 
     def _no_job(self, why: bulk.NoJob) -> None:
         log.warning("no bulk job for %s (%s): going on by query", self.shape.object, why)

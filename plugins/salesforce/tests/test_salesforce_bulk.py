@@ -229,6 +229,30 @@ def test_a_job_that_comes_to_nothing_is_replaced_by_a_query(
     assert "going on by query" in caplog.text
 
 
+def test_a_job_that_reads_fewer_records_than_the_query_counted_is_not_believed(
+    org: SalesforceSandbox,
+    server: SandboxServer,
+    open_live: Opened,
+    replica: Replicas,
+    small: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run = org.jobs._run
+
+    def short(job: Any) -> None:
+        run(job)
+        del job.rows[-1]
+
+    monkeypatch.setattr(org.jobs, "_run", short)
+    contacts = replica("contacts")
+    with caplog.at_level(logging.WARNING):
+        contacts.pull(open_live(bulk_from=1))
+    assert held(contacts) == alive(org, "Contact")
+    assert "were counted): going on by query" in caplog.text
+    assert not server.requests("/results")
+
+
 def test_a_job_that_does_not_say_its_number_of_records_is_not_believed(
     org: SalesforceSandbox, server: SandboxServer, open_live: Opened, replica: Replicas, small: None
 ) -> None:
