@@ -47,9 +47,12 @@ class Both:
     store: Store
     gone: set[str]
 
+    def pull(self) -> None:
+        sync(self.store, self.space, sessions(self.space), run_id="r", full=True)
+
     def judged(self, hour: int) -> dict[str, tuple[str, bool]]:
         """Account name -> (data status, whether its reasons speak of old values), after a pull and an evaluation."""
-        sync(self.store, self.space, sessions(self.space), run_id="r", full=True)
+        self.pull()
         at = NOW + timedelta(hours=hour)
         link(self.store, self.space, at)
         rules = read_rules([Source("own.yaml", RULES)])
@@ -64,8 +67,9 @@ class Both:
                 )
                 for n in ("data_status", "reasons")
             )
-            (told,) = explain(self.store, rules, self.space, uid, at).packs
-            assert ("Old values" in told.text) == ("Old values" in why)
+            if name == "Company 3":
+                (told,) = explain(self.store, rules, self.space, uid, at).packs
+                assert ("Old values" in told.text) == ("Old values" in why)
             found[name] = status, "Old values" in why
         return found
 
@@ -96,7 +100,7 @@ def both(tmp_path: Path) -> Iterator[Both]:
         for name, held in space.connections.items()
     }
     with Store.open(tmp_path / "store.db") as store:
-        yield Both(dataclasses.replace(space, connections=connections), store, gone)
+        yield Both(dataclasses.replace(space, connections=connections, rules=()), store, gone)
 
 
 OK, OLD = ("ok", False), ("partial", True)
@@ -112,21 +116,19 @@ def test_accounts_that_the_connection_does_not_feed_stay_as_they_were(both: Both
 
 
 @pytest.mark.parametrize(
-    ("field", "what"),
-    [("seats", "contract_line"), ("heads", "account"), ("heads", "account.employee_count"), ("mau", "usage_metric")],
+    ("field", "what"), [("seats", "contract_line"), ("heads", "account"), ("heads", "account.employee_count")]
 )
 def test_where_another_connection_is_the_master_a_stopped_field_does_not_count(
     both: Both, field: str, what: str
 ) -> None:
     both.space = dataclasses.replace(both.space, masters={what: "sales"})
-    both.judged(0)
+    both.pull()
     both.gone.add(field)
     assert both.judged(1) == {"Company 1": OLD, "Company 2": OK, "Company 3": OK}
 
 
-@pytest.mark.parametrize("what", ["account.name", "contract"])
-def test_the_master_of_something_else_is_none_of_this(both: Both, what: str) -> None:
-    both.space = dataclasses.replace(both.space, masters={what: "sales"})
-    both.judged(0)
+def test_the_master_of_something_else_is_none_of_this(both: Both) -> None:
+    both.space = dataclasses.replace(both.space, masters={"account.name": "sales", "contract": "sales"})
+    both.pull()
     both.gone.update(("seats", "heads"))
     assert both.judged(1) == {"Company 1": OLD, "Company 2": OK, "Company 3": OLD}
