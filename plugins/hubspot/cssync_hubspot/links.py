@@ -1,6 +1,6 @@
 """Associations: which company (or contact) a record belongs to, read to the end of their own paging.
 
-A record can have several companies; the primary one wins, else the first that HubSpot names.
+A record can have several companies; the primary one wins, else the one with the lowest id: HubSpot promises no order.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ def _is_primary(item: Item) -> bool:
 
 
 def first(items: Sequence[Item]) -> str | None:
-    """Return the id of the primary link, else of the first one, None without any."""
-    best = min(items, key=lambda item: not _is_primary(item), default=None)
-    return None if best is None else linked_id(best)
+    """Return the id of the primary link, else the lowest one, None without any."""
+    best = min(((not _is_primary(item), len(held := linked_id(item)), held) for item in items), default=None)
+    return None if best is None else best[2]
 
 
 def associated(session: Session, start: str, end: str, ids: Iterable[str]) -> Associated:

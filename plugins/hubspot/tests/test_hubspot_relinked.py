@@ -15,6 +15,7 @@ from cssync.store import Store
 from cssync.sync import StreamReport, sync
 from cssync_hubspot import HUBSPOT, relinked
 from cssync_hubspot.chosen import streams_of
+from cssync_hubspot.links import first
 
 WEEK = 7 * 86400
 READ = "associations/2026-09/{}/batch/read"
@@ -189,3 +190,14 @@ def test_a_full_load_counts_as_a_comparison_and_an_older_checkpoint_is_compared_
     rig.clock.now += 60
     assert rig.pull("contacts", {k: v for k, v in cursor.items() if k != "linked"}).cursor["linked"] > cursor["linked"]
     assert "linked" not in rig.pull("companies").cursor
+
+
+def test_the_order_in_which_links_are_named_decides_nothing() -> None:
+    listed = [{"id": "1000", "type": "contact_to_company_unlabeled"}, {"id": "999", "type": "x_unlabeled"}]
+    batch = [
+        {"toObjectId": i, "associationTypes": [{"category": "HUBSPOT_DEFINED", "typeId": 279}]} for i in (999, 1000)
+    ]
+    assert first(listed) == first(listed[::-1]) == first(batch) == first(batch[::-1]) == "999"
+    primary = {"toObjectId": 1000, "associationTypes": [{"category": "HUBSPOT_DEFINED", "typeId": 1}]}
+    assert first([*batch, primary]) == first([primary, *batch]) == "1000"
+    assert first([]) is None
