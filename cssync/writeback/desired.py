@@ -146,6 +146,8 @@ def _compare(
         if held is not None and (held == value or held == str(value)) and target.written.get(field) == value:
             diff.filled[back.connection, field] += 1
             continue  # the way of nearly all: nobody changed anything
+        if held is None and (value is None or value == [] or value == "") and target.written.get(field) in (None, []):
+            continue  # nothing is said, held or ever was: the way of most lists
         if canonical(held) is not None:
             diff.filled[back.connection, field] += 1
         if state == "stale" or (value is None and state != "ok"):
