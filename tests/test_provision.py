@@ -156,7 +156,10 @@ def test_what_was_written_to_a_field_that_is_made_again_is_no_persons_edit(
         crm.companies["1"]["cs_band"] = None
         assert [n.kind for n in plan("r3").notes] == ["conflict"]
         forget(store, "crm", ["cs_band"])  # as `cssync provision` does, when it creates the field
-        assert [(c.field, c.new) for c in plan("r4").changes] == [("cs_band", "red")]
+        filled = plan("r4")
+        assert [(c.field, c.new) for c in filled.changes] == [("cs_band", "red")]
+        assert apply_plan(store, space, filled.id, sessions(space), run_id="r4").exit_code == 0, "not a write repeated"
+        assert crm.companies["1"]["cs_band"] == "red"
 
 
 def test_a_key_field_that_cannot_be_had_is_a_warning_and_no_error(tmp_path: Path) -> None:

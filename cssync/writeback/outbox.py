@@ -209,12 +209,15 @@ def written_lately(
     store: Store, connection: str, stream: str, source_ids: Sequence[str], now: str
 ) -> dict[tuple[str, str], tuple[Any, Any]]:
     """Return (source_id, field) -> (old, new) of the last write to each field of some records that was sent within
-    `LATE` of `now` (UTC instant) and did arrive, or may have."""
+    `LATE` of `now` (UTC instant) and did arrive, or may have. A field that was made anew since is another one: what
+    was written to it is forgotten."""
     since = (datetime.fromisoformat(now) - LATE).strftime("%Y-%m-%dT%H:%M:%SZ")
     rows = store.query(
         f"SELECT source_id, field, old, new FROM outbox WHERE connection = ? AND stream = ? "
         f"AND source_id IN ({','.join('?' * len(source_ids))}) AND action NOT LIKE '%_task' "
-        "AND state IN ('verified', 'sent', 'unknown') AND sent_at > ? ORDER BY sent_at, run_id, seq",
+        "AND (state IN ('sent', 'unknown') OR (state = 'verified' AND EXISTS (SELECT 1 FROM written w "
+        "WHERE w.connection = outbox.connection AND w.stream = outbox.stream AND w.source_id = outbox.source_id "
+        "AND w.field = outbox.field))) AND sent_at > ? ORDER BY sent_at, run_id, seq",
         (connection, stream, *source_ids, since),
     )
     return {(row["source_id"], row["field"]): (load(row["old"]), load(row["new"])) for row in rows}
