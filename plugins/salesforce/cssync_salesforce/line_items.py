@@ -28,9 +28,24 @@ AT_ONCE = 100
 """Opportunities whose lines one query asks for: 2.7 kB of a URL that may be full of field names."""
 
 
+def _hidden() -> ConnectionFault:
+    return ConnectionFault(
+        "Opportunity.IsWon is hidden from the execution user: what was sold cannot be told from what was not",
+        kept="the checkpoint is unchanged, and no line was taken for lost",
+        fix="grant Read on Opportunity, or set `line_items: false`",
+    )
+
+
 def _won(line: Mapping[str, Any]) -> bool:
-    deal = line.get(DEAL) or {}
-    return deal.get("IsWon") is True and deal.get("IsDeleted") is not True
+    """Whether the line's opportunity is won.
+
+    Raises:
+        ConnectionFault: the field became invisible after its description; then nothing is known of any line.
+    """
+    deal = line.get(DEAL)
+    if not isinstance(deal, Mapping) or "IsWon" not in deal:
+        raise _hidden()
+    return deal["IsWon"] is True and deal.get("IsDeleted") is not True
 
 
 def _judged(page: Page, cursor: Cursor | None, *, last: bool = False) -> Page:
@@ -60,11 +75,7 @@ def line_items(session: Session, request: PullRequest) -> Iterator[Page]:
         ConnectionFault: an object or `Opportunity.IsWon` cannot be read; without it no line would be one.
     """
     if shape(session, DEAL).field("IsWon") is None:
-        raise ConnectionFault(
-            "Opportunity.IsWon is hidden from the execution user: what was sold cannot be told from what was not",
-            kept="the checkpoint is unchanged",
-            fix="grant Read on Opportunity, or set `line_items: false`",
-        )
+        raise _hidden()
     cursor = request.cursor or {}
     now = session.now().replace(microsecond=0)
     place = {"items": cursor.get("items"), "deals": cursor.get("deals") or Position(now, None, now).dump()}

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cssync.connectors import Feed, Field, Page, PullRequest, Session, Stream
+from cssync.errors import ConnectionFault
 from cssync.model import ENTITY
 from cssync_salesforce import soql
 from cssync_salesforce.reading import pages
@@ -157,6 +158,12 @@ def _task_pages(session: Session, request: PullRequest) -> Iterator[Page]:
     """Only tasks that cssync made: by the key field where the org has it, else those of the execution user."""
 
     def mark(record: dict[str, Any]) -> None:
+        if record.keys().isdisjoint((TASK_KEY.name, "Description")):
+            raise ConnectionFault(
+                "Task.Description is hidden from the execution user: which tasks are ours cannot be told",
+                kept="the checkpoint is unchanged, and no task was taken for deleted",
+                fix="grant Read on Task.Description, or run `cssync provision` for the tasks' key field",
+            )
         record["_task_key"] = key_of(record)
 
     for page in pages(session, request, "Task", only=ours, adapt=mark):

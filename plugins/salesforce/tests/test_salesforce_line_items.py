@@ -11,6 +11,7 @@ import pytest
 
 from cssync.config.workspace import Connection, Workspace
 from cssync.connectors import Session
+from cssync.sandbox.server import Fault, SandboxServer
 from cssync.store import Store
 from cssync.sync import StreamReport, sync
 from cssync_salesforce.chosen import streams_of
@@ -138,3 +139,20 @@ def test_many_opportunities_that_change_cost_a_request_a_hundred(
 def test_without_the_setting_there_is_no_such_stream(open_live: Callable[..., Session]) -> None:
     assert "line_items" not in {s.name for s in streams_of(open_live().settings)}  # type: ignore[arg-type]
     assert SALESFORCE.stream("line_items") is None
+
+
+@pytest.mark.parametrize("field", ["Opportunity.IsWon", "OpportunityLineItem.OpportunityId"])
+def test_a_field_that_vanishes_while_lines_are_read_takes_no_line_away(
+    org: SalesforceSandbox, server: SandboxServer, live: Session, pulled: tuple[Store, Pull], field: str
+) -> None:
+    store, pull = pulled
+    _, line = sell(org, "Closed Won")
+    pull()
+    server.faults.append(Fault("/queryAll", act=lambda: org.hidden.add(field)))
+    with pytest.raises(AssertionError, match="hidden"):
+        pull(full=True)
+    assert list(lines(store)) == [line]
+    server.faults.clear()
+    org.hidden.clear()
+    pull(full=True)
+    assert list(lines(store)) == [line]

@@ -417,6 +417,15 @@ def test_tasks_are_ours_alone(org: SalesforceSandbox, live: Session, replica: Re
     assert {r["Subject"] for r in tasks.records.values()} <= {"Renewal", "Copied", "cssync: say hello"}
 
 
+def test_tasks_whose_key_cannot_be_seen_are_a_fault_and_not_gone(
+    org: SalesforceSandbox, server: SandboxServer, live: Session, replica: Replicas
+) -> None:
+    org.insert("Task", Subject="Renewal", Description="why\n\ncssync:k1")
+    server.faults.append(Fault("/queryAll", act=lambda: org.hidden.add("Task.Description")))
+    with pytest.raises(ConnectionFault, match="which tasks are ours cannot be told"):
+        replica("tasks").pull(live)
+
+
 def test_what_is_sent_resumes_from_the_checkpoint(api: respx.MockRouter, mocked: Session) -> None:
     described = [{"name": n, "type": "string"} for n in ("Id", "SystemModstamp", "IsDeleted", "Name")]
     api.get(f"{DATA}/sobjects/Account/describe").respond(
@@ -446,62 +455,3 @@ def test_every_declared_field_is_asked_for() -> None:
                 source = declared.source if isinstance(declared, Field) else declared
                 for name in (source,) if isinstance(source, str) else source:
                     assert name.startswith("_") or name in ("Id", "SystemModstamp") or name in stream.fields_of
-
-
-def test_a_wide_field_that_vanishes_after_its_description_costs_that_field(
-    org: SalesforceSandbox,
-    server: SandboxServer,
-    live: Session,
-    replica: Replicas,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.setattr(reading, "URL_BUDGET", 60)
-    hide = lambda: org.hidden.update(("Account.BillingCountry", "Account.AccountNumber"))  # noqa: E731
-    server.faults.append(Fault(r"POST .*/composite/sobjects/Account", act=hide))
-    accounts = replica("accounts")
-    accounts.pull(live)
-    assert held(accounts) == alive(org, "Account")
-    record = next(iter(accounts.records.values()))
-    assert not {"BillingCountry", "AccountNumber"} & record.keys()
-    assert "NumberOfEmployees" in record, "the other wide fields are read"
-    assert {m.split(" ")[0] for m in caplog.messages} == {"Account.BillingCountry", "Account.AccountNumber"}
-
-
-@pytest.mark.parametrize("answer", [{}, [5], [{"Name": "x"}], "no"])
-def test_wide_fields_that_cannot_be_read_are_a_fault_and_not_absent(
-    server: SandboxServer, live: Session, replica: Replicas, monkeypatch: pytest.MonkeyPatch, answer: Any
-) -> None:
-    monkeypatch.setattr(reading, "URL_BUDGET", 60)
-    server.faults.append(Fault(r"POST .*/composite/sobjects/Account", answer=SandboxAnswer(200, answer)))
-    with pytest.raises(ConnectionFault, match="no list of records"):
-        replica("accounts").pull(live)
-
-
-def test_a_lookup_that_vanishes_after_its_description_costs_the_fields_behind_it(
-    org: SalesforceSandbox, server: SandboxServer, live: Session, replica: Replicas, caplog: pytest.LogCaptureFixture
-) -> None:
-    server.faults.append(Fault(r"/queryAll", act=lambda: org.hidden.add("Contract.OwnerId")))
-    contracts = replica("contracts", extra=("Owner.Name", "Owner.Email", "Account.Name"))
-    contracts.pull(live)
-    assert held(contracts) == alive(org, "Contract")
-    record = next(iter(contracts.records.values()))
-    assert record["Account"]["Name"]
-    assert not {"Owner", "OwnerId"} & record.keys()
-    lost = {m.split(" ")[0].removeprefix("Contract.") for m in caplog.messages}
-    assert lost >= {"Owner.Name", "Owner.Email"}
-
-
-def test_parents_fields_beyond_what_a_query_can_name_are_left_out_by_name(
-    org: SalesforceSandbox, live: Session, replica: Replicas, monkeypatch: pytest.MonkeyPatch, caplog: Any
-) -> None:
-    monkeypatch.setattr(reading, "URL_BUDGET", 30)
-    contracts = replica("contracts", extra=("Owner.Name", "Account.Industry", "Account.Name"))
-    contracts.pull(live)
-    assert held(contracts) == alive(org, "Contract")
-    record = next(iter(contracts.records.values()))
-    assert "StartDate" in record
-    assert record["Owner"]["Name"]
-    assert [m.split(" ")[0] for m in caplog.messages] == ["Contract.Account.Industry"]
-    assert record["Account"].keys() >= {"Name"}
-    assert "Industry" not in record["Account"]
