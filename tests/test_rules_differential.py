@@ -121,6 +121,7 @@ BASE = st.tuples(
     aggregate("d_last", "max", "invoices.due_date"),
     aggregate("d_use", "last", "usage.day"),
     aggregate("t_listed", "last", "tickets.category", ", most: 3"),
+    aggregate("t_common", "most_common", "tickets.category"),
     aggregate("m_due", "sum", "invoices.amount"),
 )
 literal = st.sampled_from(["0", "1", "2", "3", "7", "0.5", "12.25", "30%", "100"])

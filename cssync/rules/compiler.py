@@ -28,6 +28,7 @@ from cssync.rules.event_facts import EVENT_ARR, EVENT_FACTS, IDENTIFYING, event_
 from cssync.rules.facts import GROUPS, LINKS, PRESENT
 from cssync.rules.freshness import Context, instant
 from cssync.rules.grounds import all_known, all_ok, is_cap_held, is_held, is_known
+from cssync.rules.listing import is_listed, list_of, listing
 from cssync.rules.memory import REMEMBERED
 from cssync.rules.score_sql import ScoreSql
 from cssync.rules.sources import SourcePass
@@ -166,9 +167,21 @@ def source_passes(
             definition = features[name].definition
             if isinstance(definition, Aggregate) and all_ok(definition, context):
                 wanted.setdefault((definition.source, definition.per_event), {})[name] = features[name]
+    listed = {
+        name: features[name] for found in wanted.values() for name in found if is_listed(_aggregate(features[name]))
+    }
+    wanted = {key: {n: f for n, f in found.items() if n not in listed} for key, found in wanted.items()}
     passes = (SourcePass(source, wanted[source, per].values(), context, dialect, per) for source in SOURCES
-              for per in (False, True) if context is not None and (source, per) in wanted)  # fmt: skip
-    return {one.name: one.sql() for one in passes}
+              for per in (False, True) if context is not None and wanted.get((source, per)))  # fmt: skip
+    return {
+        **{one.name: one.sql() for one in passes},
+        **{list_of(f): listing(f, context, dialect) for f in listed.values() if context is not None},
+    }
+
+
+def _aggregate(feature: Feature) -> Aggregate:
+    assert isinstance(feature.definition, Aggregate)  # noqa: S101 - passes are of aggregates
+    return feature.definition
 
 
 def result_column(pack: Pack, name: str) -> str:
@@ -383,13 +396,18 @@ class _Compiler:
             late = [f for f in here if isinstance(a := f.definition, Aggregate) and not all_ok(a, self.c)]
             columns.extend(f"{self.d.null(f.type)} AS f_{f.name}" for f in late)
             columns.extend(f"{self.d.text(self.c.currency)} AS c_{f.name}" for f in late if f.type == "money")
-            here = [f for f in here if f not in late]
+            listed = [f for f in here if f not in late and is_listed(_aggregate(f))]
+            if per and "event_deal" not in self.shared and any(f not in late for f in here):
+                ctes = {**of_group("terms", self.c, self.d), **event_deals(self.c, self.d)}
+                self.ctes.update(behind("event_deal", ctes, self.shared))
+            for f in listed:
+                name, event = list_of(f), f" AND {list_of(f)}.event = {self.event}" if per else ""
+                self.join(name, {name: listing(f, self.c, self.d)}, event, joins)
+                columns.append(f"{name}.value AS f_{f.name}")
+            here = [f for f in here if f not in late and f not in listed]
             if not here:
                 continue
             one = SourcePass(source, here, self.c, self.d, per)
-            if per and not {one.name, "event_deal"} & self.shared:
-                ctes = {**of_group("terms", self.c, self.d), **event_deals(self.c, self.d)}
-                self.ctes.update(behind("event_deal", ctes, self.shared))
             self.join(one.name, {one.name: one.sql()}, f" AND {one.name}.event = {self.event}" if per else "", joins)
             columns.extend(f"{one.result(f)} AS f_{f.name}" for f in here)
             columns.extend(f"{one.currency(f)} AS c_{f.name}" for f in here if f.type == "money")

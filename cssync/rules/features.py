@@ -25,7 +25,7 @@ from cssync.rules.reader import Mapping, Node, Scalar, Sequence
 from cssync.rules.shape import Shape
 from cssync.rules.tree import STANDARD, Aggregate, Expr, Feature, Past, Type
 
-AGGREGATES = ("count", "sum", "avg", "min", "max", "last", "median", "distinct")
+AGGREGATES = ("count", "sum", "avg", "min", "max", "last", "median", "distinct", "most_common")
 _BESIDE = ("where", "within", "ending", "older_than", "at_least", "newest_per", "of_which", "max_age", "most", "per")
 MAX_NESTED = 120
 """Levels of an expression together with the features in it: what evaluates one walks down them."""
@@ -39,6 +39,7 @@ _NEEDS: Map[str, tuple[str, ...]] = {
     "median": NUMBERS,
     "min": (*NUMBERS, "date"),
     "max": (*NUMBERS, "date"),
+    "most_common": ("text",),
 }
 
 
@@ -320,7 +321,7 @@ class FeatureReader:
             if block.get("of_which") is not None:
                 self.faults.add(block.mark, "`of_which` looks at the rows that `newest_per` leaves; write `where`")
             return None
-        if function in ("last", "median"):
+        if function in ("last", "median", "most_common"):
             self.faults.add(name.mark, f"`newest_per` does not go with {function}")
         column = source_column(source, name.text)
         if column is None:

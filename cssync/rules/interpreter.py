@@ -8,6 +8,7 @@ units, its currency beside it under `currency.<feature>`.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -484,6 +485,9 @@ def _fold(a: Aggregate, kind: str, values: list[tuple[Row, Any]], any_row: bool,
         return None
     if a.function in ("min", "max"):
         return (min if a.function == "min" else max)(v for _, v in values)
+    if a.function == "most_common":
+        times = Counter(v for _, v in values)
+        return min(times, key=lambda v: (-times[v], v))
     if a.function == "last":
         dated = [(r, v) for r, v in values if r.get(at) is not None]
         order = sorted(dated, key=lambda p: (str(p[0].get("connection", "")), str(p[0].get("source_id", ""))))

@@ -117,9 +117,8 @@ class SourcePass:
     def columns(self, feature: Feature) -> dict[str, tuple[str, str]]:
         """Columns of the pass that `result` and `currency` read, with their aggregate and the condition on its rows.
 
-        `n_` the values behind a feature, `u_` the rows, `v_` its value (`v2_` ... what is listed behind it),
-        `c_` and `d_` its currency. Each function in an aggregate is followed by `{}`, where an engine says which rows
-        it is of.
+        `n_` the values behind a feature, `u_` the rows, `v_` its value, `c_` and `d_` its currency. Each function in an
+        aggregate is followed by `{}`, where an engine says which rows it is of.
         """
         aggregate = definition(feature)
         name, function, condition, value = (
@@ -148,8 +147,6 @@ class SourcePass:
             found[f"v_{name}"] = f"count(DISTINCT {value}){{}}", condition
         elif function != "count":
             found[f"v_{name}"] = f"{'max' if function == 'last' else function}({value}){{}}", condition
-        for nth in range(2, aggregate.most + 1):
-            found[f"v{nth}_{name}"] = f"max({value}){{}}", f"t.place_{name} = {nth}"
         if feature.type == "money":
             default = self.d.text(self.c.currency)
             money = f"coalesce(t.currency, {default})" if self.has_currency else default
@@ -206,14 +203,17 @@ class SourcePass:
         )
         return f"(SELECT t.*, {', '.join(columns)} FROM {table} t {' '.join(parts)}) t"
 
+    def rows(self) -> str:
+        """SQL condition that a row says something, whatever the feature."""
+        where = live("t", self.c, self.d)
+        return f"{where} AND {complete('t', self.c, self.d)}" if self.table.skip_incomplete else where
+
     def sql(self) -> str:
         """The SELECT of the pass, one row per account.
 
         Where an index leads to an account's days of a metric, each feature of usage is looked up by itself.
         """
-        where = live("t", self.c, self.d)
-        if self.table.skip_incomplete:
-            where += f" AND {complete('t', self.c, self.d)}"
+        where = self.rows()
         places = [c for f in self.features for c in self.places(f)]
         columns = {name: found for f in self.features for name, found in self.columns(f).items()}
         if self.d.seeks and self.entity.name == USAGE and not places:
@@ -250,8 +250,7 @@ class SourcePass:
             if feature.type == "number":
                 value = f"CASE WHEN coalesce({u}, 0) = 0 THEN 0.0 ELSE {total} END"
         else:
-            more = (f"{self.name}.v{nth}_{name}" for nth in range(2, aggregate.most + 1))
-            value = " || ".join((v, *(f"coalesce({self.d.text(LISTED)} || {other}, '')" for other in more)))
+            value = v
         conditions = [f"{n} >= {at_least}"] if at_least else []
         if feature.type == "money":
             conditions.append(f"({self.name}.c_{name} IS NULL OR {self.name}.c_{name} = {self.name}.d_{name})")

@@ -82,7 +82,7 @@ class Aggregate:
     most: of `last`, how many values are listed; 1 is the value itself. per_event: only the rows of one renewal event.
     """
 
-    function: Literal["count", "sum", "avg", "min", "max", "last", "median", "distinct"]
+    function: Literal["count", "sum", "avg", "min", "max", "last", "median", "distinct", "most_common"]
     source: str
     column: Expr | None = None
     where: Expr | None = None
