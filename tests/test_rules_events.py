@@ -13,6 +13,7 @@ import pytest
 from cssync.rules import explain
 from cssync.rules.faults import Source
 from cssync.rules.packs import read_rules
+from cssync.rules.tasks import task_key
 from cssync.views.explain import explain_document, explain_lines
 from renewal_days import Renewals, world
 
@@ -261,3 +262,19 @@ def test_explain_names_each_event_and_which_one_a_task_is_about(two: Renewals) -
     lines = list(explain_lines(explain_document(two.store, "a", at, found), ZoneInfo("UTC")))
     assert "  renewal 2 on 2027-05-01 (crm:C2): date: 2027-05-01, at_stake: 500, worth: 500" in lines
     assert "  task T90 (renewal 2) due 2027-01-29: 90 days to 2027-05-01" in lines
+
+
+def test_a_task_from_when_its_rule_was_about_the_account_goes_on(two: Renewals) -> None:
+    two.contract("2027-03-10", "C1", start="2026-03-11", notice_received_on="2027-01-20")
+    two.run("2027-01-25")
+    key = task_key("p", "notice", "a", "a", "1")
+    with two.store.transaction() as conn:
+        conn.execute("UPDATE task SET subject_uid = 'a', occurrence = '1', key = ? WHERE rule = 'notice'", (key,))
+    two.run("2027-01-26")
+    assert [r["key"] for r in two.store.query("SELECT key FROM task WHERE rule = 'notice'")] == [key]
+    two.contract("2027-03-10", "C1", start="2026-03-11", notice_received_on=None)
+    two.run("2027-01-27")
+    assert ("notice", "a") not in open_tasks(two)
+    two.contract("2027-03-10", "C1", start="2026-03-11", notice_received_on="2027-01-28")
+    two.run("2027-01-28")
+    assert ("notice", "1") in open_tasks(two)

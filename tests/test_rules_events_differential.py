@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cssync.rules.catalogue import FACTS, SOURCES
 from cssync.rules.compiler import compile_pack
-from cssync.rules.event_facts import EVENT_ARR, EVENT_FACTS
+from cssync.rules.event_facts import EVENT_ARR, EVENT_ENDS, EVENT_FACTS
 from cssync.rules.faults import Source
 from cssync.rules.freshness import Context, Freshness
 from cssync.rules.interpreter import judge_events
@@ -46,8 +46,10 @@ tasks:
 RULES = read_rules([Source("p.yaml", PACK)])
 KEY = st.integers(0, 5)
 offsets = st.integers(-50, 60) | st.integers(300, 320)
-contracts = st.lists(st.tuples(offsets, st.sampled_from([None, None, -3, 40])), max_size=6)
-"""Days from today to the renewal date, and to the day on which notice came, if it did."""
+contracts = st.lists(
+    st.tuples(offsets, st.sampled_from([None, None, -3, 40]), st.sampled_from(["x", "x", "y"])), max_size=6
+)
+"""Days from today to the renewal date, and to the day on which notice came, if it did; and the connection."""
 lines = st.lists(st.tuples(KEY | st.none(), st.integers(0, 900), st.sampled_from(["EUR", "EUR", "JPY"])), max_size=4)
 deals = st.lists(
     st.fixed_dictionaries({
@@ -82,19 +84,24 @@ def by_hand(days: Iterable[tuple[date, str]]) -> list[tuple[date, list[str]]]:
 
 
 @settings(max_examples=12, deadline=None, phases=QUICK, suppress_health_check=list(HealthCheck))
-@example(found=[(14, None), (28, None), (29, None), (43, None)], priced=[(0, 900, "EUR"), (3, 5, "EUR")], sold=[])
-@example(found=[(-30, None), (-31, None), (1, None)], priced=[], sold=[])
+@example(
+    found=[(14, None, "x"), (28, None, "x"), (29, None, "y"), (43, None, "y")],
+    priced=[(0, 900, "EUR"), (3, 5, "EUR")],
+    sold=[],
+)
+@example(found=[(-30, None, "x"), (-31, None, "x"), (1, None, "y")], priced=[], sold=[])
 @given(found=contracts, priced=lines, sold=deals)
 def test_every_engine_sees_the_same_events(
-    found: list[tuple[int, int | None]],
+    found: list[tuple[int, int | None, str]],
     priced: list[tuple[int | None, int, str]],
     sold: list[dict[str, Any]],
     engines: tuple[Engine, ...],
 ) -> None:
     terms = [
-        {"end_date": (TODAY + timedelta(days=ahead - 1)).isoformat(), "auto_renew": n % 2, "notice_days": 10 * n,
-         "status": "expired", "notice_received_on": notice and (TODAY + timedelta(days=notice)).isoformat()}
-        for n, (ahead, notice) in enumerate(found)
+        {"connection": connection, "end_date": (TODAY + timedelta(days=ahead - 1)).isoformat(), "auto_renew": n % 2,
+         "notice_days": 10 * n, "status": "expired",
+         "notice_received_on": notice and (TODAY + timedelta(days=notice)).isoformat()}
+        for n, (ahead, notice, connection) in enumerate(found)
     ]  # fmt: skip
     prices = [
         {"contract_source_id": None if of is None else f"0-{of}", "unit_price": price, "quantity": 1, "currency": code}
@@ -103,11 +110,11 @@ def test_every_engine_sees_the_same_events(
     rows: dict[str, list[dict[str, Any]]] = {"contracts": terms, "lines": prices, "opportunities": sold}
     context = Context(AS_OF, currency="EUR", fresh={t.entity: Freshness("ok", AS_OF) for t in SOURCES.values()})
     pack = RULES.packs[0]
-    statement = compile_pack(pack, RULES.features, context, also=(*EVENT_FACTS, EVENT_ARR))
+    statement = compile_pack(pack, RULES.features, context, also=(*EVENT_FACTS, *EVENT_ENDS, EVENT_ARR))
     with stored([({}, rows)]) as conn:
         answers = conn.execute(statement.sql).fetchall()
         same_everywhere(conn, engines, pack, RULES.features, context)
-    days = [(TODAY + timedelta(days=ahead), f"x:0-{n}") for n, (ahead, _) in enumerate(found)]
+    days = [(TODAY + timedelta(days=ahead), f"{connection}:0-{n}") for n, (ahead, _, connection) in enumerate(found)]
     outcomes = [outcome_of(pack, statement, row) for row in answers]
     seen = [(o.features["renews_on"], str(o.features["renewal_contracts"]).split()) for o in outcomes]
     assert seen == (by_hand(days) or [(None, ["None"])])

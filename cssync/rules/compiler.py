@@ -24,7 +24,7 @@ from cssync.rules.catalogue import FACTS, OUTPUTS, SOURCES
 from cssync.rules.chain import behind, chained, of_group
 from cssync.rules.dialect import SQLITE, Dialect
 from cssync.rules.emitter import Emitter
-from cssync.rules.event_facts import EVENT_ARR, EVENT_FACTS, IDENTIFYING, event_deals
+from cssync.rules.event_facts import EVENT_ARR, EVENT_ENDS, EVENT_FACTS, IDENTIFYING, event_deals, event_ends
 from cssync.rules.facts import GROUPS, LINKS, PRESENT
 from cssync.rules.freshness import Context, instant
 from cssync.rules.grounds import all_known, all_ok, is_cap_held, is_held, is_known
@@ -145,6 +145,8 @@ def fact_tables(
                 add(name, ctes)
             if group == "terms" and any(_per_event(f) for f in features.values()):
                 add("event_deal", {**ctes, **event_deals(context, dialect)})
+            if group == "ends" and any(p.each_event for p in listed):
+                add("fact_event_ends", {**of_group("terms", context, dialect), **event_ends(context, dialect)})
     return found
 
 
@@ -338,11 +340,18 @@ class _Compiler:
             if by_event:
                 event = f" AND fact_event_lines.event = {self.event}"
                 self.join("fact_event_lines", of_group(group, self.c, self.d), event, joins)
+            if ready and self.pack.each_event and group == "ends":
+                event = f" AND fact_event_ends.event = {self.event}"
+                ctes = {**of_group("terms", self.c, self.d), **event_ends(self.c, self.d)}
+                self.join("fact_event_ends", ctes, event, joins)
             for name in facts:
                 known = is_known(name, self.c)
                 value = f"fact_{group}.{name}" if known else self.d.null(FACTS[name].type)
                 if known and self.pack.each_event and name in EVENT_FACTS:
                     value = f"CASE WHEN fact_events.event IS NULL THEN {value} ELSE fact_events.{name} END"
+                if known and self.pack.each_event and name in EVENT_ENDS:
+                    none = "0" if name == EVENT_ENDS[0] else self.d.null("text")
+                    value = f"CASE WHEN {value} IS NOT NULL THEN coalesce(fact_event_ends.{name}, {none}) END"
                 money = f"fact_{group}.currency"
                 if by_event and name == EVENT_ARR:
                     value, money = (

@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from cssync.store.sqlite import Fence, Store
 
 
+BY_NUMBER = ("fact_event_lines", "fact_event_ends")
+"""Tables of facts with a row for each renewal event."""
 EXPLAINED = (*SCORED, "model", "trend", "trend_points")
 """Outputs of a score whose reason is the text behind the score."""
 
@@ -234,7 +236,7 @@ def share(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Conte
 def _keep(conn: sqlite3.Connection, name: str, sql: str) -> None:
     conn.execute(f"DROP TABLE IF EXISTS temp.{name}")
     conn.execute(f"CREATE TEMP TABLE {name} AS {sql}")
-    by_event = ("account_uid", "event") if name == "fact_event_lines" or name.endswith(BY_EVENT) else ("account_uid",)
+    by_event = ("account_uid", "event") if name in BY_NUMBER or name.endswith(BY_EVENT) else ("account_uid",)
     key = ", ".join(LINKS.get(name, by_event))
     conn.execute(f"CREATE UNIQUE INDEX temp.{name}_key ON {name} ({key})")
 

@@ -23,6 +23,8 @@ EVENT_FACTS = (
 """Facts of group `terms` that each renewal event has of its own: columns of `fact_events`."""
 IDENTIFYING = ("renewal_contracts", "term_end", "term_days")
 """Those by which an event is known again; carried by packs with a task about one."""
+EVENT_ENDS = ("term_ends_apart", "term_ends")
+"""What each has of its own in group `ends`: columns of `fact_event_ends`."""
 EVENT_ARR = "renewal_arr"
 """What each has of its own in group `lines`: that of the next one is in `fact_lines`, the others' in
 `fact_event_lines`."""
@@ -99,6 +101,42 @@ def side_by_side(c: Context, d: Dialect) -> dict[str, str]:
             FROM (SELECT * FROM event_alone UNION ALL SELECT * FROM event_placed) o""",
         "event_term": """SELECT m.account_uid, m.connection, m.source_id, v.event FROM event_member m
             JOIN fact_events v ON v.account_uid = m.account_uid AND v.opens = m.opens""",
+    }
+
+
+def event_ends(c: Context, d: Dialect) -> dict[str, str]:
+    """How far connections differ on the end of each event; needs `terms`.
+
+    Contracts of two connections tell of the same term when each is the other's nearest by its end and they end less
+    than half the term apart. Where they are in two events, the next one of them has the difference.
+    """
+    away = f"abs({d.days_between('k.end_date', 'm.end_date')})"
+    begun = f"coalesce({{0}}.start_date, {d.day(c.today)}) <= {d.day(c.today)}"
+    side = "m.account_uid, {0}.connection, {0}.source_id, {1}.connection"
+    order = f"ORDER BY {away}, k.end_date, k.source_id, m.end_date, m.source_id"
+    mine, theirs = "p.connection || ':' || p.ends", "p.other || ':' || p.other_ends"
+    return {
+        "end_several": f"""SELECT t.account_uid FROM contract t WHERE {live("t", c, d)}
+            GROUP BY t.account_uid HAVING count(DISTINCT t.connection) > 1""",
+        "end_told": f"""SELECT t.account_uid, t.connection, t.source_id, t.end_date, v.event,
+            coalesce(nullif(t.term_months, 0) * 30, {d.days_between("t.end_date", "t.start_date")}, 360) AS days
+            FROM end_several s JOIN contract t ON t.account_uid = s.account_uid
+            LEFT JOIN event_term v ON v.connection = t.connection AND v.source_id = t.source_id
+            WHERE {live("t", c, d)} AND coalesce(t.status, 'active') NOT IN ('draft', 'terminated')
+            AND t.end_date IS NOT NULL AND {begun.format("t")}""",
+        "end_pair": f"""SELECT m.account_uid, m.event, k.event AS other_event, m.connection, m.end_date AS ends,
+            k.connection AS other, k.end_date AS other_ends, m.days, {away} AS away,
+            row_number() OVER (PARTITION BY {side.format("m", "k")} {order}) AS mine,
+            row_number() OVER (PARTITION BY {side.format("k", "m")} {order}) AS theirs
+            FROM end_told m JOIN end_told k ON k.account_uid = m.account_uid AND k.connection <> m.connection""",
+        "end_ranked": f"""SELECT p.account_uid, p.event, p.away,
+            CASE WHEN p.connection < p.other THEN {mine} || ' ' || {theirs} ELSE {theirs} || ' ' || {mine} END AS ends,
+            row_number() OVER (PARTITION BY p.account_uid, p.event
+            ORDER BY p.away DESC, p.ends, p.other_ends, p.connection, p.other) AS place FROM end_pair p
+            WHERE p.mine = 1 AND p.theirs = 1 AND p.event IS NOT NULL AND p.away * 2 < p.days
+            AND (p.other_event IS NULL OR p.other_event >= p.event)""",
+        "fact_event_ends": """SELECT account_uid, event, away AS term_ends_apart, ends AS term_ends FROM end_ranked
+            WHERE place = 1""",
     }
 
 

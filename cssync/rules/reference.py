@@ -13,7 +13,7 @@ from importlib.resources.abc import Traversable
 from cssync.model import ENTITY, Column
 from cssync.plugins import plugins
 from cssync.rules.catalogue import ACCOUNT, ALIASES, FACTS, FUNCTIONS, MAX_AGE, SOURCES, column_type, source_column
-from cssync.rules.event_facts import EVENT_ARR, EVENT_FACTS
+from cssync.rules.event_facts import EVENT_ARR, EVENT_ENDS, EVENT_FACTS
 from cssync.rules.faults import Faults, Source
 from cssync.rules.loading import load_folders
 from cssync.rules.reader import Mapping, Node, Scalar, Sequence, read
@@ -88,7 +88,7 @@ def _account() -> Iterator[str]:
 
 def _facts() -> Iterator[str]:
     friendly = {table.entity: source for source, table in SOURCES.items()}
-    own = dict.fromkeys((*EVENT_FACTS, EVENT_ARR), "; own to each renewal")
+    own = dict.fromkeys((*EVENT_FACTS, *EVENT_ENDS, EVENT_ARR), "; own to each renewal")
     rows = ((f"`{n}`", f.type, f.doc + own.get(n, ""), _code(friendly[e] for e in f.tables)) for n, f in FACTS.items())
     yield from _table(("fact", "type", "meaning", "rests on"), rows)
 

@@ -21,6 +21,7 @@ from cssync.model import CURRENCY_DECIMALS
 from cssync.rules.dialect import SQLITE, quote
 from cssync.rules.emitter import Emitter
 from cssync.rules.evaluate import context_for
+from cssync.rules.event_facts import EVENT_ARR
 from cssync.rules.facts import GROUPS, NEEDS
 from cssync.rules.freshness import Context, instant
 from cssync.rules.grounds import is_known
@@ -258,21 +259,31 @@ class _Query:
         return f"(SELECT avg(v) FROM (SELECT v FROM ({months}) ORDER BY v LIMIT {many} OFFSET {half}))"
 
     def priced(self) -> dict[str, str]:
-        """ARR of every account in the report, and what of it is due by which date."""
+        """ARR of every account in the report and of its next renewal, and what is due at each renewal: `due_event`."""
         if not any(c.form == "arr" for c in self.report.columns):
             return {}
         accounts = "(SELECT DISTINCT account_uid FROM item) i"
         if not is_known("arr", self.c):
-            return {"priced": f"SELECT i.account_uid, NULL AS arr, NULL AS due, NULL AS renews_on FROM {accounts}"}
+            return {
+                "priced": f"SELECT i.account_uid, NULL AS arr, NULL AS due FROM {accounts}",
+                "due_event": f"SELECT i.account_uid, NULL AS renews_on, NULL AS due FROM {accounts}",
+            }
         ctes: dict[str, str] = {}
         for group in (*NEEDS["lines"], "lines"):
             ctes.update(GROUPS[group](self.c, SQLITE))
-        factor = self.factor("l.currency")
-        nearest = "CAST(floor(l.{} * " + factor + " + 0.5) AS INTEGER)"
+
+        def nearest(lines: str, column: str) -> str:
+            return f"CAST(floor({lines}.{column} * {self.factor(f'{lines}.currency')} + 0.5) AS INTEGER)"
+
         ctes["priced"] = (
-            f"SELECT i.account_uid, {nearest.format('arr')} AS arr, {nearest.format('renewal_arr')} AS due, t.renews_on"
-            f" FROM {accounts} LEFT JOIN fact_lines l ON l.account_uid = i.account_uid "
-            "LEFT JOIN fact_terms t ON t.account_uid = i.account_uid"
+            f"SELECT i.account_uid, {nearest('l', 'arr')} AS arr, {nearest('l', EVENT_ARR)} AS due "
+            f"FROM {accounts} LEFT JOIN fact_lines l ON l.account_uid = i.account_uid"
+        )
+        ctes["due_event"] = (
+            f"SELECT v.account_uid, v.renews_on, "
+            f"CASE WHEN v.event = 1 THEN {nearest('l', EVENT_ARR)} ELSE {nearest('f', EVENT_ARR)} END AS due "
+            "FROM fact_events v LEFT JOIN fact_lines l ON l.account_uid = v.account_uid "
+            "LEFT JOIN fact_event_lines f ON f.account_uid = v.account_uid AND f.event = v.event"
         )
         return ctes
 
@@ -290,18 +301,19 @@ class _Query:
 
     def paid(self, n: int, column: ReportColumn) -> str:
         """ARR of the accounts of each group, each once."""
-        value = "p.arr"
+        value, due = "p.arr", ""
         if column.due_days is not None:
-            days = SQLITE.days_between("p.renews_on", SQLITE.day(self.c.today))
-            value = (
-                f"CASE WHEN p.due IS NULL THEN NULL WHEN {days} BETWEEN 0 AND {column.due_days} THEN p.due ELSE 0 END"
-            )
+            days = SQLITE.days_between("v.renews_on", SQLITE.day(self.c.today))
+            soon = f"sum(CASE WHEN {days} BETWEEN 0 AND {column.due_days} THEN v.due END) AS soon"
+            events = f"SELECT v.account_uid, sum(v.due) AS known, {soon} FROM due_event v GROUP BY v.account_uid"
+            due = f" LEFT JOIN ({events}) d ON d.account_uid = p.account_uid"
+            value = "CASE WHEN p.due IS NULL AND d.known IS NULL THEN NULL ELSE coalesce(d.soon, 0) END"
         keys = ", ".join(("account_uid", *self.groups))
         grouped = f" GROUP BY {', '.join(self.groups)}" if self.groups else ""
         grouping = "".join(f"{g}, " for g in self.groups)
         return (
             f"SELECT {grouping}sum({value}) AS arr FROM (SELECT DISTINCT {keys} FROM item "
-            f"WHERE w_{n} = 1) i JOIN priced p ON p.account_uid = i.account_uid{grouped}"
+            f"WHERE w_{n} = 1) i JOIN priced p ON p.account_uid = i.account_uid{due}{grouped}"
         )
 
     def listed(self, n: int, column: ReportColumn) -> str:

@@ -13,7 +13,7 @@ from cssync.rules.calendar import local_date
 from cssync.rules.catalogue import ACCOUNT, FACTS, OUTPUTS, column_type
 from cssync.rules.compiler import compile_pack, result_column
 from cssync.rules.evaluate import context_for, reading_of, usage_coverage
-from cssync.rules.event_facts import EVENT_ARR, EVENT_FACTS
+from cssync.rules.event_facts import EVENT_ARR, EVENT_ENDS, EVENT_FACTS
 from cssync.rules.faults import did_you_mean
 from cssync.rules.freshness import Context
 from cssync.rules.grounds import entities_of
@@ -151,7 +151,9 @@ def _raw(rules: RuleSet, context: Context, known: Outcome, row: Any, columns: se
 def _own(rules: RuleSet, name: str) -> bool:
     """Whether each renewal event has a fact or feature of its own."""
     definition = rules.features[name].definition if name in rules.features else None
-    return name in (*EVENT_FACTS, EVENT_ARR) or (isinstance(definition, Aggregate) and definition.per_event)
+    return name in (*EVENT_FACTS, *EVENT_ENDS, EVENT_ARR) or (
+        isinstance(definition, Aggregate) and definition.per_event
+    )
 
 
 def _told_of_all(pack: Pack, outcomes: list[Outcome]) -> dict[str, Any]:

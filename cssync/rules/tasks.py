@@ -168,6 +168,11 @@ class TaskWriter:
             return subject, "term"
         if rule.once_per in ("episode", "event_episode"):
             past = self.of_subject(uid, rule, subject)
+            if subject != uid and self.event(row) == 1:  # one from when the rule was about the account goes on
+                known = self.known.get((uid, rule.name), [])
+                older = [t for t in known if t["subject_uid"] == uid and t["status"] in ("open", "done")]
+                if older:
+                    return uid, str(older[0]["occurrence"])
             return subject, str(sum(t["status"] == "closed" for t in past) + 1)
         return subject, period(rule.once_per, self.c.today)
 
@@ -311,6 +316,7 @@ class TaskWriter:
         row = rows[0]
         if rule.once_per in OF_EVENT:
             same = [r for r in rows if self.event_uid(r) == task["subject_uid"]]
+            same = same or (rows[:1] if number_of(task["subject_uid"]) is None else [])
             if not same:
                 return self.words[self.end_of_event(task, rows)]
             row = same[0]
