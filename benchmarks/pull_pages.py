@@ -162,8 +162,9 @@ _PORTAL = {("", ""): told({"portalId": 1, "accountType": "STANDARD", "timeZone":
 COMPANIES = _hubspot(
     "companies",
     _company,
-    "name domain industry country numberofemployees lifecyclestage hubspot_owner_id createdate hs_lastmodifieddate "
-    "website hs_language hs_latest_meeting_activity hs_last_logged_call_date hs_sales_email_last_replied",
+    "name domain hs_additional_domains industry country numberofemployees lifecyclestage hs_parent_company_id "
+    "hubspot_owner_id createdate hs_lastmodifieddate hs_latest_meeting_activity hs_last_logged_call_date "
+    "hs_sales_email_last_replied",
 )
 _MIXED = (
     _hubspot("companies", _company, " ".join(COMPANIES.columns[1:]), share=0.05),
