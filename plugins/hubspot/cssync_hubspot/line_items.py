@@ -80,7 +80,7 @@ class _Reader:
             items = [i for i in items if str(i["id"]) not in self.done]
             self.done.update(str(i["id"]) for i in items)
         deals = {str(d["id"]): d for d in self.deals_of(items)}
-        won = {i for i, d in deals.items() if (d.get("properties") or {}).get("hs_is_closed_won") == "true"}
+        won = {i for i, d in deals.items() if _is_won(d)}
         companies = associated(self.session, "deals", "companies", sorted(won))
         for item in items:
             deal = item.get("deal")
@@ -134,6 +134,17 @@ class _Reader:
             yield from self.again()
             yield Page((), cursor=self.cursor())
         self.linked, self.linking = begun, None
+
+
+def _is_won(deal: Record) -> bool:
+    held = deal.get("properties") or {}
+    if "hs_is_closed_won" not in held:
+        raise ConnectionFault(
+            "HubSpot does not tell which deals are won (hs_is_closed_won)",
+            kept="the checkpoint is unchanged, and no line was taken for lost",
+            fix="give the key the right to read deals and their properties, or set `line_items: false`",
+        )
+    return bool(held["hs_is_closed_won"] == "true")
 
 
 def line_items(session: Session, request: PullRequest) -> Iterator[Page]:

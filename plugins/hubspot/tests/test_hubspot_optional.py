@@ -87,6 +87,18 @@ def test_a_deal_that_is_won_later_brings_its_lines_and_one_that_is_lost_takes_th
     assert lines(store) == []
 
 
+def test_a_deal_that_does_not_tell_whether_it_is_won_takes_no_line_away(rig: Any, store: Store) -> None:
+    _, sold, item = deal(rig, "closedwon")
+    pull(rig, store)
+    rig.clock.sleep(3600)
+    rig.app.portal.edit("deals", sold, amount=5)
+    del rig.app.portal.definitions["deals"]["hs_is_closed_won"]
+    report = pull(rig, store, "r2", all_well=False)["line_items"]
+    assert report.outcome == "failed"
+    assert "hs_is_closed_won" in str(report.error)
+    assert [line["source_id"] for line in lines(store)] == [item]
+
+
 def test_a_changed_and_an_archived_line_item_are_followed(rig: Any, store: Store) -> None:
     _, _, item = deal(rig, "closedwon")
     pull(rig, store)
