@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,7 @@ from typing import Any
 
 from cssync.config import Workspace, Writeback
 from cssync.config.load import load_workspace
+from cssync.config.workspace import Policy
 from cssync.connectors.contract import TaskContent
 from cssync.http.clock import ManualClock
 from cssync.link import link
@@ -23,7 +24,7 @@ from cssync.runs.sessions import open_sessions
 from cssync.sandbox.make_world import make
 from cssync.sandbox.server import SandboxServer, serve
 from cssync.sandbox.workspace import CONNECTIONS, write_workspace
-from cssync.store import Store
+from cssync.store import Fence, Store
 from cssync.sync import sync
 from cssync.writeback.apply import apply_plan, settle, unfinished
 from cssync.writeback.plan import approve_plan, make_plan
@@ -66,23 +67,29 @@ class Office:
     ledger: Ledger
     runs: int = 0
 
-    def run(self, between: Callable[[], None] = lambda: None) -> bool:
+    def run(self, between: Callable[[], None] = lambda: None, fence: Fence | None = None) -> bool:
         """One run of the write-back as cron would start it; True when nothing is left to do. `between`: what happens
-        in the world between planning and sending."""
+        in the world between planning and sending. `fence`: of a run that holds the lease."""
         self.runs += 1
         run_id = f"r-{self.runs:02}"
-        with open_sessions(self.space, self.store, clock=self.clock) as sessions:
+        held: dict[str, Any] = {"fence": fence, "clock": self.clock}
+        with open_sessions(self.space, self.store, **held) as sessions:
             begun, code = unfinished(self.store), 0
             if begun is not None:
-                code = apply_plan(self.store, self.space, begun, sessions, run_id=run_id, clock=self.clock).exit_code
+                code = apply_plan(self.store, self.space, begun, sessions, run_id=run_id, **held).exit_code
             else:
-                settle(self.store, self.space, sessions, clock=self.clock)
-            plan = make_plan(self.store, self.space, RULES, WORLD.now, run_id=run_id, clock=self.clock)
+                settle(self.store, self.space, sessions, **held)
+            plan = make_plan(self.store, self.space, RULES, WORLD.now, run_id=run_id, **held)
             if plan.status == "held":
                 approve_plan(self.store, plan.id)
             between()
-            done = apply_plan(self.store, self.space, plan.id, sessions, run_id=run_id, clock=self.clock)
+            done = apply_plan(self.store, self.space, plan.id, sessions, run_id=run_id, **held)
         return code == done.exit_code == 0
+
+    def follow(self, policy: Policy) -> None:
+        """Let another policy stand for people's edits."""
+        back = {name: replace(found, policy=policy) for name, found in self.space.writeback.items()}
+        self.space = replace(self.space, writeback=back)
 
     def pull(self) -> None:
         """Read what the vendor has, and link it."""
@@ -124,10 +131,16 @@ def created(server: SandboxServer) -> int:
 
 @contextmanager
 def served(
-    folder: Path, vendor: str, app: Any, *, settings: str = "", front: Callable[[Any], Any] = lambda app: app
+    folder: Path,
+    vendor: str,
+    app: Any,
+    *,
+    settings: str = "",
+    front: Callable[[Any], Any] = lambda app: app,
+    login: Mapping[str, str] | None = None,
 ) -> Iterator[Office]:
     """Serve a sandbox, and open the workspace in `folder` that leads to it. `settings`: more lines of the connection.
-    `front` stands between the server and the app."""
+    `front` stands between the server and the app. `login`: settings in place of the sandbox's own."""
     clock, ledger = ManualClock(WORLD.now.timestamp()), record(app)
     app.clock = (lambda: datetime.fromtimestamp(clock.time(), UTC)) if vendor == "salesforce" else lambda: clock.time()
     if vendor == "hubspot":
@@ -135,15 +148,16 @@ def served(
     with ExitStack() as stack:
         server = stack.enter_context(serve(front(app)))
         server.clock = clock.time
-        write(folder, vendor, server.url, settings)
+        write(folder, vendor, server.url, settings, login)
         space = space_of(folder, vendor)
         store = stack.enter_context(Store.open(space.store, workspace=space.name))
         yield Office(space, store, server, clock, ledger)
 
 
-def write(folder: Path, vendor: str, url: str, settings: str = "") -> None:
+def write(folder: Path, vendor: str, url: str, settings: str = "", login: Mapping[str, str] | None = None) -> None:
     """Write the workspace of one vendor."""
     name, connector = name_of(vendor), plugins().connector(vendor)
+    connector = replace(connector, sandbox_settings=login or connector.sandbox_settings)
     path = write_workspace(folder, {name: connector}, {name: url})
     text = re.sub("^masters:.*$", "", path.read_text(), flags=re.MULTILINE)
     allowed = f"{connector.tasks_setting}: true\n    " if connector.tasks_setting else ""

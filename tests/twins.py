@@ -35,13 +35,15 @@ class Twin:
     requests: tuple[str, ...]
 
     @contextmanager
-    def disturbed(
-        self, folder: Path, *, settings: str = "", front: Callable[[Any], Any] = lambda app: app
-    ) -> Iterator[Office]:
-        """Open the other twin in `folder`; see `served`."""
+    def disturbed(self, folder: Path, **options: Any) -> Iterator[Office]:
+        """Open the other twin in `folder`; options as of `served`."""
         shutil.copy(self.store, folder / "cssync.db")
-        with served(folder, self.vendor, copy.deepcopy(self.app), settings=settings, front=front) as office:
+        with served(folder, self.vendor, copy.deepcopy(self.app), **options) as office:
             yield office
+
+    def row(self, number: int, name: str) -> Row:
+        """The journal's row of one field (a part of its name) of the n-th record."""
+        return [row for row in self.journal if name in row[1].casefold()][number]
 
     def must_equal(self, office: Office, *, but: Mapping[str, Any] | None = None, more: Sequence[Row] = ()) -> None:
         """World and journal are those of the undisturbed run, the store knows them, and one more run writes nothing.
@@ -58,6 +60,8 @@ class Twin:
             held, value = fields[row["source_id"]][row["field"]], json.loads(row["value"])
             ours = row["field"] not in (but or {}).get(row["source_id"], {})
             assert same(held, value, kind_of(held, value)) or not ours
+        app: Any = office.server.app
+        assert not getattr(getattr(app, "desk", None), "mails", []), "no customer gets a mail"
         before = len(office.ledger.rows)
         assert office.run()
         assert len(office.ledger.rows) == before, "a further run writes nothing"

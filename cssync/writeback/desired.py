@@ -22,7 +22,7 @@ from cssync.writeback.canonical import KINDS, Canonical, Kind, altered, canonica
 from cssync.writeback.changes import Note, PlannedChange
 from cssync.writeback.choices import choose
 from cssync.writeback.fit import Lengths, shortened
-from cssync.writeback.outbox import Failed, failed, last_sent
+from cssync.writeback.outbox import FIGHTS, Failed, failed, last_sent, written_in_vain
 
 Decision = Literal["same", "agree", "write", "keep", "conflict"]
 
@@ -187,6 +187,12 @@ def _compare(
                 f"the CRM holds {_said(live)}, cssync {mine} and now has {_said(want)}: a person's value is kept",
             ))  # fmt: skip
         if decision != "write" or (last is not None and live == last and _took(store, place, want, live, kind)):
+            continue
+        if want == last and written_in_vain(store, place, want_value, kind):
+            diff.notes.append(_note("conflict", back, target, field,
+                f"cssync wrote {_said(want)} {FIGHTS} times, and each time somebody set it back, now to {_said(live)}: "
+                "look for an automation of the CRM that writes this field; cssync's next value goes in again",
+            ))  # fmt: skip
             continue
         refused = failures.get(place)
         if refused is not None and refused.blocks(want_value, kind, live):

@@ -41,6 +41,9 @@ NOT_SHOWN = "the CRM does not show this record: deleted, merged, or hidden from 
 TAKEN = "the CRM took it, but does not show it yet"
 """Error of a write that was accepted and is not proved: it stays `unknown`, and is not sent again, for `LATE`."""
 
+FIGHTS = 3
+"""Times that the same value goes in and is set back by somebody, most likely an automation, before we leave it."""
+
 LATE = timedelta(hours=1)
 """How long a write that the vendor accepted may take until its reads show it. Sending it again before that would write
 twice, or fight with somebody who set the value back at once."""
@@ -193,6 +196,16 @@ def failed(store: Store) -> dict[tuple[str, str, str, str], Failed]:
     found = {place: Failed(entry) for place, entry in last.items()}
     shut = ("failed-retry", "failed-permanent", "dropped")
     return {place: word for place, word in found.items() if word.entry.state in shut or word.undone}
+
+
+def written_in_vain(store: Store, place: tuple[str, str, str, str], want: Any, kind: Kind) -> bool:
+    """Whether the last `FIGHTS` writes to a place all were this value, went in, and did not stay."""
+    rows = store.query(
+        "SELECT new FROM outbox WHERE connection = ? AND stream = ? AND source_id = ? AND field = ? "
+        "AND state = 'verified' AND sent_at IS NOT NULL ORDER BY run_id DESC, seq DESC LIMIT ?",
+        (*place, FIGHTS),
+    )
+    return len(rows) == FIGHTS and all(same(load(row["new"]), want, kind) for row in rows)
 
 
 def last_sent(store: Store, place: tuple[str, str, str, str]) -> tuple[Any] | None:

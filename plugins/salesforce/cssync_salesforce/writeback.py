@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from typing import Any, Literal
 
 from cssync.connectors import Answer, Change, Outcome, RemoteTask, Session, TaskContent
-from cssync.errors import ConnectionFault, TransientFault, UnknownOutcome
+from cssync.errors import ConnectionFault, Refused, TransientFault, UnknownOutcome
 from cssync_salesforce import ingest, soql, tasks
 from cssync_salesforce.client import RETRYABLE, errors, refusal, words
 from cssync_salesforce.opportunities import OPPORTUNITY_KEY, Pipeline, edited, find_opportunities
@@ -321,6 +321,8 @@ def _send_all(session: Session, route: _Route, writes: Sequence[_Write]) -> Iter
                 accept=(400,),
                 repeatable=False,
             )
+        except Refused:
+            raise  # no right to write here at all: nothing was done, and each record would meet the same
         except ConnectionFault as fault:
             state = _state(fault)
             yield from (_failed(w, state, fault) for w in part)
