@@ -1,0 +1,158 @@
+"""Twin runs that are ended, or met by another run, at any request: what is left is taken up by the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cssync.errors import LeaseHeld, LeaseLost
+from cssync.http.wire import Wire
+from cssync.runs.lease import SECONDS, hold_lease
+from cssync.sandbox.server import Fault
+from cssync.store import Store
+from office import CREATES, UPDATES, Office
+from twins import Twin, come_through
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing may catch it."""
+
+
+def at_request(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], None], *, after: bool = False) -> None:
+    """Call `act` before this process sends its n-th request from now on (from 0), or after it got the answer."""
+    send, sent = Wire.send, 0
+
+    def counted(self: Any, *given: Any, **options: Any) -> Any:
+        nonlocal sent
+        mine, sent = sent == number, sent + 1
+        if mine and not after:
+            act()
+        answer = send(self, *given, **options)
+        if mine and after:
+            act()
+        return answer
+
+    monkeypatch.setattr(Wire, "send", counted)
+
+
+def die() -> None:
+    raise Killed
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before it is sent", "before it is recorded"])
+@pytest.mark.parametrize("vendor", UPDATES)
+def test_a_death_at_any_request_leaves_the_world_and_the_journal_of_an_undisturbed_run(
+    tmp_path: Path, calm: dict[str, Twin], monkeypatch: pytest.MonkeyPatch, vendor: str, after: bool
+) -> None:
+    assert len(calm[vendor].requests) > 5
+    for number in range(len(calm[vendor].requests)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with calm[vendor].disturbed(folder) as office:
+            with monkeypatch.context() as patched:
+                at_request(patched, number, die, after=after)
+                with pytest.raises(Killed):
+                    office.run()
+            assert come_through(office, 2) <= 2
+            calm[vendor].must_equal(office)
+
+
+@pytest.mark.parametrize("vendor", UPDATES)
+def test_dying_again_and_again_while_the_last_death_is_made_good(
+    tmp_path: Path, calm: dict[str, Twin], monkeypatch: pytest.MonkeyPatch, vendor: str
+) -> None:
+    """Each run comes one request further than the one before, and dies there: a machine that is out of memory."""
+    with calm[vendor].disturbed(tmp_path) as office:
+        for number in range(2 * len(calm[vendor].requests)):
+            with monkeypatch.context() as patched:
+                at_request(patched, number, die, after=bool(number % 2))
+                try:
+                    office.run()
+                except Killed:
+                    continue
+            break
+        come_through(office, 3)
+        calm[vendor].must_equal(office)
+
+
+def beside(office: Office) -> Office:
+    """Another process on the same workspace."""
+    store = Store.open(office.space.store, workspace=office.space.name)
+    return Office(office.space, store, office.server, office.clock, office.ledger, runs=50)
+
+
+@pytest.mark.parametrize("vendor", UPDATES)
+def test_a_second_run_at_any_request_of_the_first_leaves_at_once(
+    tmp_path: Path, calm: dict[str, Twin], monkeypatch: pytest.MonkeyPatch, vendor: str
+) -> None:
+    refused: list[int] = []
+    with calm[vendor].disturbed(tmp_path) as office:
+        other = beside(office)
+
+        def second() -> None:
+            with pytest.raises(LeaseHeld) as held, hold_lease(other.store, owner="r-51", clock=office.clock):
+                pytest.fail("two runs at once")
+            refused.append(held.value.exit_code)
+
+        send = Wire.send
+        monkeypatch.setattr(Wire, "send", lambda *given, **options: (second(), send(*given, **options))[1])
+        with hold_lease(office.store, owner="r-01", clock=office.clock, heartbeat=999) as lease:
+            assert office.run(fence=lease)
+        monkeypatch.undo()
+        other.store.close()
+        assert refused == [5] * len(calm[vendor].requests)
+        calm[vendor].must_equal(office)
+
+
+@pytest.mark.parametrize("vendor", UPDATES)
+def test_a_run_that_was_stopped_for_longer_than_its_lease_writes_no_more(
+    tmp_path: Path, calm: dict[str, Twin], monkeypatch: pytest.MonkeyPatch, vendor: str
+) -> None:
+    """Stopped at any request that reads, while another run does all the work; then it goes on."""
+    reads = [
+        number for number, line in enumerate(calm[vendor].requests)
+        if line.startswith("GET") or line.endswith("/batch/read")
+    ]  # fmt: skip
+    for number in reads:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with calm[vendor].disturbed(folder) as office:
+            other = beside(office)
+
+            def overtake(office: Office = office, other: Office = other) -> None:
+                office.clock.sleep(SECONDS + 1)
+                assert leased(other) or leased(other)
+
+            with monkeypatch.context() as patched:
+                at_request(patched, number, overtake)
+                with pytest.raises(LeaseLost):
+                    leased(office)
+            other.store.close()
+            calm[vendor].must_equal(office)
+
+
+def leased(office: Office) -> bool:
+    """One run as `cssync run` would be: with the lease."""
+    with hold_lease(office.store, owner="r-x", clock=office.clock, heartbeat=999) as lease:
+        done = office.run(fence=lease)
+        lease.check(office.store.reader())
+    return done
+
+
+@pytest.mark.parametrize("what", [UPDATES, CREATES], ids=["fields", "tasks"])
+@pytest.mark.parametrize("vendor", UPDATES)
+@pytest.mark.parametrize("seconds", [-420, 86_400 * 40], ids=["back", "far ahead"])
+def test_a_clock_that_is_set_while_writes_are_on_their_way_does_no_harm(
+    tmp_path: Path, calm: dict[str, Twin], vendor: str, what: dict[str, str], seconds: int
+) -> None:
+    with calm[vendor].disturbed(tmp_path) as office:
+
+        def jump() -> None:
+            office.clock.now += seconds
+
+        office.server.faults.append(Fault(what[vendor], act=jump, drop=True, after=True))
+        come_through(office, 3)
+        calm[vendor].must_equal(office)
