@@ -53,6 +53,8 @@ LOOKS = {
     "salesforce": r"(GET|POST) .*/(query|composite/sobjects/Account)",
     "zendesk": r"GET .*/organizations/show_many",
 }
+READS = r"^(GET (?!.*(job_statuses|jobs/ingest))|POST .*/(batch/read|search)\?)"
+"""Every request that shows records, of any vendor: looks, searches and pulls."""
 POLLS = {"zendesk": r"GET .*/job_statuses"}
 
 
@@ -148,8 +150,7 @@ def served(
     with ExitStack() as stack:
         server = stack.enter_context(serve(front(app)))
         server.clock = clock.time
-        write(folder, vendor, server.url, settings, login)
-        space = space_of(folder, vendor)
+        space = at(_space(folder, vendor, settings, login), folder, server.url)
         store = stack.enter_context(Store.open(space.store, workspace=space.name))
         yield Office(space, store, server, clock, ledger)
 
@@ -171,6 +172,27 @@ def space_of(folder: Path, vendor: str) -> Workspace:
     fields = {field: result for field, result in back.fields.items() if result in RESULTS}
     tasks = space.connections[name].connector.tasks
     return replace(space, writeback={name: Writeback(name, back.to, fields, tasks, "ours")})
+
+
+_SPACES: dict[tuple[object, ...], Workspace] = {}
+
+
+def _space(folder: Path, vendor: str, settings: str, login: Mapping[str, str] | None) -> Workspace:
+    """The workspace that `write` makes, read once for all offices that are alike: reading it costs half a run."""
+    key = (vendor, settings, *(login or {}).items())
+    if key not in _SPACES:
+        write(folder, vendor, "http://127.0.0.1:9", settings, login)
+        _SPACES[key] = space_of(folder, vendor)
+    return _SPACES[key]
+
+
+def at(space: Workspace, folder: Path, url: str) -> Workspace:
+    """A workspace with its store in another folder and its vendor at another place."""
+    connections = {
+        name: replace(found, settings=found.settings.model_copy(update={"base_url": url}))
+        for name, found in space.connections.items()
+    }
+    return replace(space, path=folder / space.path.name, store=folder / space.store.name, connections=connections)
 
 
 def name_of(vendor: str) -> str:

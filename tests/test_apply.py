@@ -28,10 +28,9 @@ from cssync.views.plan import apply_lines
 from cssync.writeback import plan as planning
 from cssync.writeback.apply import ApplyReport, apply_plan, settle, unfinished
 from cssync.writeback.failures import drop, failing, retry, written_for
-from cssync.writeback.outbox import MAX_ATTEMPTS, TAKEN
+from cssync.writeback.outbox import JUST_WRITTEN, MAX_ATTEMPTS, TAKEN
 from cssync.writeback.plan import Plan, approve_plan, load_plan
 from cssync.writeback.send import Work, push
-from cssync.writeback.send_fields import JUST_WRITTEN
 from fake_crm import AS_OF, TYPES, Crm, account, pulled, result, sessions, task, workspace
 
 BAND = {"cs_health_band": "health.band"}

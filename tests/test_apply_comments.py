@@ -6,16 +6,18 @@ import copy
 import html
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cssync.plugins import plugins
-from cssync.sandbox.server import Fault
+from cssync.sandbox.server import Fault, SandboxAnswer
 from fake_crm import task
-from office import CREATES, WORLD, Office, created, furnish, served
+from ledger import Row
+from office import CREATES, READS, WORLD, Office, created, furnish, served
 
 KEY = f"{0:024x}"
 SAID = "cssync would have closed this task: renewed. A person changed it, so it is theirs to close."
@@ -45,9 +47,16 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Pa
 
 @pytest.fixture
 def office(tmp_path: Path, written: dict[str, tuple[Any, Path]], vendor: str) -> Iterator[Office]:
-    app, store = written[vendor]
-    shutil.copy(store, tmp_path / "cssync.db")
-    with served(tmp_path, vendor, copy.deepcopy(app)) as found:
+    with furnished(tmp_path, written[vendor], vendor) as found:
+        yield found
+
+
+@contextmanager
+def furnished(folder: Path, before: tuple[Any, Path], vendor: str) -> Iterator[Office]:
+    """An office in which our tasks are five minutes old."""
+    app, store = before
+    shutil.copy(store, folder / "cssync.db")
+    with served(folder, vendor, copy.deepcopy(app)) as found:
         found.clock.sleep(300)
         yield found
 
@@ -85,23 +94,15 @@ def seen(found: Office) -> tuple[str, str, str]:
     return row["Subject"], row["Status"], row["Description"]
 
 
-@pytest.mark.parametrize("trouble", [None, {"drop": True}, {"drop": True, "after": True}],
-                         ids=["calm", "lost before", "lost after"])  # fmt: skip
 @pytest.mark.parametrize("vendor", list(CREATES))
-def test_an_edited_task_that_is_done_gets_one_comment_and_stays_as_it_is(
-    office: Office, vendor: str, trouble: dict[str, Any] | None
-) -> None:
+def test_an_edited_task_that_is_done_gets_one_comment_and_stays_as_it_is(office: Office, vendor: str) -> None:
     edit(office, "Call Ms Sato <first>", "they want 5 < 6 seats & a discount")
     office.clock.sleep(120)
     before = seen(office)
     office.pull()
     (row,) = office.store.query("SELECT account_uid FROM task WHERE key = ?", (KEY,))
     task(office.store, row["account_uid"], KEY, title="Renew 0", status="closed", closing_note="renewed")
-    if trouble:
-        office.server.faults.append(Fault(COMMENTED[vendor], times=2, **trouble))
-    for _ in range(4):
-        if office.run():
-            break
+    finish(office)
     subject, status, text = seen(office)
     assert (subject, status) == before[:2] == ("Call Ms Sato <first>", before[1])
     assert text.count(SAID) == 1
@@ -113,6 +114,70 @@ def test_an_edited_task_that_is_done_gets_one_comment_and_stays_as_it_is(
     assert office.run()
     assert not office.server.requests(COMMENTED[vendor])
     assert len(office.store.query("SELECT 1 FROM outbox WHERE field = ? AND action = 'close_task'", (KEY,))) == 0
+
+
+TROUBLE: dict[str, dict[str, Any]] = {
+    "lost before it arrived": {"drop": True, "answer": SandboxAnswer(503)},
+    "lost after it arrived": {"drop": True, "after": True},
+    "lost twice": {"drop": True, "answer": SandboxAnswer(503), "times": 2},
+    "answer cut": {"cut": True},
+    "a gateway that gave up": {"answer": SandboxAnswer(504, b""), "after": True},
+    "done too late": {"late": 6.0},
+    "lost and shown late": {"hides": READS, "lag": 6.0, "drop": True, "after": True},
+    "shown late": {"hides": READS, "lag": 600.0},
+}
+
+
+def moves(found: Office) -> None:
+    rules_say(found, title="Renew 0 now", due_on="2027-01-05")
+
+
+def closes(found: Office) -> None:
+    rules_say(found, status="closed", closing_note="renewed")
+
+
+def comments(found: Office) -> None:
+    edit(found, "Call Ms Sato <first>", "they want 5 < 6 seats & a discount")
+    found.clock.sleep(120)
+    found.pull()
+    closes(found)
+
+
+def end(found: Office, doing: Callable[[Office], None], trouble: Fault | None) -> tuple[Any, list[Row]]:
+    """The task as its readers see it, and the write journal."""
+    doing(found)
+    if trouble is not None:
+        found.server.faults.append(trouble)
+    finish(found)
+    assert trouble is None or trouble.seen
+    for _ in range(2):
+        found.clock.sleep(350)
+        found.pull()
+        found.run()
+    return seen(found), found.ledger.journal
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, written: dict[str, tuple[Any, Path]]) -> dict[Any, Any]:
+    """How each of it ends where nothing is in the way."""
+    ends = {}
+    for doing in (moves, closes, comments):
+        for vendor in CREATES:
+            with furnished(tmp_path_factory.mktemp(vendor), written[vendor], vendor) as found:
+                ends[vendor, doing] = end(found, doing, None)
+                journal = ends[vendor, doing][1]
+                assert journal, "something was written"
+                assert len(journal) == len(set(journal))
+    return ends
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+@pytest.mark.parametrize("doing", [moves, closes, comments])
+@pytest.mark.parametrize("vendor", list(CREATES))
+def test_a_task_that_changes_ends_as_undisturbed_and_is_written_once(
+    office: Office, undisturbed: dict[Any, Any], vendor: str, doing: Callable[[Office], None], trouble: str
+) -> None:
+    assert end(office, doing, Fault(COMMENTED[vendor], **TROUBLE[trouble])) == undisturbed[vendor, doing]
 
 
 TEXTS = [vendor for vendor in CREATES if vendor != "zendesk"]

@@ -13,11 +13,9 @@ from pathlib import Path
 import pytest
 
 from cssync.sandbox.server import Fault
-from office import CREATES, UPDATES, Office
+from office import CREATES, READS, UPDATES, Office
 from twins import Twin, come_through
 
-READS = r"^(GET (?!.*(job_statuses|jobs/ingest))|POST .*/(batch/read|search)\?)"
-"""Every request that shows records, of any vendor: looks, searches and pulls."""
 ROUTES = {"fields": UPDATES, "tasks": CREATES}
 LAGS = {"some seconds": 6.0, "some minutes": 1500.0}
 

@@ -5,8 +5,8 @@ Both must end with the same world at the vendor, the same write journal (`ledger
 
 from __future__ import annotations
 
-import copy
 import json
+import pickle
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,11 +24,11 @@ from office import UPDATES, WORLD, Office, furnish, served
 
 @dataclass(frozen=True)
 class Twin:
-    """A vendor before our first write (`app`, and the store beside it), and what an undisturbed run makes of it: the
-    world, the journal, and the requests it sent (`METHOD path`)."""
+    """A vendor before our first write (`app`, pickled, and the store beside it), and what an undisturbed run makes of
+    it: the world, the journal, and the requests it sent (`METHOD path`)."""
 
     vendor: str
-    app: Any
+    app: bytes
     store: Path
     world: Any
     journal: list[Row]
@@ -38,7 +38,8 @@ class Twin:
     def disturbed(self, folder: Path, **options: Any) -> Iterator[Office]:
         """Open the other twin in `folder`; options as of `served`."""
         shutil.copy(self.store, folder / "cssync.db")
-        with served(folder, self.vendor, copy.deepcopy(self.app), **options) as office:
+        app = pickle.loads(self.app)  # noqa: S301 - our own bytes; four times as fast as a deep copy
+        with served(folder, self.vendor, app, **options) as office:
             yield office
 
     def row(self, number: int, name: str) -> Row:
@@ -74,7 +75,10 @@ def undisturbed(folder: Path, vendor: str) -> Twin:
     app: Any = make_app(WORLD)
     with served(folder, vendor, app) as office:
         furnish(office)
-        before = copy.deepcopy(app)
+    app.clock = None
+    if vendor == "hubspot":
+        app.portal.clock = None
+    before = pickle.dumps(app, -1)
     shutil.copy(folder / "cssync.db", folder / "before.db")
     with served(folder, vendor, app) as office:
         assert office.run()

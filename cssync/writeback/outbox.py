@@ -15,7 +15,7 @@ failed-*, unknown, waiting --> dropped    by a person, with a reason
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -47,6 +47,9 @@ FIGHTS = 3
 LATE = timedelta(hours=1)
 """How long a write that the vendor accepted may take until its reads show it. Sending it again before that would write
 twice, or fight with somebody who set the value back at once."""
+
+JUST_WRITTEN = "the CRM shows the value from before a write that it took less than an hour ago; it is not repeated yet"
+"""Error of a write that would only repeat the last one: its reads may lag, or an automation set the value back."""
 
 OPEN = ("planned", "waiting", "sent", "unknown")
 """States that still ask for something to be done."""
@@ -219,21 +222,21 @@ def last_sent(store: Store, place: tuple[str, str, str, str]) -> tuple[Any] | No
 
 
 def written_lately(
-    store: Store, connection: str, stream: str, source_ids: Sequence[str], now: str
-) -> dict[tuple[str, str], tuple[Any, Any]]:
-    """Return (source_id, field) -> (old, new) of the last write to each field of some records that was sent within
-    `LATE` of `now` (UTC instant) and did arrive, or may have. A field that was made anew since is another one: what
-    was written to it is forgotten."""
+    store: Store, connection: str, source_ids: Collection[str], now: str
+) -> dict[tuple[str, str, str, str], tuple[Any, Any]]:
+    """Return place -> (old, new) of the last write to each field and task of some records that was sent within `LATE`
+    of `now` (UTC instant) and did arrive, or may have. A field that was made anew since is another one: what was
+    written to it is forgotten."""
     since = (datetime.fromisoformat(now) - LATE).strftime("%Y-%m-%dT%H:%M:%SZ")
     rows = store.query(
-        f"SELECT source_id, field, old, new FROM outbox WHERE connection = ? AND stream = ? "
-        f"AND source_id IN ({','.join('?' * len(source_ids))}) AND action NOT LIKE '%_task' "
+        f"SELECT connection, stream, source_id, field, old, new FROM outbox WHERE connection = ? "
+        f"AND source_id IN ({','.join('?' * len(source_ids))}) "
         "AND (state IN ('sent', 'unknown') OR (state = 'verified' AND EXISTS (SELECT 1 FROM written w "
         "WHERE w.connection = outbox.connection AND w.stream = outbox.stream AND w.source_id = outbox.source_id "
         "AND w.field = outbox.field))) AND sent_at > ? ORDER BY sent_at, run_id, seq",
-        (connection, stream, *source_ids, since),
+        (connection, *source_ids, since),
     )
-    return {(row["source_id"], row["field"]): (load(row["old"]), load(row["new"])) for row in rows}
+    return {tuple(row)[:4]: (load(row["old"]), load(row["new"])) for row in rows}
 
 
 def entries(rows: Iterable[sqlite3.Row]) -> Iterator[Entry]:

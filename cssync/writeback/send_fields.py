@@ -11,15 +11,22 @@ from cssync.connectors.contract import Change, Outcome
 from cssync.writeback.brakes import HANDFUL, VANISHED_SHARE
 from cssync.writeback.canonical import altered, kind_of, same
 from cssync.writeback.changes import load
-from cssync.writeback.outbox import MAX_ATTEMPTS, NOT_SHOWN, Entry, State, move, observe, prove, written_lately
+from cssync.writeback.outbox import (
+    JUST_WRITTEN,
+    MAX_ATTEMPTS,
+    NOT_SHOWN,
+    Entry,
+    State,
+    move,
+    observe,
+    prove,
+    written_lately,
+)
 from cssync.writeback.overrides import ENDED
 from cssync.writeback.send import CHUNK, Work, chunks, is_outage, moved_on, push, said
 
 TRIED_APART = 5
 """Records, each refused in words of its own, whose fields are tried one by one in a round."""
-
-JUST_WRITTEN = "the CRM shows the value from before a write that it took less than an hour ago; it is not repeated yet"
-"""Error of a write that would only repeat the last one: its reads may lag, or an automation set the value back."""
 
 Live = Mapping[str, Mapping[str, Any]]
 
@@ -102,7 +109,7 @@ def _write(work: Work, records: Sequence[Sequence[Entry]], *, apart: bool = True
     changes: list[Change] = []
     sent: dict[str, list[Entry]] = {}
     now = work.now()
-    lately = written_lately(work.store, work.connection.name, stream, [r[0].source_id for r in records], now)
+    lately = written_lately(work.store, work.connection.name, [r[0].source_id for r in records], now)
     with work.store.transaction(work.fence) as conn:
         observe(conn, work.connection.name, stream, live, now)
         missing = _missing({entry.source_id for entry in entries}, live)
@@ -257,9 +264,9 @@ def _moved(entry: Entry, live: Mapping[str, Any] | None) -> bool:
     return not _is(entry.old, held) and not _is(entry.new, held)
 
 
-def _just_written(entry: Entry, lately: Mapping[tuple[str, str], tuple[Any, Any]]) -> bool:
+def _just_written(entry: Entry, lately: Mapping[tuple[str, str, str, str], tuple[Any, Any]]) -> bool:
     """Whether the last write to this field was the same, from the same value."""
-    found = lately.get((entry.source_id, entry.field))
+    found = lately.get(entry.place)
     return found is not None and _is(found[0], entry.old) and _is(found[1], entry.new)
 
 

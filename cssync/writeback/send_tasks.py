@@ -14,9 +14,12 @@ from typing import Any
 
 from cssync.connectors.contract import Change, RemoteTask, TaskContent
 from cssync.writeback.canonical import altered, same
-from cssync.writeback.outbox import MAX_ATTEMPTS, Entry, State, move, prove, remember
+from cssync.writeback.outbox import JUST_WRITTEN, MAX_ATTEMPTS, Entry, State, move, prove, remember, written_lately
 from cssync.writeback.send import CHUNK, Work, chunks, is_outage, moved_on, push
 from cssync.writeback.task_text import COMMENTED, commenting, whose
+
+READ_OF_TASK = ("subject", "due_on", "status", "priority", "owner_source_id", "amount", "note")
+"""What a write changes for the readers of a task; its text alone is no reason to write."""
 
 
 def write_tasks(work: Work, entries: Sequence[Entry]) -> None:
@@ -61,6 +64,7 @@ def _write(work: Work, entries: Sequence[Entry]) -> None:
     read_at = work.read_at(before)
     ready: list[Entry] = []
     now = work.now()
+    lately = written_lately(work.store, work.connection.name, {entry.source_id for entry in entries}, now)
     with work.store.transaction(work.fence) as conn:
         for planned in entries:
             task = found.get(planned.field)
@@ -75,6 +79,8 @@ def _write(work: Work, entries: Sequence[Entry]) -> None:
                     remember(conn, entry.place, theirs, now, remote_id=entry.task_id)
                 elif task is not None:
                     _observe(conn, entry, task, now)
+            elif _just_written(entry, lately):
+                move(conn, entry, "refused", now, error=JUST_WRITTEN)
             else:
                 move(conn, entry, "sent", now)
                 ready.append(entry)
@@ -104,6 +110,17 @@ def _write(work: Work, entries: Sequence[Entry]) -> None:
         look(work, open_, final=False)
     if guarded and work.fault is None:
         look(work, [replace(entry, state="sent") for entry in guarded])
+
+
+def _just_written(entry: Entry, lately: Mapping[tuple[str, str, str, str], tuple[Any, Any]]) -> bool:
+    """Whether the last write to this task would only be repeated, because the CRM does not show it, or somebody at once
+    took it back. A create is never repeated anyway."""
+    found = lately.get(entry.place)
+    return (
+        entry.action != "create_task"
+        and found is not None
+        and all(found[1].get(name) == entry.new.get(name) for name in READ_OF_TASK)
+    )
 
 
 def _refusal(conn: sqlite3.Connection, entry: Entry, task: RemoteTask | None) -> str | None:
