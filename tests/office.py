@@ -150,6 +150,7 @@ def served(
     with ExitStack() as stack:
         server = stack.enter_context(serve(front(app)))
         server.clock = clock.time
+        write(folder, vendor, server.url, settings, login)
         space = at(_space(folder, vendor, settings, login), folder, server.url)
         store = stack.enter_context(Store.open(space.store, workspace=space.name))
         yield Office(space, store, server, clock, ledger)
@@ -178,10 +179,9 @@ _SPACES: dict[tuple[object, ...], Workspace] = {}
 
 
 def _space(folder: Path, vendor: str, settings: str, login: Mapping[str, str] | None) -> Workspace:
-    """The workspace that `write` makes, read once for all offices that are alike: reading it costs half a run."""
+    """The workspace in a folder, read once for all offices that are alike: reading it costs half a run."""
     key = (vendor, settings, *(login or {}).items())
     if key not in _SPACES:
-        write(folder, vendor, "http://127.0.0.1:9", settings, login)
         _SPACES[key] = space_of(folder, vendor)
     return _SPACES[key]
 

@@ -15,7 +15,7 @@ from cssync.http.client import HttpSession
 from cssync.plugins import plugins
 from cssync.sandbox.server import SandboxAnswer, SandboxRequest
 from cssync.writeback.plan import approve_plan, make_plan
-from office import CREATES, RULES, UPDATES, WORLD, Office, furnish, served, write
+from office import CREATES, RULES, UPDATES, WORLD, Office, furnish, served
 
 DONE = [
     ("salesforce", UPDATES), ("salesforce", CREATES), ("zendesk", UPDATES), ("zendesk", CREATES),
@@ -75,7 +75,6 @@ def test_a_process_killed_while_it_writes_loses_nothing_and_repeats_nothing(
     deadly = Deadly(sandbox(vendor))
     with served(tmp_path, vendor, deadly.behind, front=lambda app: deadly) as found:
         furnish(found)
-        write(tmp_path, vendor, found.server.url)
         plan = make_plan(found.store, found.space, RULES, WORLD.now, run_id="r-0", clock=found.clock)
         if plan.status == "held":
             approve_plan(found.store, plan.id)
