@@ -22,12 +22,9 @@ from cssync.writeback import send_fields, send_tasks
 from cssync.writeback.changes import Plan
 from cssync.writeback.choices import added
 from cssync.writeback.fit import Describe, Descriptions, refusals
-from cssync.writeback.outbox import TAKEN, Entry, enter, failed, move, of_plan, pending
+from cssync.writeback.outbox import FLYING, TAKEN, Entry, enter, failed, move, of_plan, pending
 from cssync.writeback.plan import load_plan, must_be_alive, set_status
 from cssync.writeback.send import Work, look_until_shown, stamp
-
-FLYING = ("sent", "unknown")
-"""States of a write whose outcome is not known."""
 
 REASONS = 3
 """Reasons for which a plan is held that an error names; `cssync plan --show` has all of them."""
@@ -182,7 +179,7 @@ def _settle(
         _look(work, {entry.key for entry in mine}, resume)
         if work.fault is not None:
             faults[name] = work.fault
-    still = {entry.key for entry in pending(store) if entry.state in FLYING}
+    still = {entry.key for entry in pending(store, states=FLYING)}
     return sum(entry.key not in still for entry in flying), faults
 
 
@@ -190,7 +187,7 @@ def _look(work: Work, keys: set[str], resume: str | None) -> None:
     """Find out what became of writes that were sent, waiting for those that may still show."""
 
     def left(*, tasks: bool) -> list[Entry]:
-        return [e for e in pending(work.store) if e.key in keys and e.is_task is tasks and e.state in FLYING]
+        return [e for e in pending(work.store, states=FLYING) if e.key in keys and e.is_task is tasks]
 
     look_until_shown(work, lambda: left(tasks=False), send_fields.look, resume=resume)
     look_until_shown(work, lambda: left(tasks=True), send_tasks.look, resume=resume)
@@ -207,7 +204,7 @@ def _carry_out(work: Work, mine: list[Entry]) -> None:
         if last:
             break
         _look(work, keys, mine[0].plan_id if mine else None)
-        mine = [entry for entry in pending(work.store) if entry.key in keys and entry.state == "planned"]
+        mine = [entry for entry in pending(work.store, states=("planned",)) if entry.key in keys]
         if work.fault is not None or not mine:
             return
         work.silent = ""
@@ -221,7 +218,7 @@ def _carry_out(work: Work, mine: list[Entry]) -> None:
 
 def _not_shown(work: Work, keys: set[str]) -> None:
     """What was accepted and cannot be seen is not known to be written."""
-    taken = [entry for entry in pending(work.store) if entry.key in keys and entry.state == "sent"]
+    taken = [entry for entry in pending(work.store, states=("sent",)) if entry.key in keys]
     if taken:
         now = work.now()
         with work.store.transaction(work.fence) as conn:

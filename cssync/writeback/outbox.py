@@ -51,8 +51,10 @@ twice, or fight with somebody who set the value back at once."""
 JUST_WRITTEN = "the CRM shows the value from before a write that it took less than an hour ago; it is not repeated yet"
 """Error of a write that would only repeat the last one: its reads may lag, or an automation set the value back."""
 
-OPEN = ("planned", "waiting", "sent", "unknown")
+OPEN: tuple[State, ...] = ("planned", "waiting", "sent", "unknown")
 """States that still ask for something to be done."""
+FLYING: tuple[State, ...] = ("sent", "unknown")
+"""States of a write whose outcome is not known."""
 FINAL = ("verified", "refused", "failed-retry", "failed-permanent", "dropped")
 
 BEFORE: dict[State, tuple[State, ...]] = {
@@ -259,14 +261,14 @@ def of_plan(store: Store, plan_id: str) -> list[Entry]:
     return list(entries(store.query(f"SELECT * FROM outbox WHERE {OF_PLAN} ORDER BY seq", (plan_id, plan_id))))
 
 
-def pending(store: Store, plan_id: str | None = None) -> list[Entry]:
-    """Return what is open, of one plan or of all, in the order of the plans."""
-    states = ",".join(f"'{s}'" for s in OPEN)
+def pending(store: Store, plan_id: str | None = None, states: tuple[State, ...] = OPEN) -> list[Entry]:
+    """Return what is open, of one plan or of all, in the order of the plans; or what is in some of these states."""
+    told = ",".join(f"'{s}'" for s in states)
     only = "" if plan_id is None else " AND plan_id = ?"
     return list(
         entries(
             store.query(
-                f"SELECT * FROM outbox WHERE state IN ({states}){only} ORDER BY run_id, plan_id, seq",
+                f"SELECT * FROM outbox WHERE state IN ({told}){only} ORDER BY run_id, plan_id, seq",
                 () if plan_id is None else (plan_id,),
             )
         )
