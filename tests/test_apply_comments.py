@@ -14,10 +14,13 @@ from typing import Any
 import pytest
 
 from cssync.plugins import plugins
+from cssync.runs.sessions import open_sessions
 from cssync.sandbox.server import Fault, SandboxAnswer
+from cssync.writeback.apply import apply_plan
+from cssync.writeback.plan import approve_plan, make_undo
 from fake_crm import task
 from ledger import Row
-from office import CREATES, READS, WORLD, Office, created, furnish, served
+from office import CREATES, READS, RULES, WORLD, Office, created, furnish, served
 
 KEY = f"{0:024x}"
 SAID = "cssync would have closed this task: renewed. A person changed it, so it is theirs to close."
@@ -326,3 +329,19 @@ def test_a_task_without_our_key_that_a_person_closed_is_let_alone(office: Office
     assert not office.server.requests(f"{CREATES[vendor]}|{COMMENTED[vendor]}")
     assert not is_open(office)
     assert created(office.server) == before
+
+
+@pytest.mark.parametrize("vendor", TEXTS)
+def test_an_undo_closes_no_task_that_somebody_wrote_into(office: Office, vendor: str) -> None:
+    edit(office, "Renew 0", "they want 5 < 6 seats & a discount")
+    run = office.store.query("SELECT max(run_id) AS newest FROM outbox")[0]["newest"]
+    made = make_undo(office.store, office.space, RULES, WORLD.now, run, run_id="undo", clock=office.clock)
+    approve_plan(office.store, made.id)
+    with open_sessions(office.space, office.store, clock=office.clock) as sessions:
+        done = apply_plan(office.store, office.space, made.id, sessions, run_id="undo", clock=office.clock)
+    assert done.exit_code == 0
+    assert [entry.field for entry in done.altered] == [KEY]
+    text = seen(office)[2]
+    assert is_open(office)
+    assert "they want 5 < 6 seats & a discount" in text
+    assert text.count(f"cssync would have closed this task: undo of {run}, which created it. A person") == 1

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Literal
 
 from cssync.connectors.contract import RemoteTask
-from cssync.writeback.outbox import Entry
+from cssync.writeback.outbox import UNDO, Entry
 from cssync.writeback.tasks import comment_for
 
 COMMENTED = "a person wrote into this task: it got a comment and stays open, theirs to close"
@@ -32,7 +32,8 @@ def commenting(entry: Entry, task: RemoteTask | None, locale: str) -> Entry:
     if entry.action != "close_task" or task is None or task.status == "done" or whose(entry, task) != "theirs":
         return entry
     content = entry.content
-    note = comment_for(locale, content.note or content.subject)
+    why = entry.because if entry.result_name == UNDO else content.note or content.subject
+    note = comment_for(locale, why)
     told = replace(content, status="open", note=note, comment_only=True)
     return replace(entry, new=asdict(told))
 

@@ -41,7 +41,7 @@ COMMENTS = {
 
 def comment_for(locale: str, why: str) -> str:
     """Return what is added to a task that is done, but that a person edited; `why` it is done."""
-    return COMMENTS["ja" if locale.startswith("ja") else "en"].format(why=why)
+    return COMMENTS["ja" if locale.startswith("ja") else "en"].format(why=why.rstrip(".。"))
 
 
 BODY_LENGTH = 30_000
