@@ -245,6 +245,27 @@ fact_ends AS (SELECT account_uid, CAST(julianday(max(ends)) - julianday(min(ends
 max(listed) AS term_ends FROM end_listed GROUP BY account_uid) SELECT * FROM fact_ends
 ;
 
+-- fact_event_ends
+WITH end_several AS (SELECT t.account_uid FROM contract t WHERE t.deleted_at IS NULL AND
+t.account_uid IS NOT NULL GROUP BY t.account_uid HAVING count(DISTINCT t.connection) > 1),
+end_told AS (SELECT t.account_uid, t.connection, t.source_id,
+t.end_date, v.event, coalesce(nullif(t.term_months, 0) * 30, CAST(julianday(t.end_date) - julianday(t.start_date) AS INTEGER), 360) AS days FROM end_several s JOIN contract t ON t.account_uid = s.account_uid LEFT JOIN event_term v ON v.connection = t.connection AND
+v.source_id = t.source_id WHERE t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND
+coalesce(t.status, 'active') NOT IN ('draft', 'terminated') AND
+t.end_date IS NOT NULL AND coalesce(t.start_date, '2026-11-20') <= '2026-11-20'),
+end_pair AS (SELECT m.account_uid, m.event, k.event AS other_event,
+m.connection, m.end_date AS ends, k.connection AS other, k.end_date AS other_ends,
+m.days, abs(CAST(julianday(k.end_date) - julianday(m.end_date) AS INTEGER)) AS away,
+row_number() OVER (PARTITION BY m.account_uid, m.connection, m.source_id, k.connection ORDER BY abs(CAST(julianday(k.end_date) - julianday(m.end_date) AS INTEGER)), k.end_date, k.source_id, m.end_date, m.source_id) AS mine,
+row_number() OVER (PARTITION BY m.account_uid, k.connection, k.source_id, m.connection ORDER BY abs(CAST(julianday(k.end_date) - julianday(m.end_date) AS INTEGER)), k.end_date, k.source_id, m.end_date, m.source_id) AS theirs FROM end_told m JOIN end_told k ON k.account_uid = m.account_uid AND
+k.connection <> m.connection), end_ranked AS (SELECT p.account_uid,
+p.event, p.away, CASE WHEN p.connection < p.other THEN p.connection || ':' || p.ends || ' ' || p.other || ':' || p.other_ends ELSE p.other || ':' || p.other_ends || ' ' || p.connection || ':' || p.ends END AS ends,
+row_number() OVER (PARTITION BY p.account_uid, p.event ORDER BY p.away DESC, p.ends, p.other_ends, p.connection, p.other) AS place FROM end_pair p WHERE p.mine = 1 AND
+p.theirs = 1 AND p.event IS NOT NULL AND p.away * 2 < p.days AND
+(p.other_event IS NULL OR p.other_event >= p.event)), fact_event_ends AS (SELECT account_uid,
+event, away AS term_ends_apart, ends AS term_ends FROM end_ranked WHERE place = 1) SELECT * FROM fact_event_ends
+;
+
 -- fact_peers
 WITH peer_owned AS (SELECT DISTINCT t.account_uid, t.product_code,
 a.segment FROM contract_line t JOIN account a ON a.uid = t.account_uid AND
@@ -424,6 +445,61 @@ t."requested_at" IS NOT NULL AND t."topic" IS NOT NULL THEN row_number() OVER (P
 t.account_uid IS NOT NULL) t GROUP BY t.account_uid
 ;
 
+-- list_common_category
+SELECT p.account_uid, p.value FROM (SELECT c.*, row_number() OVER (PARTITION BY c.account_uid ORDER BY c.times DESC, c.value) AS place FROM (SELECT t.account_uid, t."category" AS value, count(*) AS times FROM "ticket" t WHERE t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND t."opened_at" >= '2026-10-21T15:00:00' AND t."opened_at" < '2026-11-20T15:00:00' AND t."category" IS NOT NULL GROUP BY t.account_uid, t."category") c) p WHERE p.place = 1
+;
+
+-- list_urgent_ids_30d
+SELECT p.account_uid, max(CASE WHEN p.place = 1 THEN p.value END) || coalesce(', ' || max(CASE WHEN p.place = 2 THEN p.value END),
+'') || coalesce(', ' || max(CASE WHEN p.place = 3 THEN p.value END),
+'') AS value FROM (SELECT t.account_uid, t."source_id" AS value,
+CASE WHEN t."opened_at" IS NULL THEN 0 ELSE 1 END AS dated, row_number() OVER (PARTITION BY t.account_uid, CASE WHEN t."opened_at" IS NULL THEN 0 ELSE 1 END ORDER BY t."opened_at" DESC, t.connection, t.source_id) AS place FROM "ticket" t WHERE t.deleted_at IS NULL AND
+t.account_uid IS NOT NULL AND t."opened_at" >= '2026-10-21T15:00:00' AND
+t."opened_at" < '2026-11-20T15:00:00' AND (t."priority" = 'urgent') AND
+t."source_id" IS NOT NULL) p WHERE p.dated = 1 AND p.place <= 3 GROUP BY p.account_uid
+;
+
+-- list_reopened_ids_30d
+SELECT p.account_uid, max(CASE WHEN p.place = 1 THEN p.value END) || coalesce(', ' || max(CASE WHEN p.place = 2 THEN p.value END),
+'') || coalesce(', ' || max(CASE WHEN p.place = 3 THEN p.value END),
+'') AS value FROM (SELECT t.account_uid, t."source_id" AS value,
+CASE WHEN t."opened_at" IS NULL THEN 0 ELSE 1 END AS dated, row_number() OVER (PARTITION BY t.account_uid, CASE WHEN t."opened_at" IS NULL THEN 0 ELSE 1 END ORDER BY t."opened_at" DESC, t.connection, t.source_id) AS place FROM "ticket" t WHERE t.deleted_at IS NULL AND
+t.account_uid IS NOT NULL AND t."opened_at" >= '2026-10-21T15:00:00' AND
+t."opened_at" < '2026-11-20T15:00:00' AND (t."reopened_count" > 0) AND
+t."source_id" IS NOT NULL) p WHERE p.dated = 1 AND p.place <= 3 GROUP BY p.account_uid
+;
+
+-- list_urgent_ids_48h
+SELECT p.account_uid, max(CASE WHEN p.place = 1 THEN p.value END) || coalesce(', ' || max(CASE WHEN p.place = 2 THEN p.value END),
+'') || coalesce(', ' || max(CASE WHEN p.place = 3 THEN p.value END),
+'') AS value FROM (SELECT t.account_uid, t."source_id" AS value,
+CASE WHEN t."opened_at" IS NULL THEN 0 ELSE 1 END AS dated, row_number() OVER (PARTITION BY t.account_uid, CASE WHEN t."opened_at" IS NULL THEN 0 ELSE 1 END ORDER BY t."opened_at" DESC, t.connection, t.source_id) AS place FROM "ticket" t WHERE t.deleted_at IS NULL AND
+t.account_uid IS NOT NULL AND CASE WHEN t."opened_at" <= '2026-11-18T02:59:59Z' AND
+((t."priority" = 'urgent') AND (t."status" IN ('new', 'open', 'pending', 'hold'))) THEN 1 ELSE 0 END = 1 AND
+t."source_id" IS NOT NULL) p WHERE p.dated = 1 AND p.place <= 3 GROUP BY p.account_uid
+;
+
+-- list_add_on_ticket_ids
+SELECT p.account_uid, max(CASE WHEN p.place = 1 THEN p.value END) || coalesce(', ' || max(CASE WHEN p.place = 2 THEN p.value END),
+'') || coalesce(', ' || max(CASE WHEN p.place = 3 THEN p.value END),
+'') AS value FROM (SELECT t.account_uid, t."source_id" AS value,
+CASE WHEN t."opened_at" IS NULL THEN 0 ELSE 1 END AS dated, row_number() OVER (PARTITION BY t.account_uid, CASE WHEN t."opened_at" IS NULL THEN 0 ELSE 1 END ORDER BY t."opened_at" DESC, t.connection, t.source_id) AS place FROM "ticket" t WHERE t.deleted_at IS NULL AND
+t.account_uid IS NOT NULL AND t."opened_at" >= '2026-09-21T15:00:00' AND
+t."opened_at" < '2026-11-20T15:00:00' AND (CASE WHEN t."subject" IS NOT NULL THEN 0 END) AND
+t."source_id" IS NOT NULL) p WHERE p.dated = 1 AND p.place <= 3 GROUP BY p.account_uid
+;
+
+-- list_add_on_request_ids
+SELECT p.account_uid, max(CASE WHEN p.place = 1 THEN p.value END) || coalesce(', ' || max(CASE WHEN p.place = 2 THEN p.value END),
+'') || coalesce(', ' || max(CASE WHEN p.place = 3 THEN p.value END),
+'') AS value FROM (SELECT t.account_uid, t."source_id" AS value,
+CASE WHEN t."requested_at" IS NULL THEN 0 ELSE 1 END AS dated,
+row_number() OVER (PARTITION BY t.account_uid, CASE WHEN t."requested_at" IS NULL THEN 0 ELSE 1 END ORDER BY t."requested_at" DESC, t.connection, t.source_id) AS place FROM "feature_request" t WHERE t.deleted_at IS NULL AND
+t.account_uid IS NOT NULL AND t."requested_at" >= '2026-09-21T15:00:00' AND
+t."requested_at" < '2026-11-20T15:00:00' AND (CASE WHEN t."topic" IS NOT NULL THEN 0 END) AND
+t."source_id" IS NOT NULL) p WHERE p.dated = 1 AND p.place <= 3 GROUP BY p.account_uid
+;
+
 -- touch
 WITH base AS MATERIALIZED (SELECT a.uid AS uid, a."csm_uid" AS a_csm_uid,
 a."first_contract_date" AS a_first_contract_date, a."locale" AS a_locale,
@@ -448,8 +524,8 @@ fact_lines.seats AS f_seats, fact_lines.arr AS f_arr, coalesce(fact_lines.curren
 fact_usage.active_users_28d AS f_active_users_28d, fact_usage.last_active_on AS f_last_active_on,
 fact_weeks.usage_recent AS f_usage_recent, fact_weeks.usage_before AS f_usage_before,
 fact_weeks.usage_growth AS f_usage_growth, fact_weeks.weeks_left_out AS f_weeks_left_out,
-fact_contact.last_contact_on AS f_last_contact_on, coalesce(of_tickets.n_tickets_30d, 0) AS f_tickets_30d,
-coalesce(of_tickets.n_urgent_over_72h, 0) AS f_urgent_over_72h,
+fact_contact.last_contact_on AS f_last_contact_on, list_common_category.value AS f_common_category,
+coalesce(of_tickets.n_tickets_30d, 0) AS f_tickets_30d, coalesce(of_tickets.n_urgent_over_72h, 0) AS f_urgent_over_72h,
 of_ticket_metrics.v_resolution_minutes AS f_resolution_minutes,
 coalesce(of_ticket_metrics.n_solved_90d, 0) AS f_solved_90d,
 NULL AS f_csat_answers, NULL AS f_csat_good, CASE WHEN of_surveys.n_nps_answers >= 3 THEN coalesce(of_surveys.n_nps_answers, 0) END AS f_nps_answers,
@@ -465,7 +541,7 @@ r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 
 h.band AS h_band, h.yellow_days AS h_yellow_days, h.green_days AS h_green_days,
 h.override_band AS h_override_band, h.override_until AS h_override_until,
 h.override_since AS h_override_since, h.caps AS h_caps, held.h_m_csat_score AS h_m_csat_score,
-held.h_m_payment AS h_m_payment FROM account a LEFT JOIN fact_terms ON fact_terms.account_uid = a.uid LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_ticket_metrics ON of_ticket_metrics.account_uid = a.uid LEFT JOIN of_surveys ON of_surveys.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
+held.h_m_payment AS h_m_payment FROM account a LEFT JOIN fact_terms ON fact_terms.account_uid = a.uid LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN list_common_category ON list_common_category.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_ticket_metrics ON of_ticket_metrics.account_uid = a.uid LEFT JOIN of_surveys ON of_surveys.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
 r0.name = 'touch.tier' LEFT JOIN score_state h ON h.account_uid = a.uid AND
 h.pack = 'health' AND h.since < '2026-11-20' AND (h.until IS NULL OR h.until >= '2026-11-20') LEFT JOIN held ON held.account_uid = a.uid WHERE a.deleted_at IS NULL AND
 coalesce(a.is_test, 0) = 0 AND ((a."status" IS NULL) OR (a."status" IN ('onboarding', 'active', 'notice')))),
@@ -479,6 +555,7 @@ CAST(julianday('2026-11-20') - julianday(f_last_contact_on) AS INTEGER) AS f_con
 (CAST(f_resolution_minutes AS REAL) / NULLIF(60, 0)) AS f_resolution_hours,
 (CAST(f_active_users_28d AS REAL) / NULLIF(f_seats, 0)) AS f_seat_utilisation,
 (CASE WHEN (a_first_contract_date >= '1990-01-01') THEN a_first_contract_date WHEN 1 THEN f_first_term_on END) AS f_started_on,
+(CASE WHEN (f_common_category IS NULL) THEN '-' WHEN 1 THEN f_common_category END) AS f_ticket_topic,
 (CAST((CAST(10 AS REAL) * f_tickets_30d) AS REAL) / NULLIF(f_seats, 0)) AS f_tickets_per_10_seats,
 0 AS f_value_metrics_named FROM base b), formula_2 AS (SELECT b.*,
 CAST(julianday('2026-11-20') - julianday(f_started_on) AS INTEGER) AS f_days_in,
@@ -557,11 +634,11 @@ a."first_contract_date" AS a_first_contract_date, a."locale" AS a_locale,
 a."name" AS a_name, a."owner_uid" AS a_owner_uid, a."status" AS a_status,
 fact_lines.seats AS f_seats, fact_usage.active_users_28d AS f_active_users_28d,
 fact_usage.last_active_on AS f_last_active_on, fact_contact.last_meeting_on AS f_last_meeting_on,
-fact_contact.meetings_recorded AS f_meetings_recorded, coalesce(of_tickets.n_urgent_30d, 0) AS f_urgent_30d,
-of_usage.v_checklist_before AS f_checklist_before, of_usage.v_checklist_done AS f_checklist_done,
-of_usage.v_checklist_items AS f_checklist_items, of_usage.v_first_value_on AS f_first_value_on,
-of_contracts.v_first_term_on AS f_first_term_on, CASE WHEN r0.value <> 'null' AND
-r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), '\"', '"'), '\\', '\') END AS r_touch_tier FROM account a LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
+fact_contact.meetings_recorded AS f_meetings_recorded, list_urgent_ids_30d.value AS f_urgent_ids_30d,
+coalesce(of_tickets.n_urgent_30d, 0) AS f_urgent_30d, of_usage.v_checklist_before AS f_checklist_before,
+of_usage.v_checklist_done AS f_checklist_done, of_usage.v_checklist_items AS f_checklist_items,
+of_usage.v_first_value_on AS f_first_value_on, of_contracts.v_first_term_on AS f_first_term_on,
+CASE WHEN r0.value <> 'null' AND r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), '\"', '"'), '\\', '\') END AS r_touch_tier FROM account a LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN list_urgent_ids_30d ON list_urgent_ids_30d.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
 r0.name = 'touch.tier' WHERE a.deleted_at IS NULL AND coalesce(a.is_test, 0) = 0 AND
 ((a."status" IS NULL) OR (a."status" IN ('onboarding', 'active')))),
 formula_1 AS (SELECT b.*, (CAST(f_active_users_28d AS REAL) / NULLIF(f_seats, 0)) AS f_activation,
@@ -615,9 +692,10 @@ CASE WHEN fact_events.event IS NULL THEN fact_terms.term_start ELSE fact_events.
 fact_lines.seats AS f_seats, fact_lines.arr AS f_arr, coalesce(fact_lines.currency, 'JPY') AS c_arr,
 CASE WHEN coalesce(fact_events.event, 1) = 1 THEN fact_lines.renewal_arr ELSE fact_event_lines.renewal_arr END AS f_renewal_arr,
 coalesce(CASE WHEN coalesce(fact_events.event, 1) = 1 THEN fact_lines.currency ELSE fact_event_lines.currency END, 'JPY') AS c_renewal_arr,
-fact_contact.last_contact_on AS f_last_contact_on, fact_ends.term_ends_apart AS f_term_ends_apart,
-fact_ends.term_ends AS f_term_ends, fact_peers.products_owned AS f_products_owned,
-coalesce(of_tickets.n_open_tickets, 0) AS f_open_tickets, of_opportunities_by_event.v_renewal_stage AS f_renewal_stage,
+fact_contact.last_contact_on AS f_last_contact_on, CASE WHEN fact_ends.term_ends_apart IS NOT NULL THEN coalesce(fact_event_ends.term_ends_apart, 0) END AS f_term_ends_apart,
+CASE WHEN fact_ends.term_ends IS NOT NULL THEN coalesce(fact_event_ends.term_ends, NULL) END AS f_term_ends,
+fact_peers.products_owned AS f_products_owned, coalesce(of_tickets.n_open_tickets, 0) AS f_open_tickets,
+of_opportunities_by_event.v_renewal_stage AS f_renewal_stage,
 of_opportunities_by_event.v_renewal_won_on AS f_renewal_won_on,
 coalesce(of_opportunities_by_event.n_renewals_committed, 0) AS f_renewals_committed,
 coalesce(of_opportunities_by_event.n_renewals_open, 0) AS f_renewals_open,
@@ -628,7 +706,8 @@ CASE WHEN r1.value <> 'null' AND r1.state <> 'stale' THEN replace(replace(substr
 CASE WHEN r2.value <> 'null' AND r2.state <> 'stale' THEN CAST(r2.value AS INTEGER) END AS r_health_score,
 CASE WHEN r3.value <> 'null' AND r3.state <> 'stale' THEN replace(replace(substr(r3.value, 2, length(r3.value) - 2), '\"', '"'), '\\', '\') END AS r_health_trend,
 CASE WHEN r4.value <> 'null' AND r4.state <> 'stale' THEN replace(replace(substr(r4.value, 2, length(r4.value) - 2), '\"', '"'), '\\', '\') END AS r_touch_tier FROM account a LEFT JOIN fact_terms ON fact_terms.account_uid = a.uid LEFT JOIN fact_events ON fact_events.account_uid = a.uid LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_event_lines ON fact_event_lines.account_uid = a.uid AND
-fact_event_lines.event = coalesce(fact_events.event, 1) LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN fact_ends ON fact_ends.account_uid = a.uid LEFT JOIN fact_peers ON fact_peers.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_opportunities_by_event ON of_opportunities_by_event.account_uid = a.uid AND
+fact_event_lines.event = coalesce(fact_events.event, 1) LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN fact_ends ON fact_ends.account_uid = a.uid LEFT JOIN fact_event_ends ON fact_event_ends.account_uid = a.uid AND
+fact_event_ends.event = coalesce(fact_events.event, 1) LEFT JOIN fact_peers ON fact_peers.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_opportunities_by_event ON of_opportunities_by_event.account_uid = a.uid AND
 of_opportunities_by_event.event = coalesce(fact_events.event, 1) LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
 r0.name = 'health.band' LEFT JOIN result r1 ON r1.account_uid = a.uid AND
 r1.name = 'health.reasons' LEFT JOIN result r2 ON r2.account_uid = a.uid AND
@@ -692,8 +771,8 @@ b.event
 
 -- risk
 WITH past_0 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.band' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.band' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
-past_16 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
-past_18 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' AND until > '2026-10-21T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
+past_17 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
+past_19 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' AND until > '2026-10-21T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
 base AS MATERIALIZED (SELECT a.uid AS uid, a."csm_uid" AS a_csm_uid,
 a."first_contract_date" AS a_first_contract_date, a."locale" AS a_locale,
 a."name" AS a_name, a."owner_uid" AS a_owner_uid, a."status" AS a_status,
@@ -701,6 +780,7 @@ fact_lines.seats AS f_seats, fact_usage.active_users_28d AS f_active_users_28d,
 fact_usage.last_active_on AS f_last_active_on, fact_weeks.usage_recent AS f_usage_recent,
 fact_weeks.usage_before AS f_usage_before, fact_weeks.usage_growth AS f_usage_growth,
 fact_weeks.weeks_left_out AS f_weeks_left_out, fact_contact.last_contact_on AS f_last_contact_on,
+list_reopened_ids_30d.value AS f_reopened_ids_30d, list_urgent_ids_48h.value AS f_urgent_ids_48h,
 coalesce(of_tickets.n_leaving_tickets_30d, 0) AS f_leaving_tickets_30d,
 coalesce(of_tickets.n_reopened_30d, 0) AS f_reopened_30d, coalesce(of_tickets.n_tickets_21d, 0) AS f_tickets_21d,
 coalesce(of_tickets.n_urgent_over_48h, 0) AS f_urgent_over_48h,
@@ -714,10 +794,10 @@ NULL AS f_unpaid_amount, NULL AS f_unpaid_ids, NULL AS f_unpaid_invoices,
 NULL AS f_unpaid_since, 'JPY' AS c_unpaid_amount, coalesce(of_usage_events.n_sensitive_7d, 0) AS f_sensitive_7d,
 coalesce(of_usage_events.n_sensitive_before, 0) AS f_sensitive_before,
 replace(replace(substr(past_0.value, 2, length(past_0.value) - 2), '\"', '"'), '\\', '\') AS f_band_before,
-CAST(past_16.value AS INTEGER) AS f_score_before, CAST(past_18.value AS INTEGER) AS f_seats_before,
+CAST(past_17.value AS INTEGER) AS f_score_before, CAST(past_19.value AS INTEGER) AS f_seats_before,
 CASE WHEN r0.value <> 'null' AND r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), '\"', '"'), '\\', '\') END AS r_health_band,
 CASE WHEN r1.value <> 'null' AND r1.state <> 'stale' THEN replace(replace(substr(r1.value, 2, length(r1.value) - 2), '\"', '"'), '\\', '\') END AS r_health_reasons,
-CASE WHEN r2.value <> 'null' AND r2.state <> 'stale' THEN CAST(r2.value AS INTEGER) END AS r_health_score FROM account a LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN past_0 ON past_0.account_uid = a.uid LEFT JOIN past_16 ON past_16.account_uid = a.uid LEFT JOIN past_18 ON past_18.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
+CASE WHEN r2.value <> 'null' AND r2.state <> 'stale' THEN CAST(r2.value AS INTEGER) END AS r_health_score FROM account a LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN list_reopened_ids_30d ON list_reopened_ids_30d.account_uid = a.uid LEFT JOIN list_urgent_ids_48h ON list_urgent_ids_48h.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN past_0 ON past_0.account_uid = a.uid LEFT JOIN past_17 ON past_17.account_uid = a.uid LEFT JOIN past_19 ON past_19.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
 r0.name = 'health.band' LEFT JOIN result r1 ON r1.account_uid = a.uid AND
 r1.name = 'health.reasons' LEFT JOIN result r2 ON r2.account_uid = a.uid AND
 r2.name = 'health.score' WHERE a.deleted_at IS NULL AND coalesce(a.is_test, 0) = 0 AND
@@ -728,7 +808,8 @@ formula_1 AS (SELECT b.*, (((f_band_before = 'green') AND (r_health_band IN ('ye
 (((f_champions_left_180d > 0) AND (f_champions = 0)) OR ((f_sponsors_left_180d > 0) AND (f_sponsors = 0))) AS f_place_vacant,
 (f_score_before - r_health_score) AS f_score_lost, (f_seats < f_seats_before) AS f_seats_reduced,
 (CAST(f_sensitive_before AS REAL) / NULLIF(12, 0)) AS f_sensitive_usual,
-(CASE WHEN (a_first_contract_date >= '1990-01-01') THEN a_first_contract_date WHEN 1 THEN f_first_term_on END) AS f_started_on FROM base b),
+(CASE WHEN (a_first_contract_date >= '1990-01-01') THEN a_first_contract_date WHEN 1 THEN f_first_term_on END) AS f_started_on,
+(CASE WHEN (f_urgent_over_48h > 0) THEN f_urgent_ids_48h WHEN 1 THEN f_reopened_ids_30d END) AS f_trouble_ids FROM base b),
 formula_2 AS (SELECT b.*, CAST(julianday('2026-11-20') - julianday(f_started_on) AS INTEGER) AS f_days_in FROM formula_1 b),
 formula_3 AS (SELECT b.*, (f_days_in BETWEEN 0 AND f_onboarding_days) AS f_is_onboarding FROM formula_2 b),
 formula_4 AS (SELECT b.*, ((CAST(julianday('2026-11-20') - julianday(f_last_active_on) AS INTEGER) > 21) OR (f_never_used AND (NOT f_is_onboarding))) AS f_unused FROM formula_3 b) SELECT b.*,
@@ -758,7 +839,7 @@ NULL AS t_7_done, NULL AS t_7_due, 'high' AS t_7_priority FROM formula_4 b ORDER
 ;
 
 -- upsell
-WITH past_8 AS (SELECT account_uid, date(substr(since, 1, 19), '+540 minutes') AS value FROM result WHERE name = 'health.band' AND
+WITH past_11 AS (SELECT account_uid, date(substr(since, 1, 19), '+540 minutes') AS value FROM result WHERE name = 'health.band' AND
 value <> 'null' AND state <> 'stale'), base AS MATERIALIZED (SELECT a.uid AS uid,
 a."csm_uid" AS a_csm_uid, a."locale" AS a_locale, a."name" AS a_name,
 a."owner_uid" AS a_owner_uid, a."status" AS a_status, fact_terms.term_end AS f_term_end,
@@ -769,7 +850,7 @@ fact_weeks.usage_recent AS f_usage_recent, fact_weeks.usage_before AS f_usage_be
 fact_weeks.usage_growth AS f_usage_growth, fact_burn.credits_used AS f_credits_used,
 fact_peers.products_owned AS f_products_owned, fact_peers.peer_product AS f_peer_product,
 fact_peers.peer_share AS f_peer_share, fact_peers.peer_accounts AS f_peer_accounts,
-coalesce(of_tickets.n_add_on_tickets, 0) AS f_add_on_tickets,
+list_add_on_ticket_ids.value AS f_add_on_ticket_ids, coalesce(of_tickets.n_add_on_tickets, 0) AS f_add_on_tickets,
 coalesce(of_tickets.n_urgent_open, 0) AS f_urgent_open, coalesce(of_surveys.n_promoters_who_decide, 0) AS f_promoters_who_decide,
 CASE WHEN EXISTS (SELECT 1 FROM "usage_metric" e WHERE e.deleted_at IS NULL AND e.account_uid = a.uid) THEN CASE WHEN coalesce(of_usage.u_credits_28d, 0) = 0 THEN 0.0 ELSE of_usage.v_credits_28d / 1000.0 END END AS f_credits_28d,
 of_usage.v_credits_seen_on AS f_credits_seen_on, CASE WHEN EXISTS (SELECT 1 FROM "usage_metric" e WHERE e.deleted_at IS NULL AND e.account_uid = a.uid) THEN coalesce(of_usage.v_departments, 0) END AS f_departments,
@@ -777,14 +858,15 @@ of_usage.v_peak_4_weeks_before AS f_peak_4_weeks_before, of_usage.v_peak_last_4_
 of_usage.v_peak_last_week AS f_peak_last_week, of_usage.v_peak_week_before AS f_peak_week_before,
 coalesce(of_usage_events.n_limit_hits_30d, 0) AS f_limit_hits_30d,
 coalesce(of_usage_events.v_limit_users_30d, 0) AS f_limit_users_30d,
-coalesce(of_feature_requests.n_add_on_requests, 0) AS f_add_on_requests,
-substr('"' || past_8.value || '"', 2, length('"' || past_8.value || '"') - 2) AS f_green_since,
+list_add_on_request_ids.value AS f_add_on_request_ids, coalesce(of_feature_requests.n_add_on_requests, 0) AS f_add_on_requests,
+substr('"' || past_11.value || '"', 2, length('"' || past_11.value || '"') - 2) AS f_green_since,
 CASE WHEN r0.value <> 'null' AND r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), '\"', '"'), '\\', '\') END AS r_health_band,
-CASE WHEN r1.value <> 'null' AND r1.state <> 'stale' THEN replace(replace(substr(r1.value, 2, length(r1.value) - 2), '\"', '"'), '\\', '\') END AS r_touch_tier FROM account a LEFT JOIN fact_terms ON fact_terms.account_uid = a.uid LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_burn ON fact_burn.account_uid = a.uid LEFT JOIN fact_peers ON fact_peers.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_surveys ON of_surveys.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN of_feature_requests ON of_feature_requests.account_uid = a.uid LEFT JOIN past_8 ON past_8.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
+CASE WHEN r1.value <> 'null' AND r1.state <> 'stale' THEN replace(replace(substr(r1.value, 2, length(r1.value) - 2), '\"', '"'), '\\', '\') END AS r_touch_tier FROM account a LEFT JOIN fact_terms ON fact_terms.account_uid = a.uid LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_burn ON fact_burn.account_uid = a.uid LEFT JOIN fact_peers ON fact_peers.account_uid = a.uid LEFT JOIN list_add_on_ticket_ids ON list_add_on_ticket_ids.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_surveys ON of_surveys.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN list_add_on_request_ids ON list_add_on_request_ids.account_uid = a.uid LEFT JOIN of_feature_requests ON of_feature_requests.account_uid = a.uid LEFT JOIN past_11 ON past_11.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
 r0.name = 'health.band' LEFT JOIN result r1 ON r1.account_uid = a.uid AND
 r1.name = 'touch.tier' WHERE a.deleted_at IS NULL AND coalesce(a.is_test, 0) = 0 AND
 ((a."status" IS NULL) OR (a."status" IN ('active', 'free', 'trial')))),
-formula_1 AS (SELECT b.*, ((f_add_on_tickets >= 2) OR (f_add_on_requests >= 2) OR ((f_add_on_tickets + f_add_on_requests) >= 2)) AS f_asks,
+formula_1 AS (SELECT b.*, (CASE WHEN (f_add_on_tickets > 0) THEN f_add_on_ticket_ids WHEN 1 THEN f_add_on_request_ids END) AS f_add_on_ids,
+((f_add_on_tickets >= 2) OR (f_add_on_requests >= 2) OR ((f_add_on_tickets + f_add_on_requests) >= 2)) AS f_asks,
 date(f_credits_seen_on, CAST(((CAST(((CAST((CAST(28 AS REAL) * (f_credits - f_credits_used)) AS REAL) / NULLIF(f_credits_28d, 0)) + 0.5) AS INTEGER) - (((CAST((CAST(28 AS REAL) * (f_credits - f_credits_used)) AS REAL) / NULLIF(f_credits_28d, 0)) + 0.5) < CAST(((CAST((CAST(28 AS REAL) * (f_credits - f_credits_used)) AS REAL) / NULLIF(f_credits_28d, 0)) + 0.5) AS INTEGER)))) AS TEXT) || ' days') AS f_credits_out_on,
 ((f_usage_growth >= 0.25) AND (f_usage_before >= 20)) AS f_grows,
 ((r_health_band = 'red') OR (f_urgent_open > 0) OR f_notice_given) AS f_in_trouble,
