@@ -111,12 +111,12 @@ def test_a_second_run_at_any_request_of_the_first_leaves_at_once(
 def test_a_run_that_was_stopped_for_longer_than_its_lease_writes_no_more(
     tmp_path: Path, calm: dict[str, Twin], monkeypatch: pytest.MonkeyPatch, vendor: str
 ) -> None:
-    """Stopped at any request that reads, while another run does all the work; then it goes on."""
+    """Stopped at each second request that reads, while another run does all the work; then it goes on."""
     reads = [
         number for number, line in enumerate(calm[vendor].requests)
         if line.startswith("GET") or line.endswith("/batch/read")
     ]  # fmt: skip
-    for number in reads:
+    for number in reads[::2]:
         folder = tmp_path / str(number)
         folder.mkdir()
         with calm[vendor].disturbed(folder) as office:

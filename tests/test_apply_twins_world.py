@@ -252,7 +252,7 @@ def test_an_automation_that_sets_our_own_field_back_is_seen_and_not_fought_for_e
     done = {**UPDATES, "zendesk": "GET .*/job_statuses/.*"}[vendor]
     single = r"|PATCH .*/sobjects/Account/|PATCH .*/companies/\d+$"
     office.server.faults.append(Fault(done + single, times=99, then=automation))
-    for _ in range(8):
+    for _ in range(5):
         office.run()
         office.clock.sleep(7200)
         office.pull()
