@@ -98,8 +98,8 @@ def series_sql(since: date, until: date, dialect: Dialect = SQLITE) -> str:
     """SELECT of day, metric, connection, sum of values, rows, grain and largest value over all accounts' complete
     rows."""
     return (
-        "SELECT t.period_start, t.metric, t.connection, sum(t.value), count(*), max(t.grain), max(t.value) "
-        "FROM usage_metric t "
+        "SELECT t.period_start, t.metric, t.connection, sum(t.value) AS total, count(*) AS counted, "
+        "max(t.grain) AS grain, max(t.value) AS largest FROM usage_metric t "
         "WHERE t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND t.value IS NOT NULL AND t.metric IS NOT NULL "
         f"AND coalesce(t.is_complete, 1) = 1 AND t.period_start BETWEEN {dialect.day(since)} AND {dialect.day(until)} "
         "GROUP BY t.period_start, t.metric, t.connection"
