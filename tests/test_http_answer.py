@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cssync.connectors import Answer, ConnectionSettings, Connector, Identity, Session, Vendor, judge_by_status
-from cssync.errors import ConnectionFault, TransientFault
+from cssync.errors import ConnectionFault, TransientFault, UnknownOutcome
 from cssync.http import open_session, wire
 from cssync.http.clock import ManualClock
 from cssync.http.decode import decode
@@ -163,6 +163,27 @@ def test_html_with_status_200_names_connection_and_path() -> None:
         answer = session.get("/records")
         with pytest.raises(ConnectionFault, match="connection 'crm': /records answered with HTML"):
             answer.json()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b'{"records": [1', b"<html>back soon</html>"], ids=["empty", "torn", "a web page"]
+)
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_answer_that_cannot_be_read_is_asked_for_again(body: bytes, times: int) -> None:
+    fault = Fault("GET /records", answer=SandboxAnswer(200, body), times=times)
+    with vendor(b'{"records": [1, 2, 3]}', fault) as (session, server):
+        assert session.get("/records").json() == {"records": [1, 2, 3]}
+        assert len(server.journal) == times + 1
+
+
+def test_what_can_never_be_read_is_asked_for_three_times_and_a_write_once() -> None:
+    with vendor(b'{"records": [1') as (session, server):
+        with pytest.raises(ConnectionFault, match="not valid JSON"):
+            session.get("/records").json()
+        assert len(server.journal) == 3
+        with pytest.raises(UnknownOutcome):
+            session.request("POST", "/records", json={}, repeatable=False)
+        assert len(server.journal) == 4
 
 
 def test_a_cut_body_is_asked_for_again() -> None:

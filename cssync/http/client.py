@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
@@ -24,7 +25,7 @@ from cssync.http.clock import SYSTEM, Clock
 from cssync.http.guard import Guard, Origin, split
 from cssync.http.limit import Limiter, ProcessLimiter
 from cssync.http.redaction import install, redact, remember
-from cssync.http.retry import CONNECT_TRIES, TRIES, Again, persist
+from cssync.http.retry import CONNECT_TRIES, TRIES, UNREADABLE_TRIES, Again, persist
 from cssync.http.seal import Seal
 from cssync.http.token import TokenSource, Vault
 from cssync.http.wire import Interrupted, Received, Wire
@@ -114,7 +115,11 @@ class HttpSession:
         )
         self._guard.screen(path)
         answer = self._try(wanted)
-        if not repeatable and answer.content and answer.status < 300:
+        if answer.status >= 300:
+            return answer
+        if repeatable:
+            return replace(answer, again=partial(self._again, wanted, UNREADABLE_TRIES - 1))
+        if answer.content:
             self._readable(wanted, answer)
         return answer
 
@@ -164,8 +169,11 @@ class HttpSession:
         renewed = False
 
         def give_up(again: Again, tries: int) -> NoReturn:
+            words = self._say(wanted, again.fault + (f" ({tries} tries)" if tries > 1 else ""))
+            if not again.passing:
+                raise ConnectionFault(words, kept="what is stored stays", fix=redact(again.fix) or FIX)
             raise TransientFault(
-                self._say(wanted, again.fault + (f" ({tries} tries)" if tries > 1 else "")),
+                words,
                 kept="what is stored stays; nothing was skipped",
                 fix=redact(again.fix) or "nothing to do if the next run succeeds",
                 resumes_at=None if again.seconds is None else self._in(again.seconds),
@@ -191,6 +199,12 @@ class HttpSession:
             hold=lambda bucket, seconds: self._limiter.hold(self._connection, bucket, seconds),
             give_up=give_up,
         )
+
+    def _again(self, wanted: Call, tries: int) -> Received:
+        """Ask again for what could not be read: a proxy's page, half a body. At most `tries` times."""
+        self._sleep(wanted, 2.0 ** (UNREADABLE_TRIES - tries), "an answer that can be read")
+        answer = self._try(wanted)
+        return replace(answer, again=partial(self._again, wanted, tries - 1)) if tries > 1 else answer
 
     def _ready(self, wanted: Call) -> Token | None:
         """Wait for a slot in each bucket that this request is charged to, then return the token to use.
@@ -343,6 +357,10 @@ class HttpSession:
                 kept="what is stored stays; nothing was skipped",
                 fix=redact(verdict.fix) or "run again when the vendor's allowance is renewed",
                 resumes_at=None if verdict.seconds is None else self._in(verdict.seconds),
+            )
+        if answer.status < 300 and wanted.repeatable and not wanted.login:
+            raise Again(
+                words, fix=verdict.fix, tries=UNREADABLE_TRIES, passing=False, awaited="an answer that can be read"
             )
         no = Refused if answer.status >= 400 else ConnectionFault  # a web page with 200 is no word on what was done
         raise no(self._say(wanted, words), kept="what is stored stays", fix=redact(verdict.fix) or FIX)

@@ -48,6 +48,8 @@ def decode(answer: Answer, shape: Any = Any) -> Any:
     back; one with more digits than a float can hold (a 17-digit amount of money) is a Decimal. Half a
     character is U+FFFD, since no text of ours could hold it.
 
+    An answer to a read that is none of that is asked for again before it is given up.
+
     Raises:
         ConnectionFault: not JSON (HTML, cut off, empty) or nested too deep; names path and status, never the body.
     """
@@ -65,6 +67,9 @@ def decode(answer: Answer, shape: Any = Any) -> Any:
             except (ValueError, ArithmeticError, RecursionError):
                 pass
         why = _what_it_is(answer)
+    again = getattr(answer, "again", None)
+    if again is not None:
+        return decode(again(), shape)
     place = urlsplit(answer.url).path or "a request"
     connection = getattr(answer, "connection", "")
     raise ConnectionFault(

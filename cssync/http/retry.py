@@ -13,6 +13,8 @@ TRIES = 6
 """A request is sent at most so often, and one renewal of the token beside it."""
 CONNECT_TRIES = 4
 """Tries to reach a host at all: a wrong host name should be told within seconds."""
+UNREADABLE_TRIES = 3
+"""Tries to get something readable: a gateway's page passes, a login page that stands before the vendor does not."""
 BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=30)
 """Full jitter: uniform between 0 and 0.5 s, 1 s, 2 s ... 30 s."""
 
@@ -21,7 +23,7 @@ class Again(Exception):  # noqa: N818 - steers the loop, never reaches a caller
     """Try once more: not before `seconds` (None: by our own backoff), and nobody else on the bucket `hold` either.
 
     `fault` says what happened and `fix` what a person could do, should this have been the last try. `awaited`:
-    what the wait is for.
+    what the wait is for. passing: whether the next run may well succeed where this one did not.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Again(Exception):  # noqa: N818 - steers the loop, never reaches a caller
         fix: str = "",
         tries: int = TRIES,
         awaited: str = "",
+        passing: bool = True,
     ) -> None:
         super().__init__(fault)
         self.fault = fault
@@ -41,6 +44,7 @@ class Again(Exception):  # noqa: N818 - steers the loop, never reaches a caller
         self.fix = fix
         self.tries = tries
         self.awaited = awaited
+        self.passing = passing
 
 
 def persist(

@@ -7,8 +7,8 @@ import re
 import ssl
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpcore
@@ -34,9 +34,11 @@ _HEADER = re.compile(r"[\t\x20-\x7e]*")
 
 @dataclass(frozen=True, slots=True)
 class Received(Answer):
-    """An answer that knows its connection, for messages. `url` is without the query."""
+    """An answer that knows its connection, for messages. `url` is without the query. `again` asks once more for what
+    cannot be read; None where that would be a second write, or was done."""
 
     connection: str = ""
+    again: Callable[[], Answer] | None = field(default=None, compare=False, repr=False)
 
 
 class Interrupted(Exception):  # noqa: N818 - the session turns it into an error with a name
