@@ -122,6 +122,7 @@ BASE = st.tuples(
     aggregate("d_use", "last", "usage.day"),
     aggregate("t_listed", "last", "tickets.category", ", most: 3"),
     aggregate("t_common", "most_common", "tickets.category"),
+    aggregate("t_commons", "most_common", "tickets.category", ", most: 3"),
     aggregate("m_due", "sum", "invoices.amount"),
 )
 literal = st.sampled_from(["0", "1", "2", "3", "7", "0.5", "12.25", "30%", "100"])

@@ -297,11 +297,11 @@ class FeatureReader:
         return None, None
 
     def most(self, function: str, value: Expr | None, block: Mapping) -> int:
-        """Return how many values `last` lists."""
+        """Return how many values `last` or `most_common` lists."""
         node = block.get("most")
-        if node is not None and (function != "last" or value is None or value.type != "text"):
+        if node is not None and (function not in ("last", "most_common") or value is None or value.type != "text"):
             self.faults.add(
-                node.mark, "`most` lists the newest values of a text: write it beside `last: SOURCE.COLUMN`"
+                node.mark, "`most` lists values of a text: write it beside `last` or `most_common: SOURCE.COLUMN`"
             )
         return self.shape.whole(node, "`most`", 2, MOST_LISTED) or 1
 

@@ -487,7 +487,7 @@ def _fold(a: Aggregate, kind: str, values: list[tuple[Row, Any]], any_row: bool,
         return (min if a.function == "min" else max)(v for _, v in values)
     if a.function == "most_common":
         times = Counter(v for _, v in values)
-        return min(times, key=lambda v: (-times[v], v))
+        return LISTED.join(sorted(times, key=lambda v: (-times[v], v))[: a.most])
     if a.function == "last":
         dated = [(r, v) for r, v in values if r.get(at) is not None]
         order = sorted(dated, key=lambda p: (str(p[0].get("connection", "")), str(p[0].get("source_id", ""))))

@@ -1,4 +1,4 @@
-"""Passes of their own for what is listed: the newest values of a text in one, and its most common value.
+"""Passes of their own for what is listed: the newest values of a text in one, and its most common ones.
 
 Only the rows that count are put in order, few of all that a source has, so that a list of evidence costs little more
 than looking at them once. Ties: the newest rows are told apart by their key, values that are equally common by code
@@ -34,6 +34,7 @@ def listing(feature: Feature, context: Context, dialect: Dialect) -> str:
         own = f"CASE WHEN {own} THEN 1 ELSE 0 END = 1"  # an index on the time alone would lead to nearly all rows
     counts = " AND ".join(p for p in (one.rows(), own, f"{value} IS NOT NULL") if p)
     of = one.of.replace("t.", "p.")
+    first = f"p.place <= {aggregate.most}"
     enough = f" AND p.many >= {aggregate.at_least}" if aggregate.at_least else ""
     if aggregate.function == "most_common":
         each = f"SELECT {one.of}, {value} AS value, count(*) AS times FROM {one.table_with_borrowed()} WHERE {counts} "
@@ -41,7 +42,7 @@ def listing(feature: Feature, context: Context, dialect: Dialect) -> str:
         order = f"row_number() OVER (PARTITION BY {inner} ORDER BY c.times DESC, c.value) AS place"
         many = f"sum(c.times) OVER (PARTITION BY {inner}) AS many, " if enough else ""
         placed = f"SELECT c.*, {many}{order} FROM ({each}GROUP BY {one.of}, {value}) c"
-        return f"SELECT {of}, p.value FROM ({placed}) p WHERE p.place = 1{enough}"
+        return f"SELECT {of}, {_joined(aggregate, dialect)} FROM ({placed}) p WHERE {first}{enough} GROUP BY {of}"
     at = f"t.{dialect.quoted(one.table.at)}"
     dated = f"CASE WHEN {at} IS NULL THEN 0 ELSE 1 END"
     order = f"row_number() OVER (PARTITION BY {one.of}, {dated} ORDER BY {at} DESC, t.connection, t.source_id) AS place"
@@ -50,8 +51,12 @@ def listing(feature: Feature, context: Context, dialect: Dialect) -> str:
         f"SELECT {one.of}, {value} AS value, {dated} AS dated, {many}{order} "
         f"FROM {one.table_with_borrowed()} WHERE {counts}"
     )
+    newest = f"p.dated = 1 AND {first}{enough}"
+    return f"SELECT {of}, {_joined(aggregate, dialect)} FROM ({placed}) p WHERE {newest} GROUP BY {of}"
+
+
+def _joined(aggregate: Aggregate, dialect: Dialect) -> str:
+    """Column `value`: the values of a group's rows `p` in one text, by their place."""
     nth = [f"max(CASE WHEN p.place = {n} THEN p.value END)" for n in range(1, aggregate.most + 1)]
     more = (f"coalesce({dialect.text(LISTED)} || {other}, '')" for other in nth[1:])
-    listed = " || ".join((nth[0], *more))
-    newest = f"p.dated = 1 AND p.place <= {aggregate.most}{enough}"
-    return f"SELECT {of}, {listed} AS value FROM ({placed}) p WHERE {newest} GROUP BY {of}"
+    return f"{' || '.join((nth[0], *more))} AS value"

@@ -419,8 +419,15 @@ t.`requested_at` IS NOT NULL AND t.`topic` IS NOT NULL THEN row_number() OVER (P
 t.account_uid IS NOT NULL) t GROUP BY t.account_uid
 ;
 
+-- list_department_names
+SELECT p.account_uid, max(CASE WHEN p.place = 1 THEN p.value END) || coalesce(', ' || max(CASE WHEN p.place = 2 THEN p.value END),
+'') || coalesce(', ' || max(CASE WHEN p.place = 3 THEN p.value END),
+'') AS value FROM (SELECT c.*, row_number() OVER (PARTITION BY c.account_uid ORDER BY c.times DESC, c.value) AS place FROM (SELECT t.account_uid, t.`metric` AS value, count(*) AS times FROM `usage_metric` t WHERE t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND coalesce(t.is_complete, 1) = 1 AND NOT (coalesce(t.metric = 'active_users', FALSE) AND t.connection = 'crm' AND coalesce(t.period_start IN ('2026-11-03'), FALSE)) AND t.`period_start` BETWEEN '2026-10-24' AND '2026-11-20' AND ((substr(t.`metric`, 1, 11) = 'department:') AND (t.`value` >= 5L)) AND t.`metric` IS NOT NULL GROUP BY t.account_uid, t.`metric`) c) p WHERE p.place <= 3 GROUP BY p.account_uid
+;
+
 -- list_common_category
-SELECT p.account_uid, p.value FROM (SELECT c.*, row_number() OVER (PARTITION BY c.account_uid ORDER BY c.times DESC, c.value) AS place FROM (SELECT t.account_uid, t.`category` AS value, count(*) AS times FROM `ticket` t WHERE t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND t.`opened_at` >= '2026-10-21T15:00:00' AND t.`opened_at` < '2026-11-20T15:00:00' AND t.`category` IS NOT NULL GROUP BY t.account_uid, t.`category`) c) p WHERE p.place = 1
+SELECT p.account_uid, max(CASE WHEN p.place = 1 THEN p.value END) AS value FROM (SELECT c.*,
+row_number() OVER (PARTITION BY c.account_uid ORDER BY c.times DESC, c.value) AS place FROM (SELECT t.account_uid, t.`category` AS value, count(*) AS times FROM `ticket` t WHERE t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND t.`opened_at` >= '2026-10-21T15:00:00' AND t.`opened_at` < '2026-11-20T15:00:00' AND t.`category` IS NOT NULL GROUP BY t.account_uid, t.`category`) c) p WHERE p.place <= 1 GROUP BY p.account_uid
 ;
 
 -- list_urgent_ids_30d
@@ -430,6 +437,16 @@ SELECT p.account_uid, max(CASE WHEN p.place = 1 THEN p.value END) || coalesce(',
 CASE WHEN t.`opened_at` IS NULL THEN 0 ELSE 1 END AS dated, row_number() OVER (PARTITION BY t.account_uid, CASE WHEN t.`opened_at` IS NULL THEN 0 ELSE 1 END ORDER BY t.`opened_at` DESC, t.connection, t.source_id) AS place FROM `ticket` t WHERE t.deleted_at IS NULL AND
 t.account_uid IS NOT NULL AND t.`opened_at` >= '2026-10-21T15:00:00' AND
 t.`opened_at` < '2026-11-20T15:00:00' AND (t.`priority` = 'urgent') AND
+t.`source_id` IS NOT NULL) p WHERE p.dated = 1 AND p.place <= 3 GROUP BY p.account_uid
+;
+
+-- list_leaving_ids_30d
+SELECT p.account_uid, max(CASE WHEN p.place = 1 THEN p.value END) || coalesce(', ' || max(CASE WHEN p.place = 2 THEN p.value END),
+'') || coalesce(', ' || max(CASE WHEN p.place = 3 THEN p.value END),
+'') AS value FROM (SELECT t.account_uid, t.`source_id` AS value,
+CASE WHEN t.`opened_at` IS NULL THEN 0 ELSE 1 END AS dated, row_number() OVER (PARTITION BY t.account_uid, CASE WHEN t.`opened_at` IS NULL THEN 0 ELSE 1 END ORDER BY t.`opened_at` DESC, t.connection, t.source_id) AS place FROM `ticket` t WHERE t.deleted_at IS NULL AND
+t.account_uid IS NOT NULL AND t.`opened_at` >= '2026-10-21T15:00:00' AND
+t.`opened_at` < '2026-11-20T15:00:00' AND ((instr(translate(t.`subject`, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'cancel') > 0) OR (instr(translate(t.`subject`, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'downgrade') > 0) OR (instr(translate(t.`subject`, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'terminat') > 0) OR (instr(translate(t.`subject`, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'switch to another') > 0) OR (instr(translate(t.`subject`, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'fewer seats') > 0) OR (instr(translate(t.`subject`, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), '解約') > 0) OR (instr(translate(t.`subject`, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), '退会') > 0) OR (instr(translate(t.`subject`, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'ダウングレード') > 0) OR (instr(translate(t.`subject`, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), '乗り換え') > 0) OR (instr(translate(t.`subject`, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'プラン変更') > 0) OR (instr(translate(t.`subject`, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), '席数を減') > 0) OR (instr(translate(t.`subject`, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), '契約終了') > 0)) AND
 t.`source_id` IS NOT NULL) p WHERE p.dated = 1 AND p.place <= 3 GROUP BY p.account_uid
 ;
 
@@ -489,11 +506,11 @@ WITH RECURSIVE held AS (SELECT f.account_uid, CAST(get_json_object(f.features, '
 CAST(get_json_object(f.features, '$[\'measure.payment\']') AS BIGINT) AS h_m_payment FROM feature_row f WHERE f.pack = 'health' AND
 f.as_of = (SELECT max(g.as_of) FROM feature_row g WHERE g.account_uid = f.account_uid AND g.pack = 'health' AND g.as_of < '2026-11-20T03:00:00Z')),
 base AS (SELECT a.uid AS uid, a.`csm_sentiment` AS a_csm_sentiment,
-a.`csm_sentiment_at` AS a_csm_sentiment_at, a.`csm_uid` AS a_csm_uid,
-a.`first_contract_date` AS a_first_contract_date, a.`locale` AS a_locale,
-a.`name` AS a_name, a.`override_band` AS a_override_band, a.`override_reason` AS a_override_reason,
-a.`override_until` AS a_override_until, a.`owner_uid` AS a_owner_uid,
-a.`status` AS a_status, fact_terms.notice_given AS f_notice_given,
+a.`csm_sentiment_at` AS a_csm_sentiment_at, a.`csm_sentiment_by` AS a_csm_sentiment_by,
+a.`csm_uid` AS a_csm_uid, a.`first_contract_date` AS a_first_contract_date,
+a.`locale` AS a_locale, a.`name` AS a_name, a.`override_band` AS a_override_band,
+a.`override_reason` AS a_override_reason, a.`override_until` AS a_override_until,
+a.`owner_uid` AS a_owner_uid, a.`status` AS a_status, fact_terms.notice_given AS f_notice_given,
 fact_lines.seats AS f_seats, fact_lines.arr AS f_arr, coalesce(fact_lines.currency, 'JPY') AS c_arr,
 fact_usage.active_users_28d AS f_active_users_28d, fact_usage.last_active_on AS f_last_active_on,
 fact_weeks.usage_recent AS f_usage_recent, fact_weeks.usage_before AS f_usage_before,
@@ -524,6 +541,7 @@ formula_1 AS (SELECT b.*, (CAST(f_active_users_28d AS DOUBLE) / NULLIF(f_seats, 
 (CAST(f_checklist_done AS DOUBLE) / NULLIF(f_checklist_items, 0)) AS f_checklist_share,
 datediff(CAST('2026-11-20' AS DATE), CAST(f_last_contact_on AS DATE)) AS f_contact_days,
 0L AS f_core_features_named, (CAST(f_csat_good AS DOUBLE) / NULLIF(f_csat_answers, 0)) AS f_csat,
+(CASE WHEN (a_csm_sentiment_by IS NULL) THEN '-' WHEN TRUE THEN a_csm_sentiment_by END) AS f_judged_by,
 CAST(((f_first_used_on IS NULL) AND (f_active_users_28d = 0L)) AS INTEGER) AS f_never_used,
 (CAST((CAST(100L AS DOUBLE) * (f_nps_promoters - f_nps_detractors)) AS DOUBLE) / NULLIF(f_nps_answers, 0)) AS f_nps,
 90L AS f_onboarding_days, (CASE WHEN f_unpaid_invoices IS NULL THEN NULL WHEN (f_unpaid_invoices = 0L) THEN 0L WHEN TRUE THEN datediff(CAST('2026-11-20' AS DATE), CAST(f_unpaid_since AS DATE)) END) AS f_overdue_days,
@@ -695,6 +713,8 @@ CAST((a_status IN ('onboarding', 'active', 'notice')) AS INTEGER) AS f_is_custom
 CAST((f_renewals_open > 0L) AS INTEGER) AS f_renewal_open, CAST((CASE WHEN f_renewals_won_180d IS NULL THEN NULL WHEN (f_renewals_won_180d = 0L) THEN FALSE WHEN (f_renewal_won_on <= NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(f_term_start AS DATE), DATE '0001-01-01') + (30L), 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01')) THEN FALSE WHEN TRUE THEN TRUE END) AS INTEGER) AS f_renewal_won FROM base b),
 formula_2 AS (SELECT b.*, CAST(((f_is_customer <> 0) AND (f_arr IS NULL)) AS INTEGER) AS f_arr_missing,
 (CASE WHEN (f_has_term <> 0) THEN datediff(CAST(f_anchor AS DATE), CAST('2026-11-20' AS DATE)) END) AS f_days_to_anchor,
+(CASE WHEN (f_renewals_open = 0L) THEN 'No opportunity yet.' WHEN (f_renewal_open <> 0) THEN 'Its opportunity is open.' WHEN TRUE THEN 'Whether an opportunity is open is unknown.' END) AS f_deal_sentence_en,
+(CASE WHEN (f_renewals_open = 0L) THEN '更新商談はまだない。' WHEN (f_renewal_open <> 0) THEN '更新商談あり。' WHEN TRUE THEN '更新商談の有無は不明。' END) AS f_deal_sentence_ja,
 CAST(((f_days_lapsed BETWEEN 0L AND 30L) AND (f_renews_on = f_lapsed_on)) AS INTEGER) AS f_lapsed,
 CAST(((f_is_customer <> 0) AND ((NOT (f_has_contract <> 0)) OR (f_end_date_missing <> 0) OR (f_renews_on IS NULL))) AS INTEGER) AS f_term_missing FROM formula_1 b),
 formula_3 AS (SELECT b.*, (CASE WHEN ((f_notice_given <> 0) OR (f_lapsed <> 0) OR (r_health_band = 'red')) THEN 1L WHEN (r_health_band IN ('green', 'yellow', 'unknown')) THEN 0L END) AS f_endangered,
@@ -746,22 +766,22 @@ b.event
 
 -- risk
 WITH RECURSIVE past_0 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.band' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.band' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
-past_17 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
-past_19 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' AND until > '2026-10-21T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
+past_19 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
+past_21 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' AND until > '2026-10-21T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
 base AS (SELECT a.uid AS uid, a.`csm_uid` AS a_csm_uid, a.`first_contract_date` AS a_first_contract_date,
 a.`locale` AS a_locale, a.`name` AS a_name, a.`owner_uid` AS a_owner_uid,
 a.`status` AS a_status, fact_lines.seats AS f_seats, fact_usage.active_users_28d AS f_active_users_28d,
 fact_usage.last_active_on AS f_last_active_on, fact_weeks.usage_recent AS f_usage_recent,
 fact_weeks.usage_before AS f_usage_before, fact_weeks.usage_growth AS f_usage_growth,
 fact_weeks.weeks_left_out AS f_weeks_left_out, fact_contact.last_contact_on AS f_last_contact_on,
-list_reopened_ids_30d.value AS f_reopened_ids_30d, list_urgent_ids_48h.value AS f_urgent_ids_48h,
-coalesce(of_tickets.n_leaving_tickets_30d, 0) AS f_leaving_tickets_30d,
+list_leaving_ids_30d.value AS f_leaving_ids_30d, list_reopened_ids_30d.value AS f_reopened_ids_30d,
+list_urgent_ids_48h.value AS f_urgent_ids_48h, coalesce(of_tickets.n_leaving_tickets_30d, 0) AS f_leaving_tickets_30d,
 coalesce(of_tickets.n_reopened_30d, 0) AS f_reopened_30d, coalesce(of_tickets.n_tickets_21d, 0) AS f_tickets_21d,
 coalesce(of_tickets.n_urgent_over_48h, 0) AS f_urgent_over_48h,
 CAST(NULL AS BIGINT) AS f_unhappy_14d, CAST(NULL AS STRING) AS f_unhappy_kind,
-CAST(NULL AS DOUBLE) AS f_unhappy_score, of_usage.v_first_used_on AS f_first_used_on,
-of_contracts.v_first_term_on AS f_first_term_on, coalesce(of_contacts.n_champions, 0) AS f_champions,
-coalesce(of_contacts.n_champions_left_180d, 0) AS f_champions_left_180d,
+CAST(NULL AS DOUBLE) AS f_unhappy_score, CAST(NULL AS STRING) AS f_unhappy_tickets,
+of_usage.v_first_used_on AS f_first_used_on, of_contracts.v_first_term_on AS f_first_term_on,
+coalesce(of_contacts.n_champions, 0) AS f_champions, coalesce(of_contacts.n_champions_left_180d, 0) AS f_champions_left_180d,
 coalesce(of_contacts.n_people_left_30d, 0) AS f_people_left_30d,
 of_contacts.v_person_left_on AS f_person_left_on, coalesce(of_contacts.n_sponsors, 0) AS f_sponsors,
 coalesce(of_contacts.n_sponsors_left_180d, 0) AS f_sponsors_left_180d,
@@ -770,22 +790,24 @@ CAST(NULL AS BIGINT) AS f_unpaid_invoices, CAST(NULL AS STRING) AS f_unpaid_sinc
 'JPY' AS c_unpaid_amount, coalesce(of_usage_events.n_sensitive_7d, 0) AS f_sensitive_7d,
 coalesce(of_usage_events.n_sensitive_before, 0) AS f_sensitive_before,
 replace(replace(substr(past_0.value, 2, length(past_0.value) - 2), '\\"', '"'), '\\\\', '\\') AS f_band_before,
-CAST(past_17.value AS BIGINT) AS f_score_before, CAST(past_19.value AS BIGINT) AS f_seats_before,
+CAST(past_19.value AS BIGINT) AS f_score_before, CAST(past_21.value AS BIGINT) AS f_seats_before,
 CASE WHEN r0.value <> 'null' AND r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), '\\"', '"'), '\\\\', '\\') END AS r_health_band,
 CASE WHEN r1.value <> 'null' AND r1.state <> 'stale' THEN replace(replace(substr(r1.value, 2, length(r1.value) - 2), '\\"', '"'), '\\\\', '\\') END AS r_health_reasons,
-CASE WHEN r2.value <> 'null' AND r2.state <> 'stale' THEN CAST(r2.value AS BIGINT) END AS r_health_score FROM account a LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN list_reopened_ids_30d ON list_reopened_ids_30d.account_uid = a.uid LEFT JOIN list_urgent_ids_48h ON list_urgent_ids_48h.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN past_0 ON past_0.account_uid = a.uid LEFT JOIN past_17 ON past_17.account_uid = a.uid LEFT JOIN past_19 ON past_19.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
+CASE WHEN r2.value <> 'null' AND r2.state <> 'stale' THEN CAST(r2.value AS BIGINT) END AS r_health_score FROM account a LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN list_leaving_ids_30d ON list_leaving_ids_30d.account_uid = a.uid LEFT JOIN list_reopened_ids_30d ON list_reopened_ids_30d.account_uid = a.uid LEFT JOIN list_urgent_ids_48h ON list_urgent_ids_48h.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN past_0 ON past_0.account_uid = a.uid LEFT JOIN past_19 ON past_19.account_uid = a.uid LEFT JOIN past_21 ON past_21.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
 r0.name = 'health.band' LEFT JOIN result r1 ON r1.account_uid = a.uid AND
 r1.name = 'health.reasons' LEFT JOIN result r2 ON r2.account_uid = a.uid AND
 r2.name = 'health.score' WHERE a.deleted_at IS NULL AND coalesce(a.is_test, 0) = 0 AND
 ((a.`status` IS NULL) OR (a.`status` IN ('onboarding', 'active', 'notice')))),
 formula_1 AS (SELECT b.*, CAST((((f_band_before = 'green') AND (r_health_band IN ('yellow', 'red'))) OR ((f_band_before = 'yellow') AND (r_health_band = 'red'))) AS INTEGER) AS f_band_down,
+(CASE WHEN (f_leaving_tickets_30d = 0L) THEN '-' WHEN TRUE THEN f_leaving_ids_30d END) AS f_leaving_ids,
 CAST(((f_first_used_on IS NULL) AND (f_active_users_28d = 0L)) AS INTEGER) AS f_never_used,
 90L AS f_onboarding_days, CAST(((f_last_contact_on IS NULL) OR (datediff(CAST('2026-11-20' AS DATE), CAST(f_last_contact_on AS DATE)) > 21L)) AS INTEGER) AS f_out_of_touch,
 CAST((((f_champions_left_180d > 0L) AND (f_champions = 0L)) OR ((f_sponsors_left_180d > 0L) AND (f_sponsors = 0L))) AS INTEGER) AS f_place_vacant,
 (f_score_before - r_health_score) AS f_score_lost, CAST((f_seats < f_seats_before) AS INTEGER) AS f_seats_reduced,
 (CAST(f_sensitive_before AS DOUBLE) / NULLIF(12L, 0)) AS f_sensitive_usual,
 (CASE WHEN (a_first_contract_date >= '1990-01-01') THEN a_first_contract_date WHEN TRUE THEN f_first_term_on END) AS f_started_on,
-(CASE WHEN (f_urgent_over_48h > 0L) THEN f_urgent_ids_48h WHEN TRUE THEN f_reopened_ids_30d END) AS f_trouble_ids FROM base b),
+(CASE WHEN (f_urgent_over_48h > 0L) THEN f_urgent_ids_48h WHEN TRUE THEN f_reopened_ids_30d END) AS f_trouble_ids,
+(CASE WHEN CAST(NULL AS BOOLEAN) THEN '-' WHEN TRUE THEN f_unhappy_tickets END) AS f_unhappy_about FROM base b),
 formula_2 AS (SELECT b.*, datediff(CAST('2026-11-20' AS DATE), CAST(f_started_on AS DATE)) AS f_days_in FROM formula_1 b),
 formula_3 AS (SELECT b.*, CAST((f_days_in BETWEEN 0L AND f_onboarding_days) AS INTEGER) AS f_is_onboarding FROM formula_2 b),
 formula_4 AS (SELECT b.*, CAST(((datediff(CAST('2026-11-20' AS DATE), CAST(f_last_active_on AS DATE)) > 21L) OR ((f_never_used <> 0) AND (NOT (f_is_onboarding <> 0)))) AS INTEGER) AS f_unused FROM formula_3 b) SELECT b.*,
@@ -816,7 +838,7 @@ CAST(NULL AS INTEGER) AS t_7_done, NULL AS t_7_due, 'high' AS t_7_priority FROM 
 ;
 
 -- upsell
-WITH RECURSIVE past_11 AS (SELECT account_uid, CAST(CAST((CAST(substr(since, 1, 19) AS TIMESTAMP_NTZ) + INTERVAL '540' MINUTE) AS DATE) AS STRING) AS value FROM result WHERE name = 'health.band' AND
+WITH RECURSIVE past_13 AS (SELECT account_uid, CAST(CAST((CAST(substr(since, 1, 19) AS TIMESTAMP_NTZ) + INTERVAL '540' MINUTE) AS DATE) AS STRING) AS value FROM result WHERE name = 'health.band' AND
 value <> 'null' AND state <> 'stale'), base AS (SELECT a.uid AS uid,
 a.`csm_uid` AS a_csm_uid, a.`locale` AS a_locale, a.`name` AS a_name,
 a.`owner_uid` AS a_owner_uid, a.`status` AS a_status, fact_terms.term_end AS f_term_end,
@@ -829,22 +851,23 @@ fact_peers.products_owned AS f_products_owned, fact_peers.peer_product AS f_peer
 fact_peers.peer_share AS f_peer_share, fact_peers.peer_accounts AS f_peer_accounts,
 list_add_on_ticket_ids.value AS f_add_on_ticket_ids, coalesce(of_tickets.n_add_on_tickets, 0) AS f_add_on_tickets,
 coalesce(of_tickets.n_urgent_open, 0) AS f_urgent_open, coalesce(of_surveys.n_promoters_who_decide, 0) AS f_promoters_who_decide,
-CASE WHEN EXISTS (SELECT 1 FROM `usage_metric` e WHERE e.deleted_at IS NULL AND e.account_uid = a.uid) THEN CASE WHEN coalesce(of_usage.u_credits_28d, 0) = 0 THEN 0.0 ELSE of_usage.v_credits_28d / 1000.0 END END AS f_credits_28d,
+list_department_names.value AS f_department_names, CASE WHEN EXISTS (SELECT 1 FROM `usage_metric` e WHERE e.deleted_at IS NULL AND e.account_uid = a.uid) THEN CASE WHEN coalesce(of_usage.u_credits_28d, 0) = 0 THEN 0.0 ELSE of_usage.v_credits_28d / 1000.0 END END AS f_credits_28d,
 of_usage.v_credits_seen_on AS f_credits_seen_on, CASE WHEN EXISTS (SELECT 1 FROM `usage_metric` e WHERE e.deleted_at IS NULL AND e.account_uid = a.uid) THEN coalesce(of_usage.v_departments, 0) END AS f_departments,
 of_usage.v_peak_4_weeks_before AS f_peak_4_weeks_before, of_usage.v_peak_last_4_weeks AS f_peak_last_4_weeks,
 of_usage.v_peak_last_week AS f_peak_last_week, of_usage.v_peak_week_before AS f_peak_week_before,
 coalesce(of_usage_events.n_limit_hits_30d, 0) AS f_limit_hits_30d,
 coalesce(of_usage_events.v_limit_users_30d, 0) AS f_limit_users_30d,
 list_add_on_request_ids.value AS f_add_on_request_ids, coalesce(of_feature_requests.n_add_on_requests, 0) AS f_add_on_requests,
-substr('"' || past_11.value || '"', 2, length('"' || past_11.value || '"') - 2) AS f_green_since,
+substr('"' || past_13.value || '"', 2, length('"' || past_13.value || '"') - 2) AS f_green_since,
 CASE WHEN r0.value <> 'null' AND r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), '\\"', '"'), '\\\\', '\\') END AS r_health_band,
-CASE WHEN r1.value <> 'null' AND r1.state <> 'stale' THEN replace(replace(substr(r1.value, 2, length(r1.value) - 2), '\\"', '"'), '\\\\', '\\') END AS r_touch_tier FROM account a LEFT JOIN fact_terms ON fact_terms.account_uid = a.uid LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_burn ON fact_burn.account_uid = a.uid LEFT JOIN fact_peers ON fact_peers.account_uid = a.uid LEFT JOIN list_add_on_ticket_ids ON list_add_on_ticket_ids.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_surveys ON of_surveys.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN list_add_on_request_ids ON list_add_on_request_ids.account_uid = a.uid LEFT JOIN of_feature_requests ON of_feature_requests.account_uid = a.uid LEFT JOIN past_11 ON past_11.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
+CASE WHEN r1.value <> 'null' AND r1.state <> 'stale' THEN replace(replace(substr(r1.value, 2, length(r1.value) - 2), '\\"', '"'), '\\\\', '\\') END AS r_touch_tier FROM account a LEFT JOIN fact_terms ON fact_terms.account_uid = a.uid LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_burn ON fact_burn.account_uid = a.uid LEFT JOIN fact_peers ON fact_peers.account_uid = a.uid LEFT JOIN list_add_on_ticket_ids ON list_add_on_ticket_ids.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_surveys ON of_surveys.account_uid = a.uid LEFT JOIN list_department_names ON list_department_names.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN list_add_on_request_ids ON list_add_on_request_ids.account_uid = a.uid LEFT JOIN of_feature_requests ON of_feature_requests.account_uid = a.uid LEFT JOIN past_13 ON past_13.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
 r0.name = 'health.band' LEFT JOIN result r1 ON r1.account_uid = a.uid AND
 r1.name = 'touch.tier' WHERE a.deleted_at IS NULL AND coalesce(a.is_test, 0) = 0 AND
 ((a.`status` IS NULL) OR (a.`status` IN ('active', 'free', 'trial')))),
 formula_1 AS (SELECT b.*, (CASE WHEN (f_add_on_tickets > 0L) THEN f_add_on_ticket_ids WHEN TRUE THEN f_add_on_request_ids END) AS f_add_on_ids,
 CAST(((f_add_on_tickets >= 2L) OR (f_add_on_requests >= 2L) OR ((f_add_on_tickets + f_add_on_requests) >= 2L)) AS INTEGER) AS f_asks,
 NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(f_credits_seen_on AS DATE), DATE '0001-01-01') + ((CASE WHEN ((CAST((CAST(28L AS DOUBLE) * (f_credits - f_credits_used)) AS DOUBLE) / NULLIF(f_credits_28d, 0)) + 0.5) >= 9.223372036854775e18 THEN 9223372036854775807 WHEN ((CAST((CAST(28L AS DOUBLE) * (f_credits - f_credits_used)) AS DOUBLE) / NULLIF(f_credits_28d, 0)) + 0.5) <= -9.223372036854775e18 THEN -9223372036854775807 ELSE CAST(floor(((CAST((CAST(28L AS DOUBLE) * (f_credits - f_credits_used)) AS DOUBLE) / NULLIF(f_credits_28d, 0)) + 0.5)) AS BIGINT) END)), 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') AS f_credits_out_on,
+(CASE WHEN (f_departments = 0L) THEN '-' WHEN TRUE THEN f_department_names END) AS f_department_list,
 CAST(((f_usage_growth >= 0.25D) AND (f_usage_before >= 20L)) AS INTEGER) AS f_grows,
 CAST(((r_health_band = 'red') OR (f_urgent_open > 0L) OR (f_notice_given <> 0)) AS INTEGER) AS f_in_trouble,
 CAST(((r_health_band = 'green') AND (datediff(CAST('2026-11-20' AS DATE), CAST(f_green_since AS DATE)) >= 90L) AND (f_promoters_who_decide > 0L)) AS INTEGER) AS f_is_promoted,
