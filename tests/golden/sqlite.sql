@@ -361,6 +361,10 @@ NOT (coalesce(t.metric = 'active_users', FALSE) AND t.connection = 'crm' AND coa
 t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND coalesce(t.is_complete, 1) = 1 AND
 NOT (coalesce(t.metric = 'active_users', FALSE) AND t.connection = 'crm' AND coalesce(t.period_start IN ('2026-11-03'), FALSE)) AND
 t."period_start" BETWEEN '2026-07-10' AND '2026-11-06' AND (t."metric" = 'checklist_done')) AS v_checklist_before,
+(SELECT max(t."value") FROM "usage_metric" t WHERE t.account_uid = a.uid AND
+t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND coalesce(t.is_complete, 1) = 1 AND
+NOT (coalesce(t.metric = 'active_users', FALSE) AND t.connection = 'crm' AND coalesce(t.period_start IN ('2026-11-03'), FALSE)) AND
+t."period_start" BETWEEN '2026-07-24' AND '2026-11-20' AND (t."metric" = 'invited_users')) AS v_invited_users,
 (SELECT sum(CAST((CAST((t."value" * 1000 + 0.5) AS INTEGER) - ((t."value" * 1000 + 0.5) < CAST((t."value" * 1000 + 0.5) AS INTEGER))) AS REAL)) FROM "usage_metric" t WHERE t.account_uid = a.uid AND
 t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND coalesce(t.is_complete, 1) = 1 AND
 NOT (coalesce(t.metric = 'active_users', FALSE) AND t.connection = 'crm' AND coalesce(t.period_start IN ('2026-11-03'), FALSE)) AND
@@ -655,8 +659,9 @@ fact_usage.last_active_on AS f_last_active_on, fact_contact.last_meeting_on AS f
 fact_contact.meetings_recorded AS f_meetings_recorded, list_urgent_ids_30d.value AS f_urgent_ids_30d,
 coalesce(of_tickets.n_urgent_30d, 0) AS f_urgent_30d, of_usage.v_checklist_before AS f_checklist_before,
 of_usage.v_checklist_done AS f_checklist_done, of_usage.v_checklist_items AS f_checklist_items,
-of_usage.v_first_value_on AS f_first_value_on, of_contracts.v_first_term_on AS f_first_term_on,
-CASE WHEN r0.value <> 'null' AND r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), '\"', '"'), '\\', '\') END AS r_touch_tier FROM account a LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN list_urgent_ids_30d ON list_urgent_ids_30d.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
+of_usage.v_first_value_on AS f_first_value_on, of_usage.v_invited_users AS f_invited_users,
+of_contracts.v_first_term_on AS f_first_term_on, CASE WHEN r0.value <> 'null' AND
+r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), '\"', '"'), '\\', '\') END AS r_touch_tier FROM account a LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN list_urgent_ids_30d ON list_urgent_ids_30d.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
 r0.name = 'touch.tier' WHERE a.deleted_at IS NULL AND coalesce(a.is_test, 0) = 0 AND
 ((a."status" IS NULL) OR (a."status" IN ('onboarding', 'active')))),
 formula_1 AS (SELECT b.*, (CAST(f_active_users_28d AS REAL) / NULLIF(f_seats, 0)) AS f_activation,
