@@ -1,8 +1,6 @@
 """What a connector author uses."""
 
 from cssync.connectors.contract import (
-    Answer,
-    Bucket,
     Change,
     Connector,
     Cursor,
@@ -18,16 +16,13 @@ from cssync.connectors.contract import (
     Record,
     RemoteField,
     RemoteTask,
-    Session,
     Stream,
     TaskContent,
-    Token,
     Tombstone,
     Unreadable,
-    Vendor,
-    Verdict,
 )
 from cssync.connectors.judging import error_body, judge_by_status, retry_after
+from cssync.connectors.session import Answer, Bucket, Session, Token, Vendor, Verdict
 from cssync.connectors.settings import ConnectionSettings, Secret
 
 __all__ = [

@@ -9,7 +9,8 @@ from typing import Any, get_args
 
 from pydantic import SecretStr, ValidationError
 
-from cssync.connectors.contract import Answer, Connector, Feed, Field, Stream, Verdict
+from cssync.connectors.contract import Connector, Feed, Field, Stream
+from cssync.connectors.session import Answer, Verdict
 from cssync.connectors.settings import ConnectionSettings
 from cssync.http.guard import split
 from cssync.model import ENTITY

@@ -23,11 +23,11 @@ from cssync.connectors.contract import (
     Page,
     PullRequest,
     RemoteTask,
-    Session,
     Stream,
     TaskContent,
 )
 from cssync.connectors.declared import Faults, sandbox_config
+from cssync.connectors.session import Session
 from cssync.errors import CssyncError, RecordError
 from cssync.http import ProcessLimiter, open_session
 from cssync.http.clock import ManualClock

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from cssync.connectors.contract import Answer, Verdict
+from cssync.connectors.session import Answer, Verdict
 from cssync.errors import ConnectionFault
 
 BUSY = (408, 425, 429)

@@ -16,8 +16,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
-from cssync.connectors.contract import Answer, Bucket, Connector, Session, Token, Verdict
+from cssync.connectors.contract import Connector
 from cssync.connectors.judging import BUSY, http_date, judge_by_status, retry_after
+from cssync.connectors.session import Answer, Bucket, Session, Token, Verdict
 from cssync.connectors.settings import ConnectionSettings
 from cssync.errors import ConfigError, ConnectionFault, CssyncError, Refused, TransientFault, UnknownOutcome
 from cssync.http.call import Call, call

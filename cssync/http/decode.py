@@ -16,7 +16,7 @@ import msgspec
 from cssync.errors import ConnectionFault
 
 if TYPE_CHECKING:
-    from cssync.connectors.contract import Answer
+    from cssync.connectors.session import Answer
 
 log = logging.getLogger("cssync.http")
 

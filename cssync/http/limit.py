@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from cssync.connectors.contract import Bucket
+from cssync.connectors.session import Bucket
 from cssync.http.clock import SYSTEM, Clock
 
 MARGIN, JITTER = 1.02, 0.04

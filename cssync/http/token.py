@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from cssync.connectors.contract import Token
+from cssync.connectors.session import Token
 from cssync.errors import CssyncError, TransientFault
 from cssync.http.clock import Clock
 from cssync.http.redaction import remember

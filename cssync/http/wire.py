@@ -15,7 +15,7 @@ import httpcore
 import httpx
 
 from cssync import __version__
-from cssync.connectors.contract import Answer
+from cssync.connectors.session import Answer
 from cssync.http.clock import Clock
 from cssync.http.guard import Guard, GuardedNetwork
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cssync.config.workspace import Connection, Workspace
-from cssync.connectors.contract import Identity, Session
+from cssync.connectors.contract import Identity
+from cssync.connectors.session import Session
 from cssync.connectors.settings import ConnectionSettings
 from cssync.errors import ConfigError, ConnectionFault, CssyncError
 from cssync.http import open_session

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from cssync.connectors.contract import Bucket
+from cssync.connectors.session import Bucket
 from cssync.errors import TransientFault
 from cssync.http.clock import SYSTEM, Clock
 from cssync.http.limit import LOW, Level, block, noted, take

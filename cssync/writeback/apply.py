@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from cssync.config.workspace import Workspace
-from cssync.connectors.contract import Session
+from cssync.connectors.session import Session
 from cssync.errors import ApprovalNeeded, CssyncError, TransientFault
 from cssync.http.clock import SYSTEM, Clock
 from cssync.store import Fence, Store

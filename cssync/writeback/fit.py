@@ -16,7 +16,8 @@ from itertools import groupby
 from typing import Any
 
 from cssync.config.workspace import Workspace
-from cssync.connectors.contract import RemoteField, Session
+from cssync.connectors.contract import RemoteField
+from cssync.connectors.session import Session
 from cssync.errors import ConfigError, CssyncError
 from cssync.rules.texts import end_of
 from cssync.store import Fence, Store

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cssync.config.workspace import Workspace, Writeback
-from cssync.connectors.contract import Connector, Finding, OwnField, Session
+from cssync.connectors.contract import Connector, Finding, OwnField
+from cssync.connectors.session import Session
 from cssync.errors import CssyncError
 from cssync.writeback.plan import mapped_types
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, cast
 
 from cssync.config.workspace import Connection
-from cssync.connectors.contract import Answer, Change, Outcome, Session
+from cssync.connectors.contract import Change, Outcome
+from cssync.connectors.session import Answer, Session
 from cssync.errors import ConnectionFault, CssyncError, LeaseHeld, Refused, UnknownOutcome
 from cssync.http.clock import Clock
 from cssync.store import Fence, Store
