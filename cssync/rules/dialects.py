@@ -6,6 +6,7 @@ the largest number: a day after 9999, an integer beyond 64 bits. Each method say
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 
 from cssync.rules.dialect import SQLITE, Dialect
@@ -63,9 +64,9 @@ class Typed(Dialect):
         """A text in ISO form as the engine's date."""
         return f"CAST({text} AS DATE)"
 
+    @abstractmethod
     def iso(self, day: str) -> str:
         """A date or timestamp of the engine as a text in ISO form."""
-        raise NotImplementedError
 
     def days_between(self, later: str, earlier: str) -> str:
         return f"({self.date(later)} - {self.date(earlier)})"
@@ -76,9 +77,9 @@ class Typed(Dialect):
         text = self.iso(f"({first} + CAST({number} AS INTEGER))")
         return f"NULLIF(NULLIF({text}, '0001-01-01'), '10000-01-01')"
 
+    @abstractmethod
     def minutes_later(self, instant: str, minutes: int) -> str:
         """A timestamp, shifted."""
-        raise NotImplementedError
 
     def local_day(self, instant: str, spans: Sequence[tuple[str, int]]) -> str:
         second = f"CAST(substr({instant}, 1, 19) AS {self.timestamp})"
