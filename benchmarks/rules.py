@@ -246,13 +246,15 @@ def touch(store: Store, part: float) -> int:
     """Open one more urgent ticket for a share of the accounts; returns how many."""
     ((accounts, stored),) = store.query("SELECT (SELECT count(*) FROM account), (SELECT max(rowid) FROM ticket)")
     chosen = range(0, accounts, round(1 / part)) if part else ()
-    rows = [(f"n{stored}-{n}", KNOWN, f"a{n:07}", "open", "urgent", "2026-11-10T08:00:00Z") for n in chosen]
+    rows = [(f"n{stored}-{n}", KNOWN, "open", "urgent", "2026-11-10T08:00:00Z") for n in chosen]
+    accounts_of = [(f"a{n:07}", f"n{stored}-{n}") for n in chosen]
     with store.transaction() as conn:
         conn.executemany(
-            "INSERT INTO ticket (connection, source_id, synced_at, account_uid, status, priority, opened_at) "
-            "VALUES ('crm', ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO ticket (connection, source_id, synced_at, status, priority, opened_at) "
+            "VALUES ('crm', ?, ?, ?, ?, ?)",
             rows,
         )
+        conn.executemany("UPDATE ticket SET account_uid = ? WHERE connection = 'crm' AND source_id = ?", accounts_of)
     return len(rows)
 
 
