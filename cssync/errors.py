@@ -61,7 +61,14 @@ class Refused(ConnectionFault):
 
 
 class UnknownOutcome(ConnectionFault):
-    """A write got no readable answer; whether it took effect must be looked up before it is sent again."""
+    """A write got no readable answer; whether it took effect must be looked up before it is sent again.
+
+    `in_time` is False when we were the ones who stopped waiting: the vendor may still be at it.
+    """
+
+    def __init__(self, message: str, *, kept: str = "", fix: str = "", in_time: bool = True) -> None:
+        super().__init__(message, kept=kept, fix=fix)
+        self.in_time = in_time
 
 
 class RecordError(CssyncError):

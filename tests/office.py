@@ -56,6 +56,8 @@ LOOKS = {
 READS = r"^(GET (?!.*(job_statuses|jobs/ingest))|POST .*/(batch/read|search)\?)"
 """Every request that shows records, of any vendor: looks, searches and pulls."""
 POLLS = {"zendesk": r"GET .*/job_statuses"}
+IMPATIENT = "timeout: 0.08"
+"""Setting of a connection that does not wait for a delay of twice that."""
 
 
 @dataclass

@@ -4,7 +4,7 @@ The fault plans of the reliability design's section 9, and where their twins are
 meet it; world, write journal (`ledger`) and store are compared (`Twin.must_equal`).
 
 any status, headers, body   here: TROUBLE on updates, creates, looks and polls, and at each step of a bulk job
-delay                       here: "answered too late" (the work was done), "done too late" (it was not yet)
+delay                       here: "answered too late" (the work was done), "done too late" (not yet), "given up on"
 cut                         here: "answer cut", "half an answer after it arrived"
 delayed visibility          test_apply_twins_lag
 records bumped in between   test_apply_twins_world: while we look, page by page
@@ -34,7 +34,7 @@ from typing import Any
 import pytest
 
 from cssync.sandbox.server import Fault, SandboxAnswer
-from office import CREATES, LOOKS, POLLS, UPDATES
+from office import CREATES, IMPATIENT, LOOKS, POLLS, UPDATES
 from twins import Twin, come_through
 
 BUSY = SandboxAnswer(503, b"<html>busy</html>", {"content-type": "text/html"})
@@ -57,10 +57,10 @@ TROUBLE: dict[str, dict[str, Any]] = {
     "a gateway that gave up": {"answer": SandboxAnswer(504, b""), "after": True},
     "answered too late": {"delay": 0.16},
     "done too late": {"late": 6.0},
+    "given up on, and done at last": {"delay": 0.16, "late": 1500.0},
+    "given up on, and never done": {"delay": 0.16, "answer": BUSY},
     "token expired": {"answer": SandboxAnswer(401, {"message": "expired", "errors": []})},
 }
-IMPATIENT = "timeout: 0.08"
-"""Setting of a connection that does not wait for the delay."""
 CASES = [
     (vendor, what, trouble)
     for what, routes in (("updates", UPDATES), ("creates", CREATES), ("looks", LOOKS), ("polls", POLLS))
@@ -78,7 +78,7 @@ def test_trouble_leaves_the_world_and_the_journal_of_an_undisturbed_run(
     with calm[vendor].disturbed(tmp_path, settings=settings) as office:
         fault = Fault(ROUTES[what][vendor], **TROUBLE[trouble])
         office.server.faults.append(fault)
-        come_through(office)
+        come_through(office, every=900)
         assert fault.seen, "the fault's route was never called"
         calm[vendor].must_equal(office)
 
@@ -98,6 +98,6 @@ def test_trouble_with_a_bulk_job_leaves_the_world_and_the_journal_of_an_undistur
     with calm["salesforce"].disturbed(tmp_path, settings=settings) as office:
         fault = Fault(BULK[step], **TROUBLE[trouble])
         office.server.faults.append(fault)
-        come_through(office)
+        come_through(office, every=900)
         assert fault.seen, "the fault's route was never called"
         calm["salesforce"].must_equal(office)

@@ -264,7 +264,7 @@ class HttpSession:
             log.debug("%s %s: %s", self._connection, wanted.name, lost.reason)
             words = f"{lost.reason}, host {origin.host}"
             if lost.sent and not wanted.repeatable:
-                raise self._unknown(wanted, words) from lost
+                raise self._unknown(wanted, words, in_time=lost.in_time) from lost
             if lost.passing:
                 tries = TRIES if lost.sent else CONNECT_TRIES
                 fix = "check that the host can be reached from this machine"
@@ -426,11 +426,12 @@ class HttpSession:
         except ConnectionFault as fault:
             raise self._unknown(wanted, f"the answer {answer.status} cannot be read") from fault
 
-    def _unknown(self, wanted: Call, words: str) -> UnknownOutcome:
+    def _unknown(self, wanted: Call, words: str, *, in_time: bool = True) -> UnknownOutcome:
         return UnknownOutcome(
             self._say(wanted, f"{words}; whether it took effect is not known"),
             kept="it was not sent a second time",
             fix="the next run looks it up at the vendor before anything is sent again",
+            in_time=in_time,
         )
 
     def _say(self, wanted: Call, words: str) -> str:

@@ -44,15 +44,19 @@ class Received(Answer):
 class Interrupted(Exception):  # noqa: N818 - the session turns it into an error with a name
     """No readable answer.
 
-    sent: the request may have reached the vendor. passing: trying again may help.
+    sent: the request may have reached the vendor. passing: trying again may help. in_time: the vendor, or the network,
+    ended it; else we stopped waiting.
     """
 
-    def __init__(self, reason: str, *, sent: bool = True, passing: bool = True, fix: str = "") -> None:
+    def __init__(
+        self, reason: str, *, sent: bool = True, passing: bool = True, fix: str = "", in_time: bool = True
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.sent = sent
         self.passing = passing
         self.fix = fix
+        self.in_time = in_time
 
 
 @functools.cache
@@ -164,7 +168,7 @@ class Wire:
             if size > MAX_BODY or (size > RATIO_FROM and size > MAX_RATIO * counted.size):
                 raise Interrupted(f"the answer is too large ({size >> 20} MiB and more)", passing=False)
             if self._clock.monotonic() - started > MAX_SECONDS:
-                raise Interrupted(f"the answer took longer than {MAX_SECONDS:.0f} s")
+                raise Interrupted(f"the answer took longer than {MAX_SECONDS:.0f} s", in_time=False)
             yield piece
 
 
@@ -226,5 +230,5 @@ def _interruption(error: httpx.TransportError) -> Interrupted:
         late = isinstance(error, httpx.TimeoutException)
         return Interrupted("no connection in time" if late else f"no connection ({error})", sent=False)
     if isinstance(error, httpx.TimeoutException):
-        return Interrupted("no answer in time")
+        return Interrupted("no answer in time", in_time=False)
     return Interrupted("the connection broke before the whole answer was there")

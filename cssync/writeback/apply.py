@@ -36,8 +36,8 @@ Progress = Callable[[str], None]
 @dataclass(frozen=True, slots=True)
 class ApplyReport:
     """What became of a plan. `outcomes` counts its changes by write outcome; `open` are those that did not go through,
-    with the vendor's words; `faults` says why a connection stopped; `settled` counts writes of earlier, interrupted
-    runs whose fate was found out first."""
+    with the vendor's words, and writes of earlier plans of which it is not known yet whether they did; `faults` says
+    why a connection stopped; `settled` counts writes of earlier, interrupted runs whose fate was found out first."""
 
     plan_id: str
     outcomes: Mapping[str, int]
@@ -268,10 +268,11 @@ def _report(
     store: Store, plan: Plan, faults: Mapping[str, CssyncError], settled: int, requests: Mapping[str, int]
 ) -> ApplyReport:
     rows = of_plan(store, plan.id)
+    earlier = (entry for entry in pending(store, states=FLYING) if entry.plan_id != plan.id)
     return ApplyReport(
         plan.id,
         dict(sorted(Counter(entry.state for entry in rows).items())),
-        tuple(entry for entry in rows if entry.state != "verified"),
+        (*earlier, *(entry for entry in rows if entry.state != "verified")),
         tuple(entry for entry in rows if entry.state == "verified" and entry.error),
         dict(faults),
         settled,

@@ -3,8 +3,8 @@
 planned --> sent --> verified             the answer or a read-back names the record as written
    |          |----> failed-retry         a passing fault; the next plan proposes it again, MAX_ATTEMPTS times
    |          |----> failed-permanent     the vendor will not have it; blocked until value or record changes
-   |          '----> unknown --> verified | failed-retry | refused      settled by looking, never by sending;
-   |                             what was accepted, but is not shown, stays so for an hour
+   |          '----> unknown --> verified | failed-retry | refused      settled by looking, never by sending; what was
+   |                             accepted and is not shown, or not answered in time, stays so for an hour
    |----> waiting    its connection went away; taken up again, or overtaken by the next plan
    |----> refused    by us: the world moved
    '----> verified   the CRM held it already
@@ -44,9 +44,12 @@ TAKEN = "the CRM took it, but does not show it yet"
 FIGHTS = 3
 """Times that the same value goes in and is set back by somebody, most likely an automation, before we leave it."""
 
+SILENT = "the CRM did not answer in time and may still do it"
+"""Error of a write that we stopped waiting for: it, too, stays `unknown`, and is not sent again, for `LATE`."""
+
 LATE = timedelta(hours=1)
-"""How long a write that the vendor accepted may take until its reads show it. Sending it again before that would write
-twice, or fight with somebody who set the value back at once."""
+"""How long a write that the vendor accepted, or may still be at, may take until its reads show it. Sending it again
+before that would write twice, or fight with somebody who set the value back at once."""
 
 JUST_WRITTEN = "the CRM shows the value from before a write that it took less than an hour ago; it is not repeated yet"
 """Error of a write that would only repeat the last one: its reads may lag, or an automation set the value back."""
@@ -113,8 +116,9 @@ class Entry:
         return TaskContent(**self.new)
 
     def is_late(self, now: str) -> bool:
-        """Whether it was accepted so short a time ago (`now`: UTC instant) that not being shown says nothing."""
-        if self.error != TAKEN or self.sent_at is None:
+        """Whether it was accepted, or not answered, so short a time ago (`now`: UTC instant) that not being shown says
+        nothing."""
+        if self.error not in (TAKEN, SILENT) or self.sent_at is None:
             return False
         return datetime.fromisoformat(now) < datetime.fromisoformat(self.sent_at) + LATE
 
@@ -223,22 +227,35 @@ def last_sent(store: Store, place: tuple[str, str, str, str]) -> tuple[Any] | No
     return (load(rows[0]["new"]),) if rows else None
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The last value that went to a place, and the one it took the place of. awaited: nobody knows yet whether the
+    vendor will still store it, so nothing else may go there."""
+
+    old: Any
+    new: Any
+    awaited: bool
+
+
 def written_lately(
     store: Store, connection: str, source_ids: Collection[str], now: str
-) -> dict[tuple[str, str, str, str], tuple[Any, Any]]:
-    """Return place -> (old, new) of the last write to each field and task of some records that was sent within `LATE`
-    of `now` (UTC instant) and did arrive, or may have. A field that was made anew since is another one: what was
-    written to it is forgotten."""
+) -> dict[tuple[str, str, str, str], Sent]:
+    """Return place -> what was last written to each field and task of some records within `LATE` of `now` (UTC instant)
+    and did arrive, or may have. A field that was made anew since is another one: what was written to it is
+    forgotten."""
     since = (datetime.fromisoformat(now) - LATE).strftime("%Y-%m-%dT%H:%M:%SZ")
     rows = store.query(
-        f"SELECT connection, stream, source_id, field, old, new FROM outbox WHERE connection = ? "
+        f"SELECT connection, stream, source_id, field, old, new, state, error FROM outbox WHERE connection = ? "
         f"AND source_id IN ({','.join('?' * len(source_ids))}) "
         "AND (state IN ('sent', 'unknown') OR (state = 'verified' AND EXISTS (SELECT 1 FROM written w "
         "WHERE w.connection = outbox.connection AND w.stream = outbox.stream AND w.source_id = outbox.source_id "
         "AND w.field = outbox.field))) AND sent_at > ? ORDER BY sent_at, run_id, seq",
         (connection, *source_ids, since),
     )
-    return {tuple(row)[:4]: (load(row["old"]), load(row["new"])) for row in rows}
+    return {
+        tuple(row)[:4]: Sent(load(row["old"]), load(row["new"]), row["state"] == "unknown" and row["error"] == SILENT)
+        for row in rows
+    }
 
 
 def entries(rows: Iterable[sqlite3.Row]) -> Iterator[Entry]:

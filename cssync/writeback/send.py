@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, cast
 
@@ -14,16 +14,16 @@ from cssync.errors import ConnectionFault, CssyncError, LeaseHeld, Refused, Unkn
 from cssync.http.clock import Clock
 from cssync.store import Fence, Store
 from cssync.writeback.fit import Shape, shortened
-from cssync.writeback.outbox import Entry
+from cssync.writeback.outbox import SILENT, Entry
 
 CHUNK = 200
 """Records per round of look, mark, send, settle: the largest batch any of the three vendors takes (HubSpot 100, Zendesk
 100, Salesforce 200), so that no vendor's batch is cut short."""
 
 SHOWS = 10.0
-"""Seconds from a sending within which a vendor shows what it took, and is done with a request whose sender heard
-nothing. A look before that is not the last word. No vendor states such a time; none of the routes that we look by is a
-search, whose index may lag for minutes."""
+"""Seconds within which a vendor shows what it took, from the sending or, where the answer was lost, from that moment. A
+look before that is not the last word. No vendor states such a time; none of the routes that we look by is a search,
+whose index may lag for minutes."""
 
 T = TypeVar("T")
 Look = Callable[..., None]
@@ -45,6 +45,8 @@ class Work:
     locale: str = "en"
     """BCP 47 tag of the language that tasks are written in."""
     silent: str = ""
+    lost_at: float = 0.0
+    """When, by our clock, an answer was last found to be lost."""
     shape: Shape | None = None
     """What the vendor's fields take, where it says so."""
 
@@ -83,11 +85,12 @@ class Work:
 class Fenced:
     """A session that asks for the lease before each request that may write: a connector sends several batches in one
     `push`, and waits for rate limits between them. `unproved`: a request that may have written was taken, and the
-    connector has reported no outcome since."""
+    connector has reported no outcome since. `in_time`: none was left waiting for its answer."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
         self.unproved = False
+        self.in_time = True
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._work.session, name)
@@ -103,7 +106,11 @@ class Fenced:
         """See `Session.request`. Raises LeaseLost when another run has taken over; nothing is sent then."""
         if method != "GET" and self._work.fence is not None:
             self._work.fence.check(self._work.store.reader())
-        answer = self._work.session.request(method, path, **options)
+        try:
+            answer = self._work.session.request(method, path, **options)
+        except UnknownOutcome as lost:
+            self.in_time = self.in_time and lost.in_time
+            raise
         self.unproved = self.unproved or method != "GET"
         return answer
 
@@ -124,7 +131,8 @@ def push(work: Work, changes: Sequence[Change]) -> dict[str, Outcome]:
 
     What the connector says nothing about (it stopped, or forgot) is `unknown`: it may have arrived. After the vendor's
     final no it is `failed-retry`, unless a request before it was taken and not proved yet (a job whose state may not be
-    asked for): the refused request itself did nothing, and none was sent after it.
+    asked for): the refused request itself did nothing, and none was sent after it. What we stopped waiting for is
+    `unknown` as `SILENT`: no look tells it from what the vendor is still at.
     """
     found: dict[str, Outcome] = {}
     wanted = {change.key for change in changes}
@@ -152,8 +160,13 @@ def push(work: Work, changes: Sequence[Change]) -> dict[str, Outcome]:
     nothing_written = isinstance(work.fault, Refused) and not fenced.unproved
     state: Literal["failed-retry", "unknown"] = "failed-retry" if nothing_written else "unknown"
     told = {key: found.get(key) or Outcome(key, state, error=silence) for key in wanted}
-    if told and all(outcome.state == "unknown" for outcome in told.values()):
-        work.silent = next(iter(told.values())).error
+    lost = [change for change in changes if told[change.key].state == "unknown"]
+    if not fenced.in_time:
+        told |= {c.key: replace(told[c.key], error=SILENT) for c in lost}
+    if lost:
+        work.lost_at = work.clock.time()
+    if lost and len(lost) == len(told):
+        work.silent = told[lost[0].key].error
     return told
 
 
@@ -161,14 +174,16 @@ def look_until_shown(
     work: Work, left: Callable[[], Sequence[Entry]], look: Look, *, resume: str | None, seconds: float = SHOWS
 ) -> None:
     """Look at writes whose outcome is not known (`left`: those that still are), again and again, until each is proved
-    or `seconds` have passed since it was sent: that look is the last word, and what it does not find did not arrive.
+    or `seconds` have passed since it was sent, or its answer lost: that look is the last word, and what it does not
+    find did not arrive.
 
     Waits at most `seconds`, by the session's clock; `work.fault` ends it early.
     """
     waited = pause = 0.0
     while work.fault is None and (flying := left()):
         sent = max(datetime.fromisoformat(entry.sent_at).timestamp() for entry in flying if entry.sent_at)
-        early = min(sent + seconds - work.clock.time(), seconds - waited)  # a clock that was set back changes nothing
+        since = max(sent, work.lost_at)
+        early = min(since + seconds - work.clock.time(), seconds - waited)  # a clock that was set back changes nothing
         step = max(0.0, min(pause, early))
         if step:
             work.session.wait(step)

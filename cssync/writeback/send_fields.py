@@ -15,7 +15,9 @@ from cssync.writeback.outbox import (
     JUST_WRITTEN,
     MAX_ATTEMPTS,
     NOT_SHOWN,
+    SILENT,
     Entry,
+    Sent,
     State,
     move,
     observe,
@@ -126,6 +128,8 @@ def _write(work: Work, records: Sequence[Sequence[Entry]], *, apart: bool = True
                     move(conn, entry, "refused", now, error=moved_on(entry.old, held))
                 elif renewed and entry.result_name == ENDED:
                     move(conn, entry, "refused", now, error="a person changed this override meanwhile")
+                elif entry.place in lately and lately[entry.place].awaited:
+                    move(conn, entry, "refused", now, error=SILENT)
                 elif _just_written(entry, lately):
                     move(conn, entry, "refused", now, error=JUST_WRITTEN)
                 else:
@@ -264,10 +268,10 @@ def _moved(entry: Entry, live: Mapping[str, Any] | None) -> bool:
     return not _is(entry.old, held) and not _is(entry.new, held)
 
 
-def _just_written(entry: Entry, lately: Mapping[tuple[str, str, str, str], tuple[Any, Any]]) -> bool:
+def _just_written(entry: Entry, lately: Mapping[tuple[str, str, str, str], Sent]) -> bool:
     """Whether the last write to this field was the same, from the same value."""
     found = lately.get(entry.place)
-    return found is not None and _is(found[0], entry.old) and _is(found[1], entry.new)
+    return found is not None and _is(found.old, entry.old) and _is(found.new, entry.new)
 
 
 def _record(entry: Entry) -> str:

@@ -14,7 +14,18 @@ from typing import Any
 
 from cssync.connectors.contract import Change, RemoteTask, TaskContent
 from cssync.writeback.canonical import altered, same
-from cssync.writeback.outbox import JUST_WRITTEN, MAX_ATTEMPTS, Entry, State, move, prove, remember, written_lately
+from cssync.writeback.outbox import (
+    JUST_WRITTEN,
+    MAX_ATTEMPTS,
+    SILENT,
+    Entry,
+    Sent,
+    State,
+    move,
+    prove,
+    remember,
+    written_lately,
+)
 from cssync.writeback.send import CHUNK, Work, chunks, is_outage, moved_on, push
 from cssync.writeback.task_text import COMMENTED, commenting, whose
 
@@ -79,6 +90,8 @@ def _write(work: Work, entries: Sequence[Entry]) -> None:
                     remember(conn, entry.place, theirs, now, remote_id=entry.task_id)
                 elif task is not None:
                     _observe(conn, entry, task, now)
+            elif entry.place in lately and lately[entry.place].awaited:
+                move(conn, entry, "refused", now, error=SILENT)
             elif _just_written(entry, lately):
                 move(conn, entry, "refused", now, error=JUST_WRITTEN)
             else:
@@ -112,14 +125,14 @@ def _write(work: Work, entries: Sequence[Entry]) -> None:
         look(work, [replace(entry, state="sent") for entry in guarded])
 
 
-def _just_written(entry: Entry, lately: Mapping[tuple[str, str, str, str], tuple[Any, Any]]) -> bool:
+def _just_written(entry: Entry, lately: Mapping[tuple[str, str, str, str], Sent]) -> bool:
     """Whether the last write to this task would only be repeated, because the CRM does not show it, or somebody at once
     took it back. A create is never repeated anyway."""
     found = lately.get(entry.place)
     return (
         entry.action != "create_task"
         and found is not None
-        and all(found[1].get(name) == entry.new.get(name) for name in READ_OF_TASK)
+        and all(found.new.get(name) == entry.new.get(name) for name in READ_OF_TASK)
     )
 
 
