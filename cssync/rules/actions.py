@@ -5,8 +5,8 @@ from __future__ import annotations
 from cssync.model.columns import TIERS
 from cssync.rules.check import expression
 from cssync.rules.faults import did_you_mean
+from cssync.rules.nodes import Mapping, Node, Scalar
 from cssync.rules.parts import PartReader
-from cssync.rules.reader import Mapping, Node, Scalar
 from cssync.rules.shape import plain
 from cssync.rules.tree import Expr, Lines, Signal, TaskRule, Template
 

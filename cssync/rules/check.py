@@ -9,7 +9,7 @@ from cssync.rules.catalogue import FUNCTIONS
 from cssync.rules.faults import Faults, Mark, Stop, did_you_mean
 from cssync.rules.grammar import Syntax, parse, parse_line
 from cssync.rules.lists import folded
-from cssync.rules.reader import Node, Scalar
+from cssync.rules.nodes import Node, Scalar
 from cssync.rules.tree import Expr, Type
 
 NUMBERS = ("integer", "number")

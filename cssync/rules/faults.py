@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cssync.errors import ConfigError
 
 SHOWN = 50
 """Faults after which reading stops: nobody reads more of them, and a file that was made to be wrong has thousands."""
+MAX_WORDS = 10_000
+"""Words and signs in the expressions of one file: seven times what the largest standard pack has."""
 NEAR = 150
 """Known words that a misspelt one is compared with letter by letter, at most."""
 
@@ -27,8 +31,7 @@ class Source:
         return lines[number - 1].rstrip("\r") if number <= len(lines) else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A place in a file; line and column count from 1."""
 
     source: Source
@@ -72,6 +75,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.found: list[Fault] = []
+        self.words: Counter[str] = Counter()
 
     def add(self, mark: Mark, message: str) -> None:
         """Note a fault and go on.
@@ -84,6 +88,17 @@ class Faults:
             self.found.append(fault)
             if len(self.found) > SHOWN:
                 raise Enough
+
+    def spend(self, mark: Mark, words: int) -> None:
+        """Count the words of an expression.
+
+        Raises:
+            Enough: its file has more than any pack needs (noted); going on would take long.
+        """
+        self.words[mark.source.name] += words
+        if self.words[mark.source.name] > MAX_WORDS:
+            self.add(mark, f"the expressions of this file have more than {MAX_WORDS:,} words; make it several packs")
+            raise Enough
 
     def stop(self, mark: Mark, message: str) -> Stop:
         """Note a fault and return the exception that leaves this part of the file."""

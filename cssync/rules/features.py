@@ -21,7 +21,7 @@ from cssync.rules.catalogue import (
 from cssync.rules.check import NUMBERS, Scope, expression, typed_lines
 from cssync.rules.faults import Mark, Stop, did_you_mean
 from cssync.rules.lists import read_lists
-from cssync.rules.reader import Mapping, Node, Scalar, Sequence
+from cssync.rules.nodes import Mapping, Node, Scalar, Sequence
 from cssync.rules.shape import Shape
 from cssync.rules.tree import STANDARD, Aggregate, Expr, Feature, Past, Type
 

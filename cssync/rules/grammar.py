@@ -16,10 +16,10 @@ import re
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from cssync.rules.faults import Faults, Mark, Stop
-from cssync.rules.reader import Scalar
+from cssync.rules.nodes import Scalar
 
 MAX_LENGTH = 1_000
 MAX_DEPTH = 40
@@ -55,11 +55,10 @@ class Syntax:
     repeated: int = field(default=0, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(NamedTuple):
     kind: str
     text: str
-    mark: Mark
+    at: int
 
 
 def _tokens(scalar: Scalar, faults: Faults) -> list[_Token]:
@@ -69,19 +68,20 @@ def _tokens(scalar: Scalar, faults: Faults) -> list[_Token]:
             scalar.mark, f"an expression has at most {MAX_LENGTH:,} characters; name parts of it as features"
         )
     found: list[_Token] = []
-    at = 0
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None:
-            raise faults.stop(scalar.at(at), _no_token(text[at:]))
+    end = 0
+    for match in _TOKEN.finditer(text):
+        start = match.start()
+        if start != end:
+            break
+        end = match.end()
         kind = str(match.lastgroup)
-        if match["percent"] is not None:
-            kind = "percent"
         if kind != "space":
             word = match["number"] if kind == "percent" else match[0]
-            found.append(_Token("sign" if word in _WORDS else kind, word, scalar.at(at)))
-        at = match.end()
-    found.append(_Token("end", "the end", scalar.at(len(text))))
+            found.append(_Token("sign" if word in _WORDS else kind, word, start))
+    if end < len(text):
+        raise faults.stop(scalar.at(end), _no_token(text[end:]))
+    found.append(_Token("end", "the end", end))
+    faults.spend(scalar.mark, len(found))
     return found
 
 
@@ -96,8 +96,9 @@ def _no_token(rest: str) -> str:
 class _Parser:
     """Recursive descent over the tokens of one expression."""
 
-    def __init__(self, tokens: list[_Token], faults: Faults) -> None:
-        self.tokens = tokens
+    def __init__(self, scalar: Scalar, faults: Faults) -> None:
+        self.scalar = scalar
+        self.tokens = _tokens(scalar, faults)
         self.faults = faults
         self.at = 0
         self.nesting = 0
@@ -110,10 +111,11 @@ class _Parser:
         return self.token.kind == "sign" and self.token.text in signs
 
     def take(self, *signs: str) -> _Token | None:
-        if not self.sees(*signs):
+        token = self.tokens[self.at]
+        if token.kind != "sign" or token.text not in signs:
             return None
         self.at += 1
-        return self.tokens[self.at - 1]
+        return token
 
     def want(self, sign: str) -> _Token:
         return self.take(sign) or self.fail(f"expected `{sign}`, found {self.seen()}")
@@ -121,17 +123,19 @@ class _Parser:
     def seen(self) -> str:
         return "the end" if self.token.kind == "end" else f"`{self.token.text[:40]}`"
 
-    def fail(self, message: str, mark: Mark | None = None) -> _Token:
-        raise self.faults.stop(mark or self.token.mark, message)
+    def fail(self, message: str, token: _Token | None = None) -> _Token:
+        raise self.faults.stop(self.scalar.at((token or self.token).at), message)
 
-    def node(self, op: str, args: tuple[Syntax, ...], mark: Mark, value: Any = None) -> Syntax:
+    def node(self, op: str, args: tuple[Syntax, ...], token: _Token, value: Any = None) -> Syntax:
+        if not args and op != "call":
+            return Syntax(op, args, value, self.scalar.at(token.at))
         depth = 1 + max((a.depth for a in args), default=0)
         if depth > MAX_DEPTH:
-            self.fail(f"nested deeper than {MAX_DEPTH} steps; name a part of it as a feature", mark)
+            self.fail(f"nested deeper than {MAX_DEPTH} steps; name a part of it as a feature", token)
         repeated = max((a.repeated for a in args), default=0) + (op == "call" and value in REPEATED)
         if repeated > MAX_REPEATED:
-            self.fail(f"{value} is nested more than {MAX_REPEATED} times; name a part of it as a feature", mark)
-        return Syntax(op, args, value, mark, depth, repeated)
+            self.fail(f"{value} is nested more than {MAX_REPEATED} times; name a part of it as a feature", token)
+        return Syntax(op, args, value, self.scalar.at(token.at), depth, repeated)
 
     def deeper(self) -> None:
         self.nesting += 1
@@ -145,40 +149,40 @@ class _Parser:
         return self.chain("and", self.negation)
 
     def chain(self, word: str, part: Any) -> Syntax:
-        mark = self.token.mark
+        first = self.token
         parts = [part()]
         while self.take(word):
             parts.append(part())
-        return parts[0] if len(parts) == 1 else self.node(word, tuple(parts), mark)
+        return parts[0] if len(parts) == 1 else self.node(word, tuple(parts), first)
 
     def negation(self) -> Syntax:
         if token := self.take("not"):
             self.deeper()
             inner = self.negation()
             self.nesting -= 1
-            return self.node("not", (inner,), token.mark)
+            return self.node("not", (inner,), token)
         return self.test()
 
     def test(self) -> Syntax:
         left = self.sum()
         if token := self.take(*_COMPARE):
             if token.text == "=" and self.sees("="):
-                self.fail("`==` is not part of the language; write `=`", token.mark)
+                self.fail("`==` is not part of the language; write `=`", token)
             right = self.sum()
             if self.sees(*_COMPARE):
                 self.fail("comparisons do not chain; write `a < b and b < c`, or `b between a and c`")
-            return self.node(token.text, (left, right), token.mark)
+            return self.node(token.text, (left, right), token)
         if token := self.take("between"):
             low = self.sum()
             self.want("and")
-            return self.node("between", (left, low, self.sum()), token.mark)
+            return self.node("between", (left, low, self.sum()), token)
         if token := self.take("is"):
             absent = "present" if self.take("not") else "missing"
             self.want("missing")
-            return self.node(absent, (left,), token.mark)
+            return self.node(absent, (left,), token)
         negated = self.take("not")
         if token := self.take("in"):
-            return self.node("not in" if negated else "in", (left, *self.members()), token.mark)
+            return self.node("not in" if negated else "in", (left, *self.members()), token)
         if negated:
             self.fail("expected `in` after `not`")
         return left
@@ -187,7 +191,7 @@ class _Parser:
         if self.token.kind == "name":
             name = self.token
             self.at += 1
-            return [self.node("list", (), name.mark, name.text)]
+            return [self.node("list", (), name, name.text)]
         self.want("(")
         found = [self.sum()]
         while self.take(","):
@@ -206,7 +210,7 @@ class _Parser:
     def left(self, signs: str, part: Any) -> Syntax:
         left: Syntax = part()
         while token := self.take(*signs):
-            left = self.node(token.text, (left, part()), token.mark)
+            left = self.node(token.text, (left, part()), token)
         return left
 
     def sign(self) -> Syntax:
@@ -214,31 +218,31 @@ class _Parser:
             self.deeper()
             inner = self.sign()
             self.nesting -= 1
-            return self.node("negative", (inner,), token.mark)
+            return self.node("negative", (inner,), token)
         return self.atom()
 
     def atom(self) -> Syntax:
         token = self.token
         if token.kind in ("number", "percent"):
             self.at += 1
-            return self.node("number", (), token.mark, self.number(token))
+            return self.node("number", (), token, self.number(token))
         if token.kind == "text":
             self.at += 1
             quote = token.text[0]
-            return self.node("text", (), token.mark, token.text[1:-1].replace(quote * 2, quote))
+            return self.node("text", (), token, token.text[1:-1].replace(quote * 2, quote))
         if token.kind == "date":
             self.at += 1
-            return self.node("date", (), token.mark, self.date(token))
+            return self.node("date", (), token, self.date(token))
         if found := self.take("true", "false"):
-            return self.node("bool", (), token.mark, found.text == "true")
+            return self.node("bool", (), token, found.text == "true")
         if token.kind == "name":
             self.at += 1
             if not self.sees("("):
-                return self.node("name", (), token.mark, token.text)
+                return self.node("name", (), token, token.text)
             self.deeper()
             arguments = self.arguments()
             self.nesting -= 1
-            return self.node("call", tuple(arguments), token.mark, token.text)
+            return self.node("call", tuple(arguments), token, token.text)
         if self.take("("):
             self.deeper()
             inner = self.any_of()
@@ -261,7 +265,7 @@ class _Parser:
     def number(self, token: _Token) -> int | float:
         value = Decimal(token.text)
         if value > LARGEST or len(token.text) > 20:
-            self.fail(f"a number is at most {LARGEST:,}, with at most 20 characters", token.mark)
+            self.fail(f"a number is at most {LARGEST:,}, with at most 20 characters", token)
         if token.kind == "percent":
             return float(value / 100)
         return int(value) if "." not in token.text else float(value)
@@ -270,7 +274,7 @@ class _Parser:
         try:
             return date.fromisoformat(token.text)
         except ValueError:
-            self.fail(f"{token.text} is not a date of the calendar", token.mark)
+            self.fail(f"{token.text} is not a date of the calendar", token)
             raise AssertionError("unreachable") from None
 
 
@@ -282,7 +286,7 @@ def parse(scalar: Scalar, faults: Faults) -> Syntax | None:
 
 def _whole(scalar: Scalar, faults: Faults, rule: Any) -> Any:
     try:
-        parser = _Parser(_tokens(scalar, faults), faults)
+        parser = _Parser(scalar, faults)
         if parser.token.kind == "end":
             parser.fail("an expression is expected here")
         found = rule(parser)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping as Map
 
 from cssync.rules.faults import did_you_mean
-from cssync.rules.reader import Mapping, Node, Scalar
+from cssync.rules.nodes import Mapping, Node, Scalar
 from cssync.rules.shape import LOCALES, Shape
 
 MAX_MEMBERS = 200

@@ -9,8 +9,9 @@ from pathlib import Path
 from cssync.config import Workspace
 from cssync.errors import ConfigError
 from cssync.rules.faults import Faults, Source
+from cssync.rules.nodes import Scalar
 from cssync.rules.packs import read_rules
-from cssync.rules.reader import MAX_BYTES, Scalar, read
+from cssync.rules.reader import MAX_BYTES, read
 from cssync.rules.tree import RuleSet
 
 

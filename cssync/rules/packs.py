@@ -13,8 +13,9 @@ from cssync.rules.catalogue import ACCOUNT, MAX_AGE, OUTPUTS, RENEWAL_EVENT, SOU
 from cssync.rules.check import Scope, expression
 from cssync.rules.faults import Enough, Faults, Mark, Source, Stop, did_you_mean
 from cssync.rules.features import FeatureReader, account_column
+from cssync.rules.nodes import Mapping, Node, Scalar
 from cssync.rules.parts import PartReader
-from cssync.rules.reader import Mapping, Node, Scalar, read
+from cssync.rules.reader import read
 from cssync.rules.reports import ReportReader
 from cssync.rules.scores import ScoreReader
 from cssync.rules.shape import ID, NAME, Shape
@@ -95,13 +96,14 @@ def _read(texts: tuple[Source, ...], faults: Faults) -> RuleSet:
     readers = {n: _PackReader(shape, features, n, top, tuple(files)) for n, (_, top) in sorted(files.items())}
     features.read(lambda pack, output, mark: readers[pack].reference(output, mark) if pack in readers else None)
     packs = {n: reader.read() for n, reader in readers.items()}
+    used = {n: [features.found[f] for f in used_features(pack, features.found)] for n, pack in packs.items()}
     for pack in packs.values():
-        for feature in (features.found[n] for n in used_features(pack, features.found)):
+        for feature in used[pack.name]:
             own = [r for e in _formula(feature) for r in e.names("result") if r.partition(".")[0] == pack.name]
             if own:
                 faults.add(feature.mark, f"pack {pack.name!r} uses this feature, which reads {own[0]} of the same pack")
     _one_with_tiers(packs, {n: top for n, (_, top) in files.items()}, faults)
-    ordered = _order(packs, features.found, {n: name.mark for n, (name, _) in files.items()}, faults)
+    ordered = _order(packs, used, {n: name.mark for n, (name, _) in files.items()}, faults)
     faults.raise_any()
     found = features.found
     return RuleSet(tuple(dataclasses.replace(p, hash=pack_hash(p, found)) for p in ordered), found, texts)
@@ -124,13 +126,13 @@ def _formula(feature: Feature) -> tuple[Expr, ...]:
     return (feature.definition,) if isinstance(feature.definition, Expr) else ()
 
 
-def _order(packs: dict[str, Pack], features: Map[str, Feature], marks: dict[str, Mark], faults: Faults) -> list[Pack]:
+def _order(packs: dict[str, Pack], used: Map[str, list[Feature]], marks: dict[str, Mark], faults: Faults) -> list[Pack]:
     """Packs whose results others read come first; names decide otherwise."""
     needs: dict[str, set[str]] = {}
     for name, pack in packs.items():
-        formulas = [e for n in used_features(pack, features) for e in _formula(features[n])]
+        formulas = [e for feature in used[name] for e in _formula(feature)]
         needs[name] = {r.partition(".")[0] for e in (*pack.exprs, *formulas) for r in e.names("result")}
-        pasts = (features[n].definition for n in used_features(pack, features))
+        pasts = (feature.definition for feature in used[name])
         needs[name] |= {p.result.partition(".")[0] for p in pasts if isinstance(p, Past)}
     for name, pack in packs.items():
         needs[name] |= {p.name.partition(".")[0] for t in pack.texts for p in t.parts

@@ -8,7 +8,7 @@ from cssync.rules.catalogue import ACCOUNT, FACTS, REASONS
 from cssync.rules.check import Scope, expression, typed_lines
 from cssync.rules.faults import Mark, Stop, did_you_mean
 from cssync.rules.features import FeatureReader
-from cssync.rules.reader import Node, Scalar
+from cssync.rules.nodes import Node, Scalar
 from cssync.rules.shape import Shape, places
 from cssync.rules.tree import Expr, Place, Template, Texts, Type
 

@@ -16,7 +16,8 @@ from cssync.rules.catalogue import ACCOUNT, ALIASES, FACTS, FUNCTIONS, MAX_AGE, 
 from cssync.rules.event_facts import EVENT_ARR, EVENT_ENDS, EVENT_FACTS
 from cssync.rules.faults import Faults, Source
 from cssync.rules.loading import load_folders
-from cssync.rules.reader import Mapping, Node, Scalar, Sequence, read
+from cssync.rules.nodes import Mapping, Node, Scalar, Sequence
+from cssync.rules.reader import read
 from cssync.rules.reports import FORMS, NARROWED
 from cssync.rules.written import NOTE, written_fields
 

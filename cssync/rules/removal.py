@@ -11,9 +11,10 @@ from cssync.errors import ConfigError
 from cssync.rules.catalogue import OUTPUTS
 from cssync.rules.faults import Faults, Source, did_you_mean
 from cssync.rules.loading import sources_of
+from cssync.rules.nodes import Mapping as Block
+from cssync.rules.nodes import Scalar
 from cssync.rules.packs import read_rules
-from cssync.rules.reader import Mapping as Block
-from cssync.rules.reader import Scalar, read
+from cssync.rules.reader import read
 from cssync.rules.tree import Expr, Feature, Pack, Place, RuleSet
 from cssync.rules.versions import last_evaluation, rules_of
 from cssync.rules.written import written_fields

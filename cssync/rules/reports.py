@@ -10,8 +10,8 @@ from cssync.model import Column
 from cssync.rules.catalogue import ACCOUNT, SOURCES, column_type, row_column, source_column, source_columns
 from cssync.rules.check import NUMBERS, Scope, expression, typed_lines
 from cssync.rules.faults import Mark, did_you_mean
+from cssync.rules.nodes import Mapping, Node, Scalar
 from cssync.rules.parts import PartReader
-from cssync.rules.reader import Mapping, Node, Scalar
 from cssync.rules.shape import plain
 from cssync.rules.tree import Expr, Lines, Texts, Type, rule_exprs
 

@@ -10,8 +10,8 @@ from cssync.rules.catalogue import ACCOUNT
 from cssync.rules.faults import did_you_mean
 from cssync.rules.features import account_column
 from cssync.rules.grammar import Syntax, parse
+from cssync.rules.nodes import Mapping, Node, Scalar
 from cssync.rules.parts import PartReader
-from cssync.rules.reader import Mapping, Node, Scalar
 from cssync.rules.shape import plain
 from cssync.rules.tree import (
     STANDARD,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from cssync.rules.faults import Faults, Mark, did_you_mean
-from cssync.rules.reader import Mapping, Node, Scalar, Sequence
+from cssync.rules.nodes import Mapping, Node, Scalar, Sequence
 from cssync.rules.tree import Place, Template, Texts
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)

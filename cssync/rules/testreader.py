@@ -11,8 +11,8 @@ from cssync.model import ENTITY, Column
 from cssync.rules.catalogue import ALIASES, OUTPUTS, SOURCES, score_outputs
 from cssync.rules.faults import Mark, Stop, did_you_mean
 from cssync.rules.grammar import parse
-from cssync.rules.reader import Mapping as Block
-from cssync.rules.reader import Node, Scalar
+from cssync.rules.nodes import Mapping as Block
+from cssync.rules.nodes import Node, Scalar
 from cssync.rules.reports import Report, column_types
 from cssync.rules.reporttests import told_of
 from cssync.rules.shape import ID, Shape

@@ -20,8 +20,8 @@ from cssync.model import CURRENCY_DECIMALS, decimals
 from cssync.model.columns import TIERS
 from cssync.rules.calendar import start_of_day
 from cssync.rules.freshness import Context
+from cssync.rules.nodes import Node
 from cssync.rules.parts import PartReader
-from cssync.rules.reader import Node
 from cssync.rules.results import Stamp, write_values
 from cssync.rules.tree import Expr, Pack, Tiers
 
