@@ -73,8 +73,9 @@ def _differences(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
 
 
 def _of_account(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
+    from cssync.rules.expressions import Interpreter
     from cssync.rules.grounds import is_known
-    from cssync.rules.interpreter import Interpreter, account_reader, judge_events
+    from cssync.rules.interpreter import account_reader, judge_events
 
     context = context_of(test)
     columns = ACCOUNT_COLUMNS

@@ -14,7 +14,7 @@ from cssync.rules.outcome import Outcome
 from cssync.rules.tree import Bounds, Curve, Expr, Feature, Measure, Model, Override, Score
 
 if TYPE_CHECKING:
-    from cssync.rules.interpreter import Interpreter
+    from cssync.rules.expressions import Interpreter
 
 
 def judge_score(

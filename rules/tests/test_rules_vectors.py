@@ -13,8 +13,9 @@ from standard_store import AS_OF, NEW_YEAR, TOKYO
 
 from cssync.rules.calendar import Calendar, add_months, local_date
 from cssync.rules.events import same_event
+from cssync.rules.expressions import curve_value
 from cssync.rules.faults import Source
-from cssync.rules.interpreter import curve_value, judge
+from cssync.rules.interpreter import judge
 from cssync.rules.packs import read_rules
 from cssync.rules.tasks import due_date
 from cssync.rules.texts import lost_points
