@@ -94,7 +94,7 @@ def test_never_exceeding_costs_at_most_four_percent_of_the_rate(bucket: Bucket) 
     assert 0.999 * fewest * bucket.calls / bucket.seconds <= rate <= bucket.calls / bucket.seconds * 1.001
 
 
-@given(buckets, st.floats(0.01, 1e5), st.integers(1, QUEUE))
+@given(buckets, st.floats(0.01, 86_400), st.integers(1, QUEUE))
 def test_nobody_calls_during_a_hold_and_the_pace_holds_after_it(bucket: Bucket, seconds: float, callers: int) -> None:
     level, pace = block(Level(), seconds, now=100.0), Pace.of(bucket)
     sent = []
@@ -108,6 +108,12 @@ def test_nobody_calls_during_a_hold_and_the_pace_holds_after_it(bucket: Bucket, 
 
 def test_a_shorter_hold_does_not_end_a_longer_one() -> None:
     assert block(block(Level(), 60, now=0.0), 5, now=10.0).blocked_until == 60.0
+
+
+def test_a_reset_that_was_meant_as_an_epoch_shuts_nothing_for_years() -> None:
+    assert block(Level(), 1_795_000_000, now=5.0).blocked_until == 5.0 + 86_400
+    window = noted(Level(), Bucket("all", 10, 60, windowed=True), 0, 1_795_000_000, now=5.0)
+    assert window.tat < 5.0 + 86_400 + 60
 
 
 def test_a_clock_set_back_stops_nobody_for_longer_than_the_queue() -> None:

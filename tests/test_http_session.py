@@ -300,6 +300,21 @@ def test_a_judge_that_trips_over_an_error_page_does_not_hide_the_status(
     assert opened.get("/records").json() == [1]
 
 
+def test_headers_that_cannot_be_read_are_told_once_and_in_words(
+    api: respx.MockRouter, session: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.get("/records").respond(json=[1], headers={"X-Left": "many"})
+
+    def left(answer: Answer) -> Iterator[tuple[str, int, float]]:
+        yield "all", int(answer.headers["x-left"]), 1.0
+
+    opened = session(left=left)
+    assert [opened.get("/records").json() for _ in range(3)] == [[1]] * 3
+    assert len(caplog.messages) == 1
+    assert "cannot be read (ValueError); its status decides" in caplog.text
+    assert "function" not in caplog.text
+
+
 def test_a_redirect_is_refused_by_name_and_never_followed(api: respx.MockRouter, session: Open) -> None:
     api.get("/records").respond(302, headers={"Location": "https://evil.example/login?next=1"})
     with pytest.raises(ConnectionFault, match=r"redirects to evil\.example; not followed"):

@@ -69,6 +69,31 @@ def test_money_of_several_currencies_is_in_minor_units_of_each(tmp_path: Path) -
     ]  # fmt: skip
 
 
+def test_money_that_64_bits_do_not_hold_is_set_aside_alone(tmp_path: Path) -> None:
+    fees = [123456789012345678, "99999999999999999999999999999", "-92233720368547758.08", "92233720368547758.08", 5]
+    records = [company(n, custom={"fee": fee, "code": "USD"}) for n, fee in enumerate(fees)]
+    report = pulled(tmp_path, records, fee="contract_line.amount", code="contract_line.currency")
+    assert (report.new, report.quarantined) == (2, 3)
+    assert column(tmp_path, "SELECT amount FROM contract_line ORDER BY source_id") == [-(2**63), 500]
+    reasons = set(column(tmp_path, "SELECT reason FROM quarantine"))
+    assert reasons == {"custom.fee -> contract_line.amount: not an amount of usable size"}
+
+
+def test_the_ends_of_the_calendar_are_days_too(tmp_path: Path) -> None:
+    """Some write "for ever" as the last second that there is, which has no morrow in Tokyo."""
+    ends = ["9999-12-31T23:59:59Z", "9999-12-31", "0001-01-01T00:00:00+09:00", "\u00b2" * 10]
+    report = pulled(tmp_path, [company(n, custom={"end": e}) for n, e in enumerate(ends)], end="contract.end_date")
+    assert (report.new, report.quarantined) == (2, 2)
+    assert column(tmp_path, "SELECT end_date FROM contract") == ["9999-12-31"] * 2
+    reasons = set(column(tmp_path, "SELECT reason FROM quarantine"))
+    assert reasons == {"custom.end -> contract.end_date: not a point in time"}
+
+
+def test_an_instant_of_long_ago_keeps_its_form(tmp_path: Path) -> None:
+    pulled(tmp_path, [company(1, custom={"at": "0300-05-06T01:02:03+00:30"})], at="contract.created_at")
+    assert column(tmp_path, "SELECT created_at FROM contract") == ["0300-05-06T00:32:03Z"]
+
+
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Tokyo", "UTC"])
 def test_a_day_is_that_day_in_every_zone(tmp_path: Path, zone: str) -> None:
     """UTC+14 to UTC-11: as a date, and as the midnight in UTC that some vendors make of it."""

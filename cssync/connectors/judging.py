@@ -10,21 +10,22 @@ from cssync.connectors.session import Answer, Verdict
 from cssync.errors import ConnectionFault
 
 BUSY = (408, 425, 429)
+DAY = 86_400.0
 
 
 def retry_after(answer: Answer) -> float | None:
     """Return the seconds that `Retry-After` asks for, None without a usable one.
 
     It is a number of seconds or an HTTP date (RFC 9110, 10.2.3); a date is measured against the answer's own `Date`
-    header, never against the local clock.
+    header, never against the local clock. More than a day is taken for a day: whoever asks then is told again.
     """
     value = answer.headers.get("retry-after", "").strip()
     try:
         seconds = float(value)
     except ValueError:
         due, sent = http_date(value), http_date(answer.headers.get("date", ""))
-        return max(0.0, (due - sent).total_seconds()) if due and sent else None
-    return seconds if 0 <= seconds < float("inf") else None
+        return min(DAY, max(0.0, (due - sent).total_seconds())) if due and sent else None
+    return min(DAY, seconds) if 0 <= seconds < float("inf") else None
 
 
 def http_date(value: str) -> datetime | None:

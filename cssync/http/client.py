@@ -84,6 +84,7 @@ class HttpSession:
         self._requests = 0
         self._here = threading.local()
         self._stopped = ""
+        self._misread = False
         self._waits: dict[int, tuple[str, str]] = {}
         self._closed: dict[str, str] = {}
         self.calls_left: int | None = None
@@ -417,7 +418,12 @@ class HttpSession:
         try:
             return ask(answer)
         except Exception as error:  # noqa: BLE001 - hostile answers reach this code; the status decides instead
-            log.warning("%s: %s could not read an answer: %s", self._connection, ask, type(error).__name__)
+            if not self._misread:
+                self._misread = True
+                log.warning(
+                    "%s: rate limits or another header of an answer cannot be read (%s); its status decides",
+                    *(self._connection, type(error).__name__),
+                )
             return None
 
     def _readable(self, wanted: Call, answer: Received) -> None:

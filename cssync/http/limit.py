@@ -47,6 +47,11 @@ class Limiter(Protocol):
         ...
 
 
+DAY = 86_400.0
+"""Seconds that a bucket is held at most: no vendor's allowance is renewed more rarely. A reset that was written as an
+epoch would otherwise shut the connection for decades."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """A bucket as GCRA sees it: one call each `interval` seconds, `burst` of them at once after a pause.
@@ -109,8 +114,8 @@ def take(level: Level, bucket: Bucket, now: float) -> tuple[Level, float]:
 
 
 def block(level: Level, seconds: float, now: float) -> Level:
-    """Hold the bucket for `seconds`; a hold that lasts longer already stays."""
-    return replace(level, blocked_until=max(level.blocked_until, now + seconds))
+    """Hold the bucket for `seconds`, a day at most; a hold that lasts longer already stays."""
+    return replace(level, blocked_until=max(level.blocked_until, now + min(seconds, DAY)))
 
 
 def noted(level: Level, bucket: Bucket, remaining: int, seconds: float | None, now: float) -> Level:
@@ -121,6 +126,7 @@ def noted(level: Level, bucket: Bucket, remaining: int, seconds: float | None, n
     """
     if seconds is None or bucket.calls <= 0:
         return level
+    seconds = min(seconds, DAY)
     if bucket.windowed:
         ends = now + seconds + WHOLE
         ahead = round((level.tat - ends) / bucket.seconds)  # windows that callers queue for already

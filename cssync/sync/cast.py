@@ -88,7 +88,7 @@ def moment(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     raw = str(value).strip()
-    if raw.isdigit() and 9 <= len(raw) <= 14:
+    if raw.isdecimal() and 9 <= len(raw) <= 14:
         return datetime.fromtimestamp(int(raw) / (1000 if len(raw) > 11 else 1), UTC)
     try:
         parsed = datetime.fromisoformat(raw)
@@ -98,12 +98,15 @@ def moment(value: Any) -> datetime:
         if len(raw) > 10:
             raise ValueError("a point in time without a time zone")
         parsed = parsed.replace(tzinfo=UTC)
-    return parsed.astimezone(UTC)
+    try:
+        return parsed.astimezone(UTC)
+    except OverflowError:  # in the first or last hours of the calendar
+        raise ValueError("not a point in time") from None
 
 
 def stamp(value: datetime) -> str:
     """Write an aware datetime the way the store does: UTC, whole seconds, `Z`."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def instant(value: Any) -> str | None:
@@ -131,12 +134,20 @@ def day(value: Any, zone: ZoneInfo) -> str | None:
     found = moment(raw)
     if (found.hour, found.minute, found.second) == (0, 0, 0):
         return found.date().isoformat()
-    return found.astimezone(zone).date().isoformat()
+    try:
+        return found.astimezone(zone).date().isoformat()
+    except OverflowError:  # `9999-12-31T23:59:59Z`, a vendor's "for ever", has no next day
+        return found.date().isoformat()
 
 
 def minor_units(amount: Decimal | None, currency: str) -> int | None:
-    """An amount in major units -> whole minor units of its currency, rounded half-up."""
-    return None if amount is None else int((amount * 10 ** decimals(currency)).quantize(Decimal(1), ROUND_HALF_UP))
+    """An amount in major units -> whole minor units of its currency, rounded half-up; raises for more than 64 bits."""
+    if amount is None:
+        return None
+    found = int((amount * 10 ** decimals(currency)).to_integral_value(ROUND_HALF_UP))
+    if not -INT64 <= found < INT64:
+        raise ValueError("not an amount of usable size")
+    return found
 
 
 def jsontext(value: Any) -> str | None:

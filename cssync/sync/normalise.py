@@ -400,7 +400,7 @@ class Normaliser:
                             row[feed.currency] = currency
         except UNREADABLE as error:
             source = feed.sources[name]
-            raise RecordError(f"{source} -> {feed.entity}.{name}: {error}", field=source) from None
+            raise RecordError(f"{source} -> {feed.entity}.{name}: {_why(error)}", field=source) from None
         return row
 
     def _usage(self, key: str, record: Record) -> Iterator[Row]:
@@ -411,7 +411,7 @@ class Normaliser:
             try:
                 number = metric.value(record)
             except UNREADABLE as error:
-                raise RecordError(f"{metric.source} -> usage_metric: {error}", field=metric.source) from None
+                raise RecordError(f"{metric.source} -> usage_metric: {_why(error)}", field=metric.source) from None
             if number is ABSENT:
                 continue
             row = {"grain": "day", **base, "metric": metric.metric, "value": number}
@@ -421,6 +421,11 @@ class Normaliser:
                 row["period_start"] = self.today
                 row["source_id"] = f"{self.stream.name}/{key}/{metric.metric}/{self.today}"
             yield row
+
+
+def _why(error: Exception) -> str:
+    """Return what is wrong with a value: a cast says it in words; what Python says would name types and values."""
+    return str(error) if isinstance(error, ValueError) else "a value of another kind was expected"
 
 
 def gathered(records: Sequence[Rows]) -> Normalised:

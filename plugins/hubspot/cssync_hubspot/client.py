@@ -204,7 +204,7 @@ class Portal:
             return "general", self._until_midnight(answer)
         if answer.headers.get("x-hubspot-ratelimit-remaining") == "0":
             interval = answer.headers.get("x-hubspot-ratelimit-interval-milliseconds", "")
-            return "general", int(interval) / 1000 if interval.isdigit() else 10.0
+            return "general", int(interval) / 1000 if interval.isdecimal() else 10.0
         return None
 
     def _limited(self, answer: Answer, found: Mapping[str, Any]) -> Verdict:
@@ -302,20 +302,20 @@ def _login(settings: HubSpotSettings) -> Callable[[Callable[..., Answer]], Token
 def daily(answer: Answer) -> tuple[int, int] | None:
     """Return the calls left and in all of the account's day; OAuth apps and searches are not told."""
     told = [answer.headers.get(f"x-hubspot-ratelimit-daily{end}", "") for end in ("-remaining", "")]
-    return (int(told[0]), int(told[1])) if all(number.isdigit() for number in told) else None
+    return (int(told[0]), int(told[1])) if all(number.isdecimal() for number in told) else None
 
 
 def allowed(answer: Answer) -> Iterator[tuple[str, int, float]]:
     """Yield the burst limit of the account's plan."""
     told = [answer.headers.get(f"x-hubspot-ratelimit-{end}", "") for end in ("max", "interval-milliseconds")]
-    if all(number.isdigit() for number in told) and int(told[1]):
+    if all(number.isdecimal() for number in told) and int(told[1]):
         yield "general", int(told[0]), int(told[1]) / 1000
 
 
 def left(answer: Answer) -> Iterator[tuple[str, int, None]]:
     """Yield what is left of the token's ten seconds. They are rolling: when there are more is not told."""
     told = answer.headers.get("x-hubspot-ratelimit-remaining", "")
-    if told.isdigit():
+    if told.isdecimal():
         yield "general", int(told), None
 
 

@@ -106,7 +106,10 @@ def minutes(start: str | None, end: str | None) -> int | None:
     """Whole calendar minutes from one instant to another, None unless both are there in that order."""
     if not start or not end:
         return None
-    seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+    try:
+        seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+    except (TypeError, ValueError):  # no point in time, or only one of them with a time zone
+        raise ValueError("not two points in time") from None
     return None if seconds < 0 else int(seconds // 60)
 
 

@@ -167,6 +167,9 @@ def test_small_readings() -> None:
         "new", None, "cross_sell", None,
     ]  # fmt: skip
     assert minutes("2026-11-02T10:00:00Z", "2026-11-01T10:00:00Z") is None
+    for odd in ("2026-02-30T10:00:00Z", "1770000000000", "2026-11-02T10:00:00"):
+        with pytest.raises(ValueError, match=r"^not two points in time$"):
+            minutes("2026-11-02T10:00:00Z", odd)
     assert (task_key("cssync:a then cssync:b"), task_key("cssync: x"), task_key(None)) == ("b", None, None)
 
 

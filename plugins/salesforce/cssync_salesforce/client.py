@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from cssync.connectors import Answer, Token, Vendor, Verdict
 from cssync.connectors.judging import http_date, retry_after
@@ -50,6 +51,7 @@ FIXES = {
     "FUNCTIONALITY_NOT_ENABLED": "enable the feature in the org, or skip the stream (`skip_streams`)",
     "UNSUPPORTED_API_VERSION": "set `api_version` to one the org offers",
 }
+TOO_SLOW = "map fewer fields of this object; formulas and fields of parents are what takes long"
 RETRYABLE = frozenset(("UNABLE_TO_LOCK_ROW", "QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION"))
 _ECHO = re.compile(r"^.*ERROR at Row:\d+:Column:\d+\s*", re.DOTALL)
 
@@ -99,7 +101,9 @@ def judge(answer: Answer) -> Verdict:
             fix="run again later (the allowance is a rolling 24 hours), or raise it; "
             "Setup > Company Information shows who used it",
         )
-    if code in RETRYABLE or status in (420, 500, 502, 503, 504):
+    if code == "QUERY_TIMEOUT" and urlsplit(answer.url).path.endswith("/queryAll"):
+        return Verdict("fail", message=said, fix=TOO_SLOW)  # the same once more takes as long: a stream asks for less
+    if code in RETRYABLE or status in (408, 420) or status >= 500:
         return Verdict("retry", retry_after(answer), said)
     if status == 429:
         return Verdict("wait", retry_after(answer), said)
@@ -156,8 +160,9 @@ def vendor(settings: SalesforceSettings) -> Vendor:
 
 
 def daily(answer: Answer) -> tuple[int, int] | None:
-    """Return the calls left and in all of the rolling 24 hours, out of `Sforce-Limit-Info: api-usage=45/15000`."""
-    told = re.search(r"api-usage=(\d+)/(\d+)", answer.headers.get("sforce-limit-info", ""))
+    """Return the calls left and in all of the rolling 24 hours, out of `Sforce-Limit-Info: api-usage=45/15000`; an
+    org may tell beside it what one app has used (`per-app-api-usage`)."""
+    told = re.search(r"(?<!-app-)api-usage=(\d+)/(\d+)", answer.headers.get("sforce-limit-info", ""))
     return (int(told[2]) - int(told[1]), int(told[2])) if told else None
 
 

@@ -58,10 +58,16 @@ class Position:
         Between passes: everything from the last stamp on, but from `lag` before the last pass began where that is
         earlier. A transaction shorter than `lag` cannot appear behind that bound; a stamp older than it is complete.
         """
-        if self.stamp is None:
+        low = self.low(lag)
+        if low is None:
             return []
+        at = soql.instant(low)
         if self.record:
-            at = soql.instant(self.stamp)
             return [f"({stamp} > {at} OR ({stamp} = {at} AND Id > {soql.text(self.record)}))"]
-        bound = self.stamp if self.started is None else min(self.stamp, self.started - lag)
-        return [f"{stamp} >= {soql.instant(bound)}"]
+        return [f"{stamp} >= {at}"]
+
+    def low(self, lag: timedelta) -> datetime | None:
+        """Return the earliest stamp that is still to be read, None for the first there is."""
+        if self.stamp is None or self.record or self.started is None:
+            return self.stamp
+        return min(self.stamp, self.started - lag)

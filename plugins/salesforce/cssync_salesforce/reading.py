@@ -22,12 +22,15 @@ from cssync_salesforce.columns import Columns, columns
 from cssync_salesforce.position import Position
 from cssync_salesforce.settings import SalesforceSettings
 from cssync_salesforce.shape import OPTIONAL, Convert, Shape, shape
+from cssync_salesforce.window import Window
 
 log = logging.getLogger(__name__)
 
 URL_BUDGET = 12_000
 """Bytes of field names in a query: URI and headers together may have 16,384."""
-_LOCATOR = re.compile(r"/services/data/v\d+\.0/query(?:All)?/[A-Za-z0-9_-]+")
+MERGED = "MasterRecordId"
+_LOCATOR = re.compile(r"/services/data/v\d+\.0/query(?:All)?/[^/?#\s]+")
+"""Where a query goes on: what stands behind the last slash is Salesforce's own affair."""
 _NO_COLUMN = re.compile(r"No such column '([^']+)'(?: on (?:entity|sobject of type) '?(\w+))?")
 _NO_RELATION = re.compile(r"Didn't understand relationship '([^']+)'")
 
@@ -78,7 +81,7 @@ class _Reader:
         self.before = dict(request.cursor or {})
         self.only = only
         self.adapt = adapt
-        self.system = ["Id", seen.stamp, *(f for f in ("IsDeleted", "MasterRecordId") if f in seen.fields)]
+        self.system = ["Id", seen.stamp, *(f for f in ("IsDeleted", MERGED) if f in seen.fields)]
         asked = {name: found for name in request.fields if (found := self._visible(name))}
         self.spelt = {name: found for name, found in asked.items() if "." not in name and name != found}
         fields = [f for f in dict.fromkeys(asked.values()) if f not in self.system]
@@ -116,6 +119,7 @@ class _Reader:
         newest = position.stamp
         place = self._unfinished(position)
         inherited = place is not None
+        onward: Window | None = None
         while True:
             if place and (newest := (yield from self._by_job(position, place))):
                 position = Position(newest, None, started)
@@ -126,7 +130,10 @@ class _Reader:
                 self.before, inherited = dict(position.dump()), False
                 started = self.session.now().replace(microsecond=0)
             newest, place = newest or position.stamp, None
-            batch: _Batch | None = self._query(position.bound(self.shape.stamp, self.lag))
+            behind = Window(position.bound(self.shape.stamp, self.lag), position.low(self.lag))
+            batch: _Batch | None
+            batch, window = self._query(onward or behind)
+            onward = None
             received, links = 0, set[str]()
             while batch is not None:
                 received += len(batch.records)
@@ -141,6 +148,9 @@ class _Reader:
                         break
                 if self.wide:
                     self._widen(batch.records)
+                if batch.next is None and (onward := window.following(self.shape.stamp, self.session.now())):
+                    yield self._page(batch.records, position.dump() if position.record else None)
+                    break
                 if batch.next is None:
                     yield self._page(batch.records, Position(newest, None, started).dump(), last=True)
                     return
@@ -238,25 +248,36 @@ class _Reader:
                 kept="the checkpoint is unchanged",
             ) from None
 
-    def _query(self, bound: Sequence[str]) -> _Batch:
-        """Send the query; a field that Salesforce does not know after all costs that field, not the stream."""
+    def _query(self, window: Window) -> tuple[_Batch, Window]:
+        """Send the query. A field that Salesforce does not know after all costs that field, not the stream; where it
+        takes too long over the window, half of it is asked for: return which was read."""
         while True:
             query = soql.select(
                 [*self.system, *self.fields],
                 self.shape.object,
-                [*self.only, *bound],
+                [*self.only, *window.conditions(self.shape.stamp)],
                 [self.shape.stamp, "Id"] if self.shape.stamp != "Id" else ["Id"],
             )
             answer = self.session.get(f"{self.settings.data}/queryAll", accept=(400,), q=query)
             if answer.status != 400:
-                return self._batch(answer)
-            if not self._lost(" ".join(message for _, message in errors(answer))):
+                return self._batch(answer), window
+            found = errors(answer)
+            half = window.half(self.session.now()) if any(code == "QUERY_TIMEOUT" for code, _ in found) else None
+            if half:
+                log.warning(
+                    "Salesforce takes too long over %s: asking for a shorter time of changes", self.shape.object
+                )
+            elif not self._lost(" ".join(message for _, message in found)):
                 raise refusal(answer, f"query of {self.shape.object}")
+            window = half or window
 
     def _lost(self, message: str) -> bool:
         """Give up, by name, the fields that Salesforce says it does not know; False where it says something else."""
         column, relation = _NO_COLUMN.search(message), _NO_RELATION.search(message)
         lost = self._unknown(column[1], column[2]) if column else []
+        if column and not lost and column[1] == MERGED and MERGED in self.system:
+            self.system.remove(MERGED)
+            lost = [MERGED]
         if relation:
             lost += [f for f in self.fields if relation[1].casefold() in f.casefold().split(".")[:-1]]
         for field in lost:
@@ -314,7 +335,7 @@ class _Reader:
         pages = self.settings.pages
         for record in records:
             if record.get("IsDeleted") is True:
-                gone.append(Tombstone(record["Id"], soql.id18(record.get("MasterRecordId"))))
+                gone.append(Tombstone(record["Id"], soql.id18(record.get(MERGED))))
             else:
                 record.pop("attributes", None)
                 record["_url"] = f"{pages}/{record['Id']}"

@@ -147,6 +147,8 @@ def test_a_missing_permission_is_final_and_says_what_to_grant(api: respx.MockRou
         (429, b"", "wait"),
         (500, failure("UNKNOWN_EXCEPTION"), "retry"),
         (503, b"<html>maintenance</html>", "retry"),
+        (520, b"<html>origin unreachable</html>", "retry"),
+        (408, b"", "retry"),
         (400, b'{"error":"invalid_grant"}', "fail"),
         (400, b"[]", "fail"),
         (400, b'["odd"]', "fail"),
@@ -217,6 +219,14 @@ def test_an_error_of_ours_is_for_the_admin(api: respx.MockRouter, mocked: Sessio
         mocked.get("/services/data/v66.0/limits")
 
 
-@pytest.mark.parametrize(("header", "told"), [("api-usage=45/15000", (14955, 15000)), ("", None)])
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("api-usage=45/15000", (14955, 15000)),
+        ("api-usage=25/5000; per-app-api-usage=249/250(appName=cssync)", (4975, 5000)),
+        ("per-app-api-usage=249/250(appName=cssync), api-usage=25/5000", (4975, 5000)),
+        ("", None),
+    ],
+)
 def test_the_days_allowance_is_read_from_the_header(header: str, told: tuple[int, int] | None) -> None:
     assert daily(Answer(200, {"sforce-limit-info": header}, b"[]")) == told

@@ -17,6 +17,7 @@ from cssync.sandbox.server import Fault, SandboxAnswer, SandboxServer
 from cssync_salesforce import reading
 from cssync_salesforce.connector import SALESFORCE
 from cssync_salesforce.sandbox.org import SalesforceSandbox
+from cssync_salesforce.sandbox.writes import Refused
 from cssync_salesforce.streams import custom_stream
 
 HOST = "https://acme.my.salesforce.com"
@@ -455,3 +456,106 @@ def test_every_declared_field_is_asked_for() -> None:
                 source = declared.source if isinstance(declared, Field) else declared
                 for name in (source,) if isinstance(source, str) else source:
                     assert name.startswith("_") or name in ("Id", "SystemModstamp") or name in stream.fields_of
+
+
+# --- what takes Salesforce too long -----------------------------------------------------------------------------------
+
+
+def overtaxed(org: SalesforceSandbox, source: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A query of this object that finds more than `most` records runs into the limit of time."""
+    found = org.matching
+
+    def matching(query: Any, name: str, held: Any) -> Any:
+        rows = found(query, name, held)
+        if name == source and len(rows) > most:
+            raise Refused("QUERY_TIMEOUT", "Your query request was running for too long.")
+        return rows
+
+    monkeypatch.setattr(org, "matching", matching)
+
+
+@pytest.mark.parametrize("batch", [5, 2000])
+def test_what_takes_too_long_is_read_in_shorter_times(
+    org: SalesforceSandbox,
+    time: Any,
+    server: SandboxServer,
+    live: Session,
+    replica: Replicas,
+    monkeypatch: pytest.MonkeyPatch,
+    batch: int,
+) -> None:
+    org.batch = batch
+    for _ in range(30):
+        time.pass_(hours=7)
+        org.insert("Contact", Name="One by one")
+    overtaxed(org, "Contact", 12, monkeypatch)
+    contacts = replica("contacts")
+    pages = contacts.pull(live)
+    assert held(contacts) == alive(org, "Contact")
+    assert sum(len(p.records) for p in pages) == len(contacts.records), "no record is read twice"
+    assert [p.last for p in pages].count(True) == 1
+    assert len(server.requests("/queryAll")) < 60
+    time.pass_(hours=1)
+    org.edit("Contact", next(iter(org.tables["Contact"])), Title="Changed")
+    contacts.pull(live)
+    assert held(contacts) == alive(org, "Contact")
+
+
+@pytest.mark.parametrize("killed_after", [1, 4])
+def test_a_pull_in_shorter_times_goes_on_behind_its_checkpoint(
+    org: SalesforceSandbox,
+    time: Any,
+    live: Session,
+    replica: Replicas,
+    monkeypatch: pytest.MonkeyPatch,
+    killed_after: int,
+) -> None:
+    for _ in range(30):
+        time.pass_(hours=7)
+        org.insert("Contact", Name="One by one")
+    overtaxed(org, "Contact", 12, monkeypatch)
+    contacts = replica("contacts")
+    contacts.pull(live, until=killed_after)
+    contacts.pull(live)
+    assert held(contacts) == alive(org, "Contact")
+
+
+def test_too_many_changes_of_one_second_end_the_stream_and_not_in_a_circle(
+    org: SalesforceSandbox, server: SandboxServer, live: Session, replica: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(30):
+        org.insert("Contact", Name="Same second")
+    overtaxed(org, "Contact", 12, monkeypatch)
+    with pytest.raises(ConnectionFault, match="QUERY_TIMEOUT") as caught:
+        replica("contacts").pull(live)
+    assert "map fewer fields" in caught.value.fix
+    assert len(server.requests("/queryAll")) < 120
+
+
+@pytest.mark.parametrize("locator", ["01gxx==-2000", "0r8.a~1", "a%2Bb", "eyJ+YSI6MX0="])
+def test_a_page_link_may_look_as_it_likes(api: respx.MockRouter, mocked: Session, locator: str) -> None:
+    link = f"/services/data/v66.0/query/{locator}"
+    first, second = (
+        {"Id": f"00300000000000{n}AAA", "SystemModstamp": f"2026-05-0{n}T07:25:37.000+0000"} for n in (1, 2)
+    )
+    api.get(f"{DATA}/sobjects/Contact/describe").respond(json={"fields": [{"name": "SystemModstamp"}]})
+    api.get(f"{DATA}/queryAll").respond(
+        json={"totalSize": 2, "done": False, "nextRecordsUrl": link, "records": [first]}
+    )
+    onward = api.get(f"{HOST}{link}").respond(json={"totalSize": 2, "done": True, "records": [second]})
+    request = PullRequest(cursor=None, fields=(), lag=timedelta(0))
+    pages = list(reading.pages(mocked, request, "Contact"))
+    assert sum(len(p.records) for p in pages) == 2
+    assert onward.calls[0].request.url.raw_path.decode() == link
+
+
+def test_merges_that_queries_do_not_know_cost_the_merges_and_not_the_stream(
+    org: SalesforceSandbox, live: Session, replica: Replicas, server: SandboxServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = "No such column 'MasterRecordId' on entity 'Account'. If you are attempting to use a custom field, ..."
+    server.faults.append(Fault(r"GET .*/queryAll", nth=1, answer=refused("INVALID_FIELD", words)))
+    accounts = replica("accounts")
+    accounts.pull(live)
+    assert held(accounts) == alive(org, "Account")
+    assert "MasterRecordId" not in server.requests("/queryAll")[-1].query["q"]
+    assert "Account.MasterRecordId does not exist or is hidden" in caplog.text

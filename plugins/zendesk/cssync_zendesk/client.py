@@ -6,6 +6,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -187,7 +188,7 @@ def _judge(oauth: bool) -> Callable[[Answer], Verdict]:
 def _readable(answer: Answer) -> Verdict:
     """A suspended or renamed account answers 200 with a web page: that is not data."""
     kind = answer.headers.get("content-type", "")
-    if answer.status == 204 or not answer.content or "json" in kind or (not kind and answer.content[:1] in b"{["):
+    if answer.status == 204 or not answer.content or "json" in kind or answer.content.lstrip()[:1] in b"{[":
         return Verdict("ok")
     return Verdict(
         "fail",
@@ -264,9 +265,10 @@ def _wait(answer: Answer) -> float | None:
 
 def _number(raw: str | None) -> float | None:
     try:
-        return None if raw is None else float(raw)
+        found = None if raw is None else float(raw)
     except ValueError:
         return None
+    return found if found is not None and isfinite(found) else None
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

@@ -223,9 +223,15 @@ def tickets(session: Session, request: PullRequest) -> Iterator[Page]:
         params["support_type_scope"] = "all"
     path = "/api/v2/incremental/tickets/cursor"
     mapped = {name.partition(".")[2] for name in request.fields if name.startswith("custom_fields.")}
+    measured = True
     for rows, body, cursor, end in _by_cursor(session, request, path, TICKETS, **params):
         aside = {str(m.get("ticket_id")): m for m in body.get("metric_sets") or () if isinstance(m, Mapping)}
         live, gone = _parted(rows, _is_gone)
+        if measured and live and "metric_sets" not in body and not any(row.get("metric_set") for row in live):
+            measured = False
+            log.warning(
+                "%s: Zendesk sends no metrics beside the tickets: times of reply and solution stay unknown", path
+            )
         theirs = [_ticket(row, aside, mapped) for row in live if not _is_tagged(row) or is_ours(row)]
         yield Page(theirs, cursor={"after": cursor} if cursor else None, deleted=gone, last=end)
 
@@ -282,7 +288,10 @@ def _first_reply(created: Any, minutes: Any) -> Any:
     """The instant of the first public reply: Zendesk gives whole minutes since creation, on the calendar clock."""
     if created is None or minutes is None:
         return None
-    return (datetime.fromisoformat(str(created)).astimezone(UTC) + timedelta(minutes=int(minutes))).isoformat()
+    try:
+        return (datetime.fromisoformat(str(created)).astimezone(UTC) + timedelta(minutes=int(minutes))).isoformat()
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError("not a point in time and whole minutes after it") from None
 
 
 def _solved_at(status: Any, solved: Any) -> Any:

@@ -160,6 +160,19 @@ def test_each_refusal_has_its_consequence_and_its_remedy(
     assert fix in verdict.fix
 
 
+def test_data_that_is_called_plain_text_is_data(api: respx.MockRouter, session: Open) -> None:
+    api.get(COUNT).respond(200, content=b' {"count": {"value": 3}}', headers={"content-type": "text/plain"})
+    assert session().get(COUNT).json() == {"count": {"value": 3}}
+
+
+@pytest.mark.parametrize("odd", ["nan", "inf", "1e400", "many", ""])
+def test_a_header_without_a_number_says_nothing(odd: str) -> None:
+    headers = {"x-rate-limit": odd, "x-rate-limit-remaining": odd, "ratelimit-reset": odd}
+    headers["zendesk-ratelimit-incremental-exports"] = f"total={odd}; remaining={odd}; resets={odd}"
+    assert list(allowances(headers)) == []
+    assert list(plan(headers)) == []
+
+
 def test_a_web_page_with_status_200_is_not_data(api: respx.MockRouter, session: Open) -> None:
     api.get(COUNT).respond(200, content=b"<html>suspended</html>", headers={"content-type": "text/html"})
     with pytest.raises(ConnectionFault) as caught:

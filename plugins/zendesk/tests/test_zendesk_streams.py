@@ -172,6 +172,19 @@ def test_metrics_come_with_the_tickets_wherever_zendesk_puts_them(api: respx.Moc
     assert "support_type_scope" not in sent(route)[0]
 
 
+def test_tickets_without_any_metrics_beside_them_are_told_once(
+    api: respx.MockRouter, session: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.get(TICKETS_AT).side_effect = [
+        cursor_page("tickets", ticket(1, status="deleted"), after="a", end=False),
+        cursor_page("tickets", ticket(2), after="b", end=False),
+        cursor_page("tickets", ticket(3), after="c", end=True),
+    ]
+    seen = [(ids(page), len(caplog.messages)) for page in tickets(session(), request())]
+    assert seen == [([], 0), ([2], 1), ([3], 1)]
+    assert "sends no metrics beside the tickets" in caplog.text
+
+
 def test_ai_agent_tickets_come_only_when_asked_for(api: respx.MockRouter, session: Open) -> None:
     route = api.get(TICKETS_AT)
     route.side_effect = [cursor_page("tickets", after=None, end=True)]
