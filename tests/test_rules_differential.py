@@ -88,6 +88,12 @@ def window() -> st.SearchStrategy[str]:
 def aggregate(name: str, function: str, target: str, more: str = "") -> st.SearchStrategy[str]:
     source = target.partition(".")[0]
     where = st.sampled_from([None, *WHERE[source]])
+    if "of: " in more:  # the lists: one that is empty, too
+        return st.builds(
+            lambda w, t, of: f"  {name}: {{{function}: {target}" + (f', where: "{_escaped(w)}"' if w else "")
+            + f"{t.partition(', at_least')[0]}{more.replace('some', of)}}}",
+            where, window(), st.sampled_from(["kinds", "words", "none"]),
+        )  # fmt: skip
     return st.builds(
         lambda w, t: f"  {name}: {{{function}: {target}" + (f', where: "{_escaped(w)}"' if w else "") + f"{t}{more}}}",
         where,
@@ -123,6 +129,10 @@ BASE = st.tuples(
     aggregate("t_listed", "last", "tickets.category", ", most: 3"),
     aggregate("t_common", "most_common", "tickets.category"),
     aggregate("t_commons", "most_common", "tickets.category", ", most: 3"),
+    aggregate("t_there", "present", "tickets.category", ", of: some, most: 2"),
+    aggregate("t_lacking", "absent", "tickets.category", ", of: some"),
+    aggregate("t_unused", "absent", "usage.metric", ", of: metrics, most: 2"),
+    aggregate("t_spoken", "mentioned", "tickets.subject", ", of: some, most: 3"),
     aggregate("m_due", "sum", "invoices.amount"),
 )
 literal = st.sampled_from(["0", "1", "2", "3", "7", "0.5", "12.25", "30%", "100"])
@@ -187,7 +197,8 @@ def packs(draw: st.DrawFn) -> str:
     return "\n".join(
         (
             "pack: made",
-            "lists: {kinds: [billing, é], none: [], words: {en: [BILL, o'o], ja: [É]}}",
+            "lists: {kinds: [billing, é], none: [], words: {en: [BILL, o'o], ja: [É]}, "
+            "metrics: [active_users, logins, exports]}",
             "features:",
             *draw(BASE),
             f'  f_one: "{_escaped(draw(numbers(2)))}"',

@@ -156,6 +156,12 @@ _TRAPS: dict[str, tuple[str, Any]] = {
     "a median of two is between them": ("middle", 1.5),
     "the newest are listed in order, ties by their id": ("listed", "0, 1, 2"),
     "a list of fewer ends there": ("lone", "4"),
+    "members that are there, in the list's order": ("there", "6, 0"),
+    "the first member stands alone": ("one_there", "6"),
+    "members that are not there, and that there are more": ("lacking", "9, x, ..."),
+    "nobody is seen to lack what was never asked": ("never_asked", None),
+    "whoever has no row that counts lacks every member": ("lacking_all", "6, 9, ..."),
+    "words in a text, in either case": ("spoken", "O'O, ä, ..."),
     "capital letters differ": ("starts_with(name, 'Ä')", 0),
     "letters outside ASCII are letters": ("starts_with(name, 'ä')", 1),
     "a wild card is a letter": ("contains(name, '%')", 0),
@@ -169,13 +175,20 @@ def test_trap(formula: str, wanted: Any, engines: tuple[Engine, ...]) -> None:
         "  opened: {min: tickets.opened_at}\n  average: {avg: surveys.score}\n  middle: {median: surveys.score}\n"
         "  listed: {last: tickets.source_id, most: 3}\n"
         "  lone: {last: tickets.source_id, where: source_id = '4', most: 3}\n"
+        "  there: {present: tickets.source_id, of: ids, most: 3}\n  one_there: {present: tickets.source_id, of: ids}\n"
+        "  lacking: {absent: tickets.source_id, of: ids, most: 2}\n"
+        "  never_asked: {absent: usage.metric, of: ids, most: 2}\n"
+        "  lacking_all: {absent: tickets.source_id, of: ids, where: escalated, most: 2}\n"
+        "  spoken: {mentioned: tickets.subject, of: words, most: 2}\n"
         f'  is_odd: "seven != 8"\n  asked: "{formula}"\n'
+        "lists: {ids: ['6', '9', x, '0', é], words: [none, O'O, o'o, ä, ß]}\n"
     )
     with one_account({"name": "äbc"}) as conn:
         for n in range(7):
             conn.execute(
-                "INSERT INTO ticket (connection, source_id, synced_at, account_uid, opened_at) VALUES (?, ?, ?, ?, ?)",
-                ("x", str(n), "2026-01-01T00:00:00Z", "a", "2025-03-01T00:00:00Z"),
+                "INSERT INTO ticket (connection, source_id, synced_at, account_uid, opened_at, subject) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                ("x", str(n), "2026-01-01T00:00:00Z", "a", "2025-03-01T00:00:00Z", "Straße, o'O ä" if n else "Ä"),
             )
         for n in (1, 2):
             conn.execute(

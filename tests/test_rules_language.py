@@ -260,6 +260,18 @@ def test_texts_reach_sql_as_texts(text: str) -> None:
         ("features: {n: mentions(name)}", "write `mentions(TEXT, LIST)`"),
         ("features: {n: seats in words}\nlists: {words: [a]}", "a text before a list is needed here"),
         ("lists: {words: [a, ' ']}", "is empty: it would be found in every text"),
+        ("features: {n: {absent: usage.metric}}", "write `of: LIST` beside it"),
+        ("features: {n: {absent: usage.metric, of: wrds}}\nlists: {words: [a]}", "no list 'wrds'; did you mean words?"),
+        ("features: {n: {absent: usage.value, of: words}}\nlists: {words: [a]}", "absent does not work on usage.value"),
+        ("features: {n: {last: usage.metric, of: words}}\nlists: {words: [a]}", "goes with present, absent, mentioned"),
+        (
+            "features: {n: {present: usage.metric, of: words, at_least: 2}}\nlists: {words: [a]}",
+            "`at_least` does not go",
+        ),
+        (
+            "features: {n: {present: usage.metric, of: words, newest_per: metric}}\nlists: {words: [a]}",
+            "`newest_per` does",
+        ),
         ("features: {n: {past: p.score}}", "there is no result 'p.score'"),
         ("features: {n: {past: p.score, ago: 3d}}", "there is no result 'p.score'"),
     ],

@@ -28,7 +28,7 @@ from cssync.rules.event_facts import EVENT_ARR, EVENT_ENDS, EVENT_FACTS, IDENTIF
 from cssync.rules.facts import GROUPS, LINKS, PRESENT
 from cssync.rules.freshness import Context, instant
 from cssync.rules.grounds import all_known, all_ok, is_cap_held, is_held, is_known
-from cssync.rules.listing import is_listed, list_of, listing
+from cssync.rules.listing import is_listed, list_of, listed_value, listing
 from cssync.rules.memory import REMEMBERED
 from cssync.rules.score_sql import ScoreSql
 from cssync.rules.sources import SourcePass
@@ -412,7 +412,7 @@ class _Compiler:
             for f in listed:
                 name, event = list_of(f), f" AND {list_of(f)}.event = {self.event}" if per else ""
                 self.join(name, {name: listing(f, self.c, self.d)}, event, joins)
-                columns.append(f"{name}.value AS f_{f.name}")
+                columns.append(f"{listed_value(f, self.c, self.d)} AS f_{f.name}")
             here = [f for f in here if f not in late and f not in listed]
             if not here:
                 continue

@@ -107,7 +107,12 @@ class Dialect(Protocol):
     def starts_with(self, text: str, letters: str) -> str:
         return f"(substr({text}, 1, {len(letters)}) = {self.text(letters)})"
 
-    def contains(self, text: str, letters: str) -> str: ...
+    def position(self, text: str, letters: str) -> str:
+        """Place of the first letters in a text, counted from 1; 0 where they are not."""
+        ...
+
+    def contains(self, text: str, letters: str) -> str:
+        return f"({self.position(text, letters)} > 0)"
 
     def folded(self, text: str) -> str:
         """The text with A to Z in lower case, and no other letter changed."""
@@ -177,8 +182,8 @@ class SQLite(Dialect):
         cases = " ".join(f"WHEN {instant} >= '{start}' THEN date({second}, '{m:+d} minutes')" for start, m in spans)
         return f"(CASE {cases} END)"
 
-    def contains(self, text: str, letters: str) -> str:
-        return f"(instr({text}, {self.text(letters)}) > 0)"
+    def position(self, text: str, letters: str) -> str:
+        return f"instr({text}, {self.text(letters)})"
 
     def folded(self, text: str) -> str:
         return f"lower({text})"  # of ASCII letters only, unless somebody loads ICU

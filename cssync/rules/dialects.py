@@ -88,8 +88,8 @@ class Typed(Dialect):
         cases = " ".join(f"WHEN {instant} >= '{at}' THEN {self.minutes_later(second, m)}" for at, m in spans)
         return self.iso(f"(CASE {cases} END)")
 
-    def contains(self, text: str, letters: str) -> str:
-        return f"(strpos({text}, {self.text(letters)}) > 0)"
+    def position(self, text: str, letters: str) -> str:
+        return f"strpos({text}, {self.text(letters)})"
 
     def joined_in_order(self, value: str, partition: str) -> str:
         return (
@@ -185,8 +185,8 @@ class Spark(Typed):
     def quotient(self, left: str, right: str) -> str:
         return f"({left} DIV {right})"
 
-    def contains(self, text: str, letters: str) -> str:
-        return f"(instr({text}, {self.text(letters)}) > 0)"
+    def position(self, text: str, letters: str) -> str:
+        return f"instr({text}, {self.text(letters)})"
 
     def json_integer(self, document: str, key: str) -> str:
         path = self.text(f"$['{key}']")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Map
 
+from cssync.rules import members
 from cssync.rules.catalogue import (
     ACCOUNT,
     FACTS,
@@ -25,8 +26,11 @@ from cssync.rules.nodes import Mapping, Node, Scalar, Sequence
 from cssync.rules.shape import Shape
 from cssync.rules.tree import STANDARD, Aggregate, Expr, Feature, Past, Type
 
-AGGREGATES = ("count", "sum", "avg", "min", "max", "last", "median", "distinct", "most_common")
-_BESIDE = ("where", "within", "ending", "older_than", "at_least", "newest_per", "of_which", "max_age", "most", "per")
+AGGREGATES = ("count", "sum", "avg", "min", "max", "last", "median", "distinct", "most_common", *members.FUNCTIONS)
+_BESIDE = (
+    *("where", "within", "ending", "older_than", "at_least", "newest_per", "of_which", "max_age", "most", "per", "of"),
+)
+_LISTING = ("last", "most_common", *members.FUNCTIONS)
 MAX_NESTED = 120
 """Levels of an expression together with the features in it: what evaluates one walks down them."""
 MAX_CIRCLE = 12
@@ -39,7 +43,7 @@ _NEEDS: Map[str, tuple[str, ...]] = {
     "median": NUMBERS,
     "min": (*NUMBERS, "date"),
     "max": (*NUMBERS, "date"),
-    "most_common": ("text",),
+    **dict.fromkeys(("most_common", *members.FUNCTIONS), ("text",)),
 }
 
 
@@ -278,10 +282,13 @@ class FeatureReader:
                 block.mark, "usage is as old as its newest day for every feature: set `max_age` of the pack"
             )
         most, per = self.most(function, value, block), self.per_event(source, block)
+        of_list = self.of_list(function, block)
         definition = Aggregate(
             function, source, value, where, within, ending or 0, older, at_least or 0, newest, of_which, age, most, per,  # type: ignore[arg-type]
         )  # fmt: skip
         values = _values(function, value) if most == 1 else ()
+        if of_list is not None:
+            definition, values = members.asked(definition, of_list), of_list if most == 1 else ()
         return Feature(key.text, _type(function, value), definition, pack, key.mark, values)
 
     def column(self, source: str, name: str, target: Scalar) -> tuple[Expr | None, str | None]:
@@ -299,11 +306,27 @@ class FeatureReader:
     def most(self, function: str, value: Expr | None, block: Mapping) -> int:
         """Return how many values `last` or `most_common` lists."""
         node = block.get("most")
-        if node is not None and (function not in ("last", "most_common") or value is None or value.type != "text"):
-            self.faults.add(
-                node.mark, "`most` lists values of a text: write it beside `last` or `most_common: SOURCE.COLUMN`"
-            )
+        if node is not None and (function not in _LISTING or value is None or value.type != "text"):
+            names = f"{', '.join(_LISTING[:-1])} or {_LISTING[-1]}"
+            self.faults.add(node.mark, f"`most` lists values of a text: write it beside `{names}: SOURCE.COLUMN`")
         return self.shape.whole(node, "`most`", 2, MOST_LISTED) or 1
+
+    def of_list(self, function: str, block: Mapping) -> tuple[str, ...] | None:
+        """Return the members that a membership asks for; None for every other aggregate."""
+        name = self.shape.scalar(block.get("of"), "`of`")
+        if function not in members.FUNCTIONS:
+            if name is not None:
+                self.faults.add(name.mark, f"`of: LIST` goes with {', '.join(members.FUNCTIONS)}")
+            return None
+        for key in ("at_least", "newest_per"):
+            if block.get(key) is not None:
+                self.faults.add(block.mark, f"`{key}` does not go with {function}")
+        if name is None:
+            self.faults.add(block.mark, f"{function} asks for the members of a list: write `of: LIST` beside it")
+        elif name.text not in self.lists:
+            hint = did_you_mean(name.text, self.lists)
+            self.faults.add(name.mark, f"there is no list {name.text!r}{hint}; declare it in `lists:`")
+        return self.lists.get(name.text, ()) if name else ()
 
     def per_event(self, source: str, block: Mapping) -> bool:
         """Whether only the rows of one renewal event count."""

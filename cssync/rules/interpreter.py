@@ -19,6 +19,7 @@ from cssync.rules.expressions import Interpreter, nearest
 from cssync.rules.facts import PRESENT
 from cssync.rules.freshness import Context
 from cssync.rules.grounds import all_known, all_ok
+from cssync.rules.members import Membership, members_of
 from cssync.rules.memory import FIRST_DAY, Memory
 from cssync.rules.outcome import Outcome
 from cssync.rules.score_judge import judge_score
@@ -291,7 +292,7 @@ def aggregate(a: Aggregate, rows: Mapping[str, list[Row]], context: Context, eve
     if a.newest_per is not None:
         counted = _newest(a.newest_per, counted, table.at)
         counted = [r for r in counted if a.of_which is None or _holds(a.of_which, r, a.source, context)]
-    if table.never_seen and not present and a.function in ("count", "sum", "distinct"):
+    if table.never_seen and not present and a.function in ("count", "sum", "distinct", "absent"):
         return None, None
     if a.column is None:
         return (len(counted) if len(counted) >= a.at_least else None), None
@@ -323,6 +324,8 @@ def _complete(row: Row, context: Context) -> bool:
 
 
 def _fold(a: Aggregate, kind: str, values: list[tuple[Row, Any]], any_row: bool, at: str) -> Any:
+    if isinstance(a, Membership):
+        return members_of(a, (v for _, v in values))
     if a.function == "sum" and not any_row:
         return 0
     if a.function == "distinct":

@@ -9,18 +9,27 @@ from __future__ import annotations
 
 from cssync.rules.dialect import Dialect
 from cssync.rules.freshness import Context
+from cssync.rules.members import Membership, membership, value_of
 from cssync.rules.sources import BY_EVENT, LISTED, SourcePass, definition, window
 from cssync.rules.tree import Aggregate, Feature
 
 
 def is_listed(aggregate: Aggregate) -> bool:
     """Whether an aggregate has a pass of its own."""
-    return aggregate.most > 1 or aggregate.function == "most_common"
+    return aggregate.most > 1 or aggregate.function == "most_common" or isinstance(aggregate, Membership)
 
 
 def list_of(feature: Feature) -> str:
     """Name of the common table expression of a feature's pass."""
     return f"list_{feature.name}{BY_EVENT if definition(feature).per_event else ''}"
+
+
+def listed_value(feature: Feature, context: Context, dialect: Dialect) -> str:
+    """SQL of a feature's value in the base, over its joined pass and account `a`."""
+    table = list_of(feature)
+    if isinstance(definition(feature), Membership):
+        return value_of(feature, table, context, dialect)
+    return f"{table}.value"
 
 
 def listing(feature: Feature, context: Context, dialect: Dialect) -> str:
@@ -32,7 +41,10 @@ def listing(feature: Feature, context: Context, dialect: Dialect) -> str:
     own = one.filter(aggregate)
     if own and window(aggregate, context.today) is None:
         own = f"CASE WHEN {own} THEN 1 ELSE 0 END = 1"  # an index on the time alone would lead to nearly all rows
-    counts = " AND ".join(p for p in (one.rows(), own, f"{value} IS NOT NULL") if p)
+    conditions = [p for p in (one.rows(), own, f"{value} IS NOT NULL") if p]
+    if isinstance(aggregate, Membership):
+        return membership(feature, one, conditions, dialect)
+    counts = " AND ".join(conditions)
     of = one.of.replace("t.", "p.")
     first = f"p.place <= {aggregate.most}"
     enough = f" AND p.many >= {aggregate.at_least}" if aggregate.at_least else ""

@@ -79,11 +79,14 @@ class Aggregate:
     older_hours: only rows whose time lies more than so many hours before as_of. at_least: fewer rows give missing.
     newest_per: of the rows that count so far only the newest for each value of this column; rows without one all stay.
     of_which: condition on those that are left. max_age: days after which its source is stale for this feature alone.
-    most: of `last` and `most_common`, how many values are listed; 1 is the value itself.
+    most: of those that give texts, how many values are listed; 1 is the value itself.
     per_event: only the rows of one renewal event.
     """
 
-    function: Literal["count", "sum", "avg", "min", "max", "last", "median", "distinct", "most_common"]
+    function: Literal[
+        "count", "sum", "avg", "min", "max", "last", "median", "distinct", "most_common",
+        "present", "absent", "mentioned",
+    ]  # fmt: skip
     source: str
     column: Expr | None = None
     where: Expr | None = None

@@ -296,6 +296,7 @@ t."opened_at" < '2026-11-20T15:00:00') AS n_tickets_30d, count(*) FILTER (WHERE 
 count(*) FILTER (WHERE t."opened_at" >= '2026-10-21T15:00:00' AND
 t."opened_at" < '2026-11-20T15:00:00' AND (t."priority" = 'urgent')) AS n_urgent_30d,
 count(*) FILTER (WHERE (t."status" IN ('new', 'open', 'pending', 'hold'))) AS n_open_tickets,
+max(date(substr(t."opened_at", 1, 19), '+540 minutes')) AS v_last_ticket_on,
 count(*) FILTER (WHERE t."opened_at" >= '2026-10-21T15:00:00' AND
 t."opened_at" < '2026-11-20T15:00:00' AND ((instr(lower(t."subject"), 'cancel') > 0) OR (instr(lower(t."subject"), 'downgrade') > 0) OR (instr(lower(t."subject"), 'terminat') > 0) OR (instr(lower(t."subject"), 'switch to another') > 0) OR (instr(lower(t."subject"), 'fewer seats') > 0) OR (instr(lower(t."subject"), '解約') > 0) OR (instr(lower(t."subject"), '退会') > 0) OR (instr(lower(t."subject"), 'ダウングレード') > 0) OR (instr(lower(t."subject"), '乗り換え') > 0) OR (instr(lower(t."subject"), 'プラン変更') > 0) OR (instr(lower(t."subject"), '席数を減') > 0) OR (instr(lower(t."subject"), '契約終了') > 0))) AS n_leaving_tickets_30d,
 count(*) FILTER (WHERE t."opened_at" >= '2026-10-21T15:00:00' AND
@@ -405,11 +406,14 @@ t.account_uid IS NOT NULL GROUP BY t.account_uid
 ;
 
 -- of_opportunities_by_event
-SELECT t.account_uid, t.event, max(t."stage") FILTER (WHERE t.place_renewal_stage = 1) AS v_renewal_stage,
+SELECT t.account_uid, t.event, max(t."loss_reason") FILTER (WHERE t.place_notice_reason = 1) AS v_notice_reason,
+max(t."stage") FILTER (WHERE t.place_renewal_stage = 1) AS v_renewal_stage,
 max(t."close_date") FILTER (WHERE ((t."type" = 'renewal') AND t."is_won" AND (CAST(julianday('2026-11-20') - julianday(t."close_date") AS INTEGER) <= 180))) AS v_renewal_won_on,
 count(*) FILTER (WHERE ((t."type" = 'renewal') AND ((t."is_closed" IS NULL) OR (NOT t."is_closed")) AND (t."stage" IN ('commit', 'committed', 'negotiation', 'Negotiation/Review', 'contractsent', 'closedwon', 'Closed Won')))) AS n_renewals_committed,
 count(*) FILTER (WHERE ((t."type" = 'renewal') AND ((t."is_closed" IS NULL) OR (NOT t."is_closed")))) AS n_renewals_open,
 count(*) FILTER (WHERE ((t."type" = 'renewal') AND t."is_won" AND (CAST(julianday('2026-11-20') - julianday(t."close_date") AS INTEGER) <= 180))) AS n_renewals_won_180d FROM (SELECT t.*,
+CASE WHEN (((t."type" IN ('renewal', 'downsell')) AND t."is_closed" AND (NOT t."is_won"))) AND
+t."close_date" IS NOT NULL AND t."loss_reason" IS NOT NULL THEN row_number() OVER (PARTITION BY t.account_uid, t.event, CASE WHEN (((t."type" IN ('renewal', 'downsell')) AND t."is_closed" AND (NOT t."is_won"))) AND t."close_date" IS NOT NULL AND t."loss_reason" IS NOT NULL THEN 1 ELSE 0 END ORDER BY t."close_date" DESC, t.connection, t.source_id) END AS place_notice_reason,
 CASE WHEN (((t."type" = 'renewal') AND ((t."is_closed" IS NULL) OR (NOT t."is_closed")))) AND
 t."close_date" IS NOT NULL AND t."stage" IS NOT NULL THEN row_number() OVER (PARTITION BY t.account_uid, t.event, CASE WHEN (((t."type" = 'renewal') AND ((t."is_closed" IS NULL) OR (NOT t."is_closed")))) AND t."close_date" IS NOT NULL AND t."stage" IS NOT NULL THEN 1 ELSE 0 END ORDER BY t."close_date" DESC, t.connection, t.source_id) END AS place_renewal_stage FROM (SELECT t.*, coalesce(d.event, 1) AS event FROM "opportunity" t LEFT JOIN event_deal d ON d.connection = t.connection AND d.source_id = t.source_id) t WHERE t.deleted_at IS NULL AND
 t.account_uid IS NOT NULL) t GROUP BY t.account_uid, t.event
@@ -449,6 +453,27 @@ t."requested_at" IS NOT NULL AND t."topic" IS NOT NULL THEN row_number() OVER (P
 t.account_uid IS NOT NULL) t GROUP BY t.account_uid
 ;
 
+-- list_champion_ids
+SELECT p.account_uid, max(CASE WHEN p.place = 1 THEN p.value END) || coalesce(', ' || max(CASE WHEN p.place = 2 THEN p.value END),
+'') || coalesce(', ' || max(CASE WHEN p.place = 3 THEN p.value END),
+'') AS value FROM (SELECT c.*, row_number() OVER (PARTITION BY c.account_uid ORDER BY c.times DESC, c.value) AS place FROM (SELECT t.account_uid, t."source_id" AS value, count(*) AS times FROM "contact" t WHERE t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND CASE WHEN ((t."role" = 'champion') AND (date(substr(t."left_company_at", 1, 19), '+540 minutes') IS NULL) AND ((t."is_active" IS NULL) OR t."is_active")) THEN 1 ELSE 0 END = 1 AND t."source_id" IS NOT NULL GROUP BY t.account_uid, t."source_id") c) p WHERE p.place <= 3 GROUP BY p.account_uid
+;
+
+-- list_sponsor_ids
+SELECT p.account_uid, max(CASE WHEN p.place = 1 THEN p.value END) || coalesce(', ' || max(CASE WHEN p.place = 2 THEN p.value END),
+'') || coalesce(', ' || max(CASE WHEN p.place = 3 THEN p.value END),
+'') AS value FROM (SELECT c.*, row_number() OVER (PARTITION BY c.account_uid ORDER BY c.times DESC, c.value) AS place FROM (SELECT t.account_uid, t."source_id" AS value, count(*) AS times FROM "contact" t WHERE t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND CASE WHEN ((t."role" = 'exec_sponsor') AND (date(substr(t."left_company_at", 1, 19), '+540 minutes') IS NULL) AND ((t."is_active" IS NULL) OR t."is_active")) THEN 1 ELSE 0 END = 1 AND t."source_id" IS NOT NULL GROUP BY t.account_uid, t."source_id") c) p WHERE p.place <= 3 GROUP BY p.account_uid
+;
+
+-- list_left_roles_30d
+SELECT p.account_uid, max(CASE WHEN p.place = 1 THEN p.value END) || coalesce(', ' || max(CASE WHEN p.place = 2 THEN p.value END),
+'') AS value FROM (SELECT c.*, row_number() OVER (PARTITION BY c.account_uid ORDER BY c.times DESC, c.value) AS place FROM (SELECT t.account_uid, t."role" AS value, count(*) AS times FROM "contact" t WHERE t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND CASE WHEN ((t."role" IN ('champion', 'exec_sponsor')) AND ((CAST(julianday('2026-11-20') - julianday(date(substr(t."left_company_at", 1, 19), '+540 minutes')) AS INTEGER) BETWEEN 0 AND 30) OR ((date(substr(t."left_company_at", 1, 19), '+540 minutes') IS NULL) AND (NOT t."is_active") AND (CAST(julianday('2026-11-20') - julianday(date(substr(t."updated_at", 1, 19), '+540 minutes')) AS INTEGER) BETWEEN 0 AND 30)))) THEN 1 ELSE 0 END = 1 AND t."role" IS NOT NULL GROUP BY t.account_uid, t."role") c) p WHERE p.place <= 2 GROUP BY p.account_uid
+;
+
+-- list_core_features_unused
+SELECT t.account_uid, NULL AS value FROM "usage_metric" t WHERE 0
+;
+
 -- list_department_names
 SELECT p.account_uid, max(CASE WHEN p.place = 1 THEN p.value END) || coalesce(', ' || max(CASE WHEN p.place = 2 THEN p.value END),
 '') || coalesce(', ' || max(CASE WHEN p.place = 3 THEN p.value END),
@@ -480,6 +505,13 @@ t."opened_at" < '2026-11-20T15:00:00' AND ((instr(lower(t."subject"), 'cancel') 
 t."source_id" IS NOT NULL) p WHERE p.dated = 1 AND p.place <= 3 GROUP BY p.account_uid
 ;
 
+-- list_leaving_phrases_30d
+SELECT p.account_uid, CASE p.p1 WHEN 1 THEN 'cancel' WHEN 2 THEN 'downgrade' WHEN 3 THEN 'terminat' WHEN 4 THEN 'switch to another' WHEN 5 THEN 'fewer seats' WHEN 6 THEN '解約' WHEN 7 THEN '退会' WHEN 8 THEN 'ダウングレード' WHEN 9 THEN '乗り換え' WHEN 10 THEN 'プラン変更' WHEN 11 THEN '席数を減' WHEN 12 THEN '契約終了' END || coalesce(', ' || CASE p.p2 WHEN 1 THEN 'cancel' WHEN 2 THEN 'downgrade' WHEN 3 THEN 'terminat' WHEN 4 THEN 'switch to another' WHEN 5 THEN 'fewer seats' WHEN 6 THEN '解約' WHEN 7 THEN '退会' WHEN 8 THEN 'ダウングレード' WHEN 9 THEN '乗り換え' WHEN 10 THEN 'プラン変更' WHEN 11 THEN '席数を減' WHEN 12 THEN '契約終了' END,
+'') || coalesce(', ' || CASE p.p3 WHEN 1 THEN 'cancel' WHEN 2 THEN 'downgrade' WHEN 3 THEN 'terminat' WHEN 4 THEN 'switch to another' WHEN 5 THEN 'fewer seats' WHEN 6 THEN '解約' WHEN 7 THEN '退会' WHEN 8 THEN 'ダウングレード' WHEN 9 THEN '乗り換え' WHEN 10 THEN 'プラン変更' WHEN 11 THEN '席数を減' WHEN 12 THEN '契約終了' END,
+'') || CASE WHEN p.p4 <= 12 THEN ', ...' ELSE '' END AS value FROM (SELECT p.*,
+p.p3 + instr(substr(p.ended, p.p3 + 1), '1') AS p4 FROM (SELECT p.*, p.p2 + instr(substr(p.ended, p.p2 + 1), '1') AS p3 FROM (SELECT p.*, p.p1 + instr(substr(p.ended, p.p1 + 1), '1') AS p2 FROM (SELECT p.*, 0 + instr(substr(p.ended, 0 + 1), '1') AS p1 FROM (SELECT m.*, m.marks || '1111' AS ended FROM (SELECT v.account_uid, max(CASE WHEN (instr(v.value, 'cancel') > 0) THEN '1' ELSE '0' END) || max(CASE WHEN (instr(v.value, 'downgrade') > 0) THEN '1' ELSE '0' END) || max(CASE WHEN (instr(v.value, 'terminat') > 0) THEN '1' ELSE '0' END) || max(CASE WHEN (instr(v.value, 'switch to another') > 0) THEN '1' ELSE '0' END) || max(CASE WHEN (instr(v.value, 'fewer seats') > 0) THEN '1' ELSE '0' END) || max(CASE WHEN (instr(v.value, '解約') > 0) THEN '1' ELSE '0' END) || max(CASE WHEN (instr(v.value, '退会') > 0) THEN '1' ELSE '0' END) || max(CASE WHEN (instr(v.value, 'ダウングレード') > 0) THEN '1' ELSE '0' END) || max(CASE WHEN (instr(v.value, '乗り換え') > 0) THEN '1' ELSE '0' END) || max(CASE WHEN (instr(v.value, 'プラン変更') > 0) THEN '1' ELSE '0' END) || max(CASE WHEN (instr(v.value, '席数を減') > 0) THEN '1' ELSE '0' END) || max(CASE WHEN (instr(v.value, '契約終了') > 0) THEN '1' ELSE '0' END) AS marks FROM (SELECT DISTINCT t.account_uid, lower(t."subject") AS value FROM "ticket" t WHERE t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND t."opened_at" >= '2026-10-21T15:00:00' AND t."opened_at" < '2026-11-20T15:00:00' AND t."subject" IS NOT NULL AND ((instr(lower(t."subject"), 'cancel') > 0) OR (instr(lower(t."subject"), 'downgrade') > 0) OR (instr(lower(t."subject"), 'terminat') > 0) OR (instr(lower(t."subject"), 'switch to another') > 0) OR (instr(lower(t."subject"), 'fewer seats') > 0) OR (instr(lower(t."subject"), '解約') > 0) OR (instr(lower(t."subject"), '退会') > 0) OR (instr(lower(t."subject"), 'ダウングレード') > 0) OR (instr(lower(t."subject"), '乗り換え') > 0) OR (instr(lower(t."subject"), 'プラン変更') > 0) OR (instr(lower(t."subject"), '席数を減') > 0) OR (instr(lower(t."subject"), '契約終了') > 0))) v GROUP BY v.account_uid) m) p) p) p) p) p
+;
+
 -- list_reopened_ids_30d
 SELECT p.account_uid, max(CASE WHEN p.place = 1 THEN p.value END) || coalesce(', ' || max(CASE WHEN p.place = 2 THEN p.value END),
 '') || coalesce(', ' || max(CASE WHEN p.place = 3 THEN p.value END),
@@ -508,6 +540,26 @@ CASE WHEN t."opened_at" IS NULL THEN 0 ELSE 1 END AS dated, row_number() OVER (P
 t.account_uid IS NOT NULL AND t."opened_at" >= '2026-09-21T15:00:00' AND
 t."opened_at" < '2026-11-20T15:00:00' AND (CASE WHEN t."subject" IS NOT NULL THEN 0 END) AND
 t."source_id" IS NOT NULL) p WHERE p.dated = 1 AND p.place <= 3 GROUP BY p.account_uid
+;
+
+-- list_seat_lines_30d
+SELECT p.account_uid, max(CASE WHEN p.place = 1 THEN p.value END) || coalesce(', ' || max(CASE WHEN p.place = 2 THEN p.value END),
+'') || coalesce(', ' || max(CASE WHEN p.place = 3 THEN p.value END),
+'') AS value FROM (SELECT c.*, row_number() OVER (PARTITION BY c.account_uid ORDER BY c.times DESC, c.value) AS place FROM (SELECT t.account_uid, t."source_id" AS value, count(*) AS times FROM "contract_line" t WHERE t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND CASE WHEN ((t."unit" = 'seat') AND ((CAST(julianday('2026-11-20') - julianday(date(substr(t."updated_at", 1, 19), '+540 minutes')) AS INTEGER) BETWEEN 0 AND 30) OR (CAST(julianday('2026-11-20') - julianday(t."end_date") AS INTEGER) BETWEEN 0 AND 30))) THEN 1 ELSE 0 END = 1 AND t."source_id" IS NOT NULL GROUP BY t.account_uid, t."source_id") c) p WHERE p.place <= 3 GROUP BY p.account_uid
+;
+
+-- list_sensitive_names
+SELECT p.account_uid, CASE p.p1 WHEN 1 THEN 'bulk_export' WHEN 2 THEN 'api_key_deleted' END || coalesce(', ' || CASE p.p2 WHEN 1 THEN 'bulk_export' WHEN 2 THEN 'api_key_deleted' END,
+'') || coalesce(', ' || CASE p.p3 WHEN 1 THEN 'bulk_export' WHEN 2 THEN 'api_key_deleted' END,
+'') || CASE WHEN p.p4 <= 2 THEN ', ...' ELSE '' END AS value FROM (SELECT p.*,
+p.p3 + instr(substr(p.ended, p.p3 + 1), '1') AS p4 FROM (SELECT p.*, p.p2 + instr(substr(p.ended, p.p2 + 1), '1') AS p3 FROM (SELECT p.*, p.p1 + instr(substr(p.ended, p.p1 + 1), '1') AS p2 FROM (SELECT p.*, 0 + instr(substr(p.ended, 0 + 1), '1') AS p1 FROM (SELECT m.*, m.marks || '1111' AS ended FROM (SELECT v.account_uid, max(CASE WHEN v.value = 'bulk_export' THEN '1' ELSE '0' END) || max(CASE WHEN v.value = 'api_key_deleted' THEN '1' ELSE '0' END) AS marks FROM (SELECT DISTINCT t.account_uid, t."name" AS value FROM "usage_event" t WHERE t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND t."at" >= '2026-11-13T15:00:00' AND t."at" < '2026-11-20T15:00:00' AND ((t."actor_role" IS NULL) OR (t."actor_role" = 'admin')) AND t."name" IS NOT NULL AND t."name" IN ('bulk_export', 'api_key_deleted')) v GROUP BY v.account_uid) m) p) p) p) p) p
+;
+
+-- list_limit_names
+SELECT p.account_uid, CASE p.p1 WHEN 1 THEN 'limit_reached' WHEN 2 THEN 'feature_gate' END || coalesce(', ' || CASE p.p2 WHEN 1 THEN 'limit_reached' WHEN 2 THEN 'feature_gate' END,
+'') || coalesce(', ' || CASE p.p3 WHEN 1 THEN 'limit_reached' WHEN 2 THEN 'feature_gate' END,
+'') || CASE WHEN p.p4 <= 2 THEN ', ...' ELSE '' END AS value FROM (SELECT p.*,
+p.p3 + instr(substr(p.ended, p.p3 + 1), '1') AS p4 FROM (SELECT p.*, p.p2 + instr(substr(p.ended, p.p2 + 1), '1') AS p3 FROM (SELECT p.*, p.p1 + instr(substr(p.ended, p.p1 + 1), '1') AS p2 FROM (SELECT p.*, 0 + instr(substr(p.ended, 0 + 1), '1') AS p1 FROM (SELECT m.*, m.marks || '1111' AS ended FROM (SELECT v.account_uid, max(CASE WHEN v.value = 'limit_reached' THEN '1' ELSE '0' END) || max(CASE WHEN v.value = 'feature_gate' THEN '1' ELSE '0' END) AS marks FROM (SELECT DISTINCT t.account_uid, t."name" AS value FROM "usage_event" t WHERE t.deleted_at IS NULL AND t.account_uid IS NOT NULL AND t."at" >= '2026-10-21T15:00:00' AND t."at" < '2026-11-20T15:00:00' AND t."name" IS NOT NULL AND t."name" IN ('limit_reached', 'feature_gate')) v GROUP BY v.account_uid) m) p) p) p) p) p
 ;
 
 -- list_add_on_request_ids
@@ -545,16 +597,19 @@ fact_lines.seats AS f_seats, fact_lines.arr AS f_arr, coalesce(fact_lines.curren
 fact_usage.active_users_28d AS f_active_users_28d, fact_usage.last_active_on AS f_last_active_on,
 fact_weeks.usage_recent AS f_usage_recent, fact_weeks.usage_before AS f_usage_before,
 fact_weeks.usage_growth AS f_usage_growth, fact_weeks.weeks_left_out AS f_weeks_left_out,
-fact_contact.last_contact_on AS f_last_contact_on, list_common_category.value AS f_common_category,
-coalesce(of_tickets.n_tickets_30d, 0) AS f_tickets_30d, coalesce(of_tickets.n_urgent_over_72h, 0) AS f_urgent_over_72h,
+fact_contact.last_contact_on AS f_last_contact_on, fact_contact.last_meeting_on AS f_last_meeting_on,
+list_common_category.value AS f_common_category, coalesce(of_tickets.n_tickets_30d, 0) AS f_tickets_30d,
+coalesce(of_tickets.n_urgent_over_72h, 0) AS f_urgent_over_72h,
 of_ticket_metrics.v_resolution_minutes AS f_resolution_minutes,
 coalesce(of_ticket_metrics.n_solved_90d, 0) AS f_solved_90d,
 NULL AS f_csat_answers, NULL AS f_csat_good, CASE WHEN of_surveys.n_nps_answers >= 3 THEN coalesce(of_surveys.n_nps_answers, 0) END AS f_nps_answers,
 coalesce(of_surveys.n_nps_detractors, 0) AS f_nps_detractors,
-coalesce(of_surveys.n_nps_promoters, 0) AS f_nps_promoters, of_usage.v_checklist_done AS f_checklist_done,
-of_usage.v_checklist_items AS f_checklist_items, CASE WHEN EXISTS (SELECT 1 FROM "usage_metric" e WHERE e.deleted_at IS NULL AND e.account_uid = a.uid) THEN coalesce(of_usage.v_core_features_used, 0) END AS f_core_features_used,
+coalesce(of_surveys.n_nps_promoters, 0) AS f_nps_promoters, list_core_features_unused.value AS f_core_features_unused,
+of_usage.v_checklist_done AS f_checklist_done, of_usage.v_checklist_items AS f_checklist_items,
+CASE WHEN EXISTS (SELECT 1 FROM "usage_metric" e WHERE e.deleted_at IS NULL AND e.account_uid = a.uid) THEN coalesce(of_usage.v_core_features_used, 0) END AS f_core_features_used,
 of_usage.v_first_used_on AS f_first_used_on, of_usage.v_first_value_on AS f_first_value_on,
-of_contracts.v_first_term_on AS f_first_term_on, of_contacts.v_champion_left_on AS f_champion_left_on,
+of_contracts.v_first_term_on AS f_first_term_on, list_champion_ids.value AS f_champion_ids,
+list_sponsor_ids.value AS f_sponsor_ids, of_contacts.v_champion_left_on AS f_champion_left_on,
 coalesce(of_contacts.n_champions, 0) AS f_champions, coalesce(of_contacts.n_sponsors, 0) AS f_sponsors,
 NULL AS f_unpaid_amount, NULL AS f_unpaid_ids, NULL AS f_unpaid_invoices,
 NULL AS f_unpaid_since, 'JPY' AS c_unpaid_amount, CASE WHEN r0.value <> 'null' AND
@@ -562,20 +617,22 @@ r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 
 h.band AS h_band, h.yellow_days AS h_yellow_days, h.green_days AS h_green_days,
 h.override_band AS h_override_band, h.override_until AS h_override_until,
 h.override_since AS h_override_since, h.caps AS h_caps, held.h_m_csat_score AS h_m_csat_score,
-held.h_m_payment AS h_m_payment FROM account a LEFT JOIN fact_terms ON fact_terms.account_uid = a.uid LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN list_common_category ON list_common_category.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_ticket_metrics ON of_ticket_metrics.account_uid = a.uid LEFT JOIN of_surveys ON of_surveys.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
+held.h_m_payment AS h_m_payment FROM account a LEFT JOIN fact_terms ON fact_terms.account_uid = a.uid LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN list_common_category ON list_common_category.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_ticket_metrics ON of_ticket_metrics.account_uid = a.uid LEFT JOIN of_surveys ON of_surveys.account_uid = a.uid LEFT JOIN list_core_features_unused ON list_core_features_unused.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN list_champion_ids ON list_champion_ids.account_uid = a.uid LEFT JOIN list_sponsor_ids ON list_sponsor_ids.account_uid = a.uid LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
 r0.name = 'touch.tier' LEFT JOIN score_state h ON h.account_uid = a.uid AND
 h.pack = 'health' AND h.since < '2026-11-20' AND (h.until IS NULL OR h.until >= '2026-11-20') LEFT JOIN held ON held.account_uid = a.uid WHERE a.deleted_at IS NULL AND
 coalesce(a.is_test, 0) = 0 AND ((a."status" IS NULL) OR (a."status" IN ('onboarding', 'active', 'notice')))),
 formula_1 AS (SELECT b.*, (CAST(f_active_users_28d AS REAL) / NULLIF(f_seats, 0)) AS f_activation,
+(CASE WHEN (f_champions = 0) THEN '-' WHEN 1 THEN f_champion_ids END) AS f_champion_list,
 (CAST(f_checklist_done AS REAL) / NULLIF(f_checklist_items, 0)) AS f_checklist_share,
 CAST(julianday('2026-11-20') - julianday(f_last_contact_on) AS INTEGER) AS f_contact_days,
 0 AS f_core_features_named, (CAST(f_csat_good AS REAL) / NULLIF(f_csat_answers, 0)) AS f_csat,
-(CASE WHEN (a_csm_sentiment_by IS NULL) THEN '-' WHEN 1 THEN a_csm_sentiment_by END) AS f_judged_by,
+(f_csat_answers - f_csat_good) AS f_csat_bad, (CASE WHEN (a_csm_sentiment_by IS NULL) THEN '-' WHEN 1 THEN a_csm_sentiment_by END) AS f_judged_by,
 ((f_first_used_on IS NULL) AND (f_active_users_28d = 0)) AS f_never_used,
 (CAST((CAST(100 AS REAL) * (f_nps_promoters - f_nps_detractors)) AS REAL) / NULLIF(f_nps_answers, 0)) AS f_nps,
 90 AS f_onboarding_days, (CASE WHEN f_unpaid_invoices IS NULL THEN NULL WHEN (f_unpaid_invoices = 0) THEN 0 WHEN 1 THEN CAST(julianday('2026-11-20') - julianday(f_unpaid_since) AS INTEGER) END) AS f_overdue_days,
 (CAST(f_resolution_minutes AS REAL) / NULLIF(60, 0)) AS f_resolution_hours,
 (CAST(f_active_users_28d AS REAL) / NULLIF(f_seats, 0)) AS f_seat_utilisation,
+(CASE WHEN (f_sponsors = 0) THEN '-' WHEN 1 THEN f_sponsor_ids END) AS f_sponsor_list,
 (CASE WHEN (a_first_contract_date >= '1990-01-01') THEN a_first_contract_date WHEN 1 THEN f_first_term_on END) AS f_started_on,
 (CASE WHEN (f_common_category IS NULL) THEN '-' WHEN 1 THEN f_common_category END) AS f_ticket_topic,
 (CAST((CAST(10 AS REAL) * f_tickets_30d) AS REAL) / NULLIF(f_seats, 0)) AS f_tickets_per_10_seats,
@@ -583,7 +640,8 @@ CAST(julianday('2026-11-20') - julianday(f_last_contact_on) AS INTEGER) AS f_con
 CAST(julianday('2026-11-20') - julianday(f_started_on) AS INTEGER) AS f_days_in,
 (CAST(f_core_features_used AS REAL) / NULLIF(f_core_features_named, 0)) AS f_feature_breadth,
 (CASE WHEN f_never_used THEN 30 WHEN 1 THEN CAST(julianday('2026-11-20') - julianday(f_last_active_on) AS INTEGER) END) AS f_idle_days,
-((f_first_value_on >= '1990-01-01') AND (f_activation >= 0.5)) AS f_reached FROM formula_1 b),
+((f_first_value_on >= '1990-01-01') AND (f_activation >= 0.5)) AS f_reached,
+(CASE WHEN (f_core_features_used = f_core_features_named) THEN '-' WHEN 1 THEN f_core_features_unused END) AS f_unused_features FROM formula_1 b),
 formula_3 AS (SELECT b.*, (CASE WHEN (f_first_value_on >= '1990-01-01') THEN 0 WHEN (f_first_value_on IS NULL) THEN f_days_in END) AS f_days_without_value,
 (f_days_in BETWEEN 0 AND f_onboarding_days) AS f_is_onboarding,
 (CASE WHEN ((f_tickets_30d = 0) AND (f_idle_days >= 30)) THEN 3.2 WHEN 1 THEN f_tickets_per_10_seats END) AS f_ticket_load FROM formula_2 b),
@@ -665,7 +723,8 @@ r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 
 r0.name = 'touch.tier' WHERE a.deleted_at IS NULL AND coalesce(a.is_test, 0) = 0 AND
 ((a."status" IS NULL) OR (a."status" IN ('onboarding', 'active')))),
 formula_1 AS (SELECT b.*, (CAST(f_active_users_28d AS REAL) / NULLIF(f_seats, 0)) AS f_activation,
-90 AS f_onboarding_days, (CASE WHEN (a_first_contract_date >= '1990-01-01') THEN a_first_contract_date WHEN 1 THEN f_first_term_on END) AS f_started_on,
+90 AS f_onboarding_days, (f_checklist_items - f_checklist_done) AS f_open_steps,
+(CASE WHEN (a_first_contract_date >= '1990-01-01') THEN a_first_contract_date WHEN 1 THEN f_first_term_on END) AS f_started_on,
 (CASE WHEN (r_touch_tier = 'high') THEN 45 WHEN 1 THEN 30 END) AS f_value_due,
 0 AS f_value_metrics_named FROM base b), formula_2 AS (SELECT b.*,
 CAST(julianday('2026-11-20') - julianday(f_started_on) AS INTEGER) AS f_days_in,
@@ -718,6 +777,7 @@ coalesce(CASE WHEN coalesce(fact_events.event, 1) = 1 THEN fact_lines.currency E
 fact_contact.last_contact_on AS f_last_contact_on, CASE WHEN fact_ends.term_ends_apart IS NOT NULL THEN coalesce(fact_event_ends.term_ends_apart, 0) END AS f_term_ends_apart,
 CASE WHEN fact_ends.term_ends IS NOT NULL THEN coalesce(fact_event_ends.term_ends, NULL) END AS f_term_ends,
 fact_peers.products_owned AS f_products_owned, coalesce(of_tickets.n_open_tickets, 0) AS f_open_tickets,
+of_opportunities_by_event.v_notice_reason AS f_notice_reason,
 of_opportunities_by_event.v_renewal_stage AS f_renewal_stage,
 of_opportunities_by_event.v_renewal_won_on AS f_renewal_won_on,
 coalesce(of_opportunities_by_event.n_renewals_committed, 0) AS f_renewals_committed,
@@ -796,8 +856,8 @@ b.event
 
 -- risk
 WITH past_0 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.band' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.band' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
-past_19 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
-past_21 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' AND until > '2026-10-21T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
+past_24 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
+past_27 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' AND until > '2026-10-21T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
 base AS MATERIALIZED (SELECT a.uid AS uid, a."csm_uid" AS a_csm_uid,
 a."first_contract_date" AS a_first_contract_date, a."locale" AS a_locale,
 a."name" AS a_name, a."owner_uid" AS a_owner_uid, a."status" AS a_status,
@@ -805,31 +865,35 @@ fact_lines.seats AS f_seats, fact_usage.active_users_28d AS f_active_users_28d,
 fact_usage.last_active_on AS f_last_active_on, fact_weeks.usage_recent AS f_usage_recent,
 fact_weeks.usage_before AS f_usage_before, fact_weeks.usage_growth AS f_usage_growth,
 fact_weeks.weeks_left_out AS f_weeks_left_out, fact_contact.last_contact_on AS f_last_contact_on,
-list_leaving_ids_30d.value AS f_leaving_ids_30d, list_reopened_ids_30d.value AS f_reopened_ids_30d,
-list_urgent_ids_48h.value AS f_urgent_ids_48h, coalesce(of_tickets.n_leaving_tickets_30d, 0) AS f_leaving_tickets_30d,
+list_leaving_ids_30d.value AS f_leaving_ids_30d, list_leaving_phrases_30d.value AS f_leaving_phrases_30d,
+list_reopened_ids_30d.value AS f_reopened_ids_30d, list_urgent_ids_48h.value AS f_urgent_ids_48h,
+of_tickets.v_last_ticket_on AS f_last_ticket_on, coalesce(of_tickets.n_leaving_tickets_30d, 0) AS f_leaving_tickets_30d,
 coalesce(of_tickets.n_reopened_30d, 0) AS f_reopened_30d, coalesce(of_tickets.n_tickets_21d, 0) AS f_tickets_21d,
 coalesce(of_tickets.n_urgent_over_48h, 0) AS f_urgent_over_48h,
 NULL AS f_unhappy_14d, NULL AS f_unhappy_kind, NULL AS f_unhappy_score,
 NULL AS f_unhappy_tickets, of_usage.v_first_used_on AS f_first_used_on,
-of_contracts.v_first_term_on AS f_first_term_on, coalesce(of_contacts.n_champions, 0) AS f_champions,
+of_contracts.v_first_term_on AS f_first_term_on, list_seat_lines_30d.value AS f_seat_lines_30d,
+list_left_roles_30d.value AS f_left_roles_30d, coalesce(of_contacts.n_champions, 0) AS f_champions,
 coalesce(of_contacts.n_champions_left_180d, 0) AS f_champions_left_180d,
 coalesce(of_contacts.n_people_left_30d, 0) AS f_people_left_30d,
 of_contacts.v_person_left_on AS f_person_left_on, coalesce(of_contacts.n_sponsors, 0) AS f_sponsors,
 coalesce(of_contacts.n_sponsors_left_180d, 0) AS f_sponsors_left_180d,
 NULL AS f_unpaid_amount, NULL AS f_unpaid_ids, NULL AS f_unpaid_invoices,
-NULL AS f_unpaid_since, 'JPY' AS c_unpaid_amount, coalesce(of_usage_events.n_sensitive_7d, 0) AS f_sensitive_7d,
+NULL AS f_unpaid_since, 'JPY' AS c_unpaid_amount, list_sensitive_names.value AS f_sensitive_names,
+coalesce(of_usage_events.n_sensitive_7d, 0) AS f_sensitive_7d,
 coalesce(of_usage_events.n_sensitive_before, 0) AS f_sensitive_before,
 replace(replace(substr(past_0.value, 2, length(past_0.value) - 2), '\"', '"'), '\\', '\') AS f_band_before,
-CAST(past_19.value AS INTEGER) AS f_score_before, CAST(past_21.value AS INTEGER) AS f_seats_before,
+CAST(past_24.value AS INTEGER) AS f_score_before, CAST(past_27.value AS INTEGER) AS f_seats_before,
 CASE WHEN r0.value <> 'null' AND r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), '\"', '"'), '\\', '\') END AS r_health_band,
 CASE WHEN r1.value <> 'null' AND r1.state <> 'stale' THEN replace(replace(substr(r1.value, 2, length(r1.value) - 2), '\"', '"'), '\\', '\') END AS r_health_reasons,
-CASE WHEN r2.value <> 'null' AND r2.state <> 'stale' THEN CAST(r2.value AS INTEGER) END AS r_health_score FROM account a LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN list_leaving_ids_30d ON list_leaving_ids_30d.account_uid = a.uid LEFT JOIN list_reopened_ids_30d ON list_reopened_ids_30d.account_uid = a.uid LEFT JOIN list_urgent_ids_48h ON list_urgent_ids_48h.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN past_0 ON past_0.account_uid = a.uid LEFT JOIN past_19 ON past_19.account_uid = a.uid LEFT JOIN past_21 ON past_21.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
+CASE WHEN r2.value <> 'null' AND r2.state <> 'stale' THEN CAST(r2.value AS INTEGER) END AS r_health_score FROM account a LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN list_leaving_ids_30d ON list_leaving_ids_30d.account_uid = a.uid LEFT JOIN list_leaving_phrases_30d ON list_leaving_phrases_30d.account_uid = a.uid LEFT JOIN list_reopened_ids_30d ON list_reopened_ids_30d.account_uid = a.uid LEFT JOIN list_urgent_ids_48h ON list_urgent_ids_48h.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN list_seat_lines_30d ON list_seat_lines_30d.account_uid = a.uid LEFT JOIN list_left_roles_30d ON list_left_roles_30d.account_uid = a.uid LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN list_sensitive_names ON list_sensitive_names.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN past_0 ON past_0.account_uid = a.uid LEFT JOIN past_24 ON past_24.account_uid = a.uid LEFT JOIN past_27 ON past_27.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
 r0.name = 'health.band' LEFT JOIN result r1 ON r1.account_uid = a.uid AND
 r1.name = 'health.reasons' LEFT JOIN result r2 ON r2.account_uid = a.uid AND
 r2.name = 'health.score' WHERE a.deleted_at IS NULL AND coalesce(a.is_test, 0) = 0 AND
 ((a."status" IS NULL) OR (a."status" IN ('onboarding', 'active', 'notice')))),
 formula_1 AS (SELECT b.*, (((f_band_before = 'green') AND (r_health_band IN ('yellow', 'red'))) OR ((f_band_before = 'yellow') AND (r_health_band = 'red'))) AS f_band_down,
 (CASE WHEN (f_leaving_tickets_30d = 0) THEN '-' WHEN 1 THEN f_leaving_ids_30d END) AS f_leaving_ids,
+(CASE WHEN (f_leaving_tickets_30d = 0) THEN '-' WHEN 1 THEN f_leaving_phrases_30d END) AS f_leaving_phrases,
 ((f_first_used_on IS NULL) AND (f_active_users_28d = 0)) AS f_never_used,
 90 AS f_onboarding_days, ((f_last_contact_on IS NULL) OR (CAST(julianday('2026-11-20') - julianday(f_last_contact_on) AS INTEGER) > 21)) AS f_out_of_touch,
 (((f_champions_left_180d > 0) AND (f_champions = 0)) OR ((f_sponsors_left_180d > 0) AND (f_sponsors = 0))) AS f_place_vacant,
@@ -838,7 +902,8 @@ formula_1 AS (SELECT b.*, (((f_band_before = 'green') AND (r_health_band IN ('ye
 (CASE WHEN (a_first_contract_date >= '1990-01-01') THEN a_first_contract_date WHEN 1 THEN f_first_term_on END) AS f_started_on,
 (CASE WHEN (f_urgent_over_48h > 0) THEN f_urgent_ids_48h WHEN 1 THEN f_reopened_ids_30d END) AS f_trouble_ids,
 (CASE WHEN NULL THEN '-' WHEN 1 THEN f_unhappy_tickets END) AS f_unhappy_about FROM base b),
-formula_2 AS (SELECT b.*, CAST(julianday('2026-11-20') - julianday(f_started_on) AS INTEGER) AS f_days_in FROM formula_1 b),
+formula_2 AS (SELECT b.*, (CASE WHEN f_seats_reduced THEN f_seat_lines_30d WHEN 1 THEN '-' END) AS f_changed_lines,
+CAST(julianday('2026-11-20') - julianday(f_started_on) AS INTEGER) AS f_days_in FROM formula_1 b),
 formula_3 AS (SELECT b.*, (f_days_in BETWEEN 0 AND f_onboarding_days) AS f_is_onboarding FROM formula_2 b),
 formula_4 AS (SELECT b.*, ((CAST(julianday('2026-11-20') - julianday(f_last_active_on) AS INTEGER) > 21) OR (f_never_used AND (NOT f_is_onboarding))) AS f_unused FROM formula_3 b) SELECT b.*,
 (f_usage_growth <= (-0.3)) AS s_0, (0 - f_usage_growth) AS s_0_severity,
@@ -884,12 +949,12 @@ list_department_names.value AS f_department_names, CASE WHEN EXISTS (SELECT 1 FR
 of_usage.v_credits_seen_on AS f_credits_seen_on, CASE WHEN EXISTS (SELECT 1 FROM "usage_metric" e WHERE e.deleted_at IS NULL AND e.account_uid = a.uid) THEN coalesce(of_usage.v_departments, 0) END AS f_departments,
 of_usage.v_peak_4_weeks_before AS f_peak_4_weeks_before, of_usage.v_peak_last_4_weeks AS f_peak_last_4_weeks,
 of_usage.v_peak_last_week AS f_peak_last_week, of_usage.v_peak_week_before AS f_peak_week_before,
-coalesce(of_usage_events.n_limit_hits_30d, 0) AS f_limit_hits_30d,
+list_limit_names.value AS f_limit_names, coalesce(of_usage_events.n_limit_hits_30d, 0) AS f_limit_hits_30d,
 coalesce(of_usage_events.v_limit_users_30d, 0) AS f_limit_users_30d,
 list_add_on_request_ids.value AS f_add_on_request_ids, coalesce(of_feature_requests.n_add_on_requests, 0) AS f_add_on_requests,
 substr('"' || past_13.value || '"', 2, length('"' || past_13.value || '"') - 2) AS f_green_since,
 CASE WHEN r0.value <> 'null' AND r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), '\"', '"'), '\\', '\') END AS r_health_band,
-CASE WHEN r1.value <> 'null' AND r1.state <> 'stale' THEN replace(replace(substr(r1.value, 2, length(r1.value) - 2), '\"', '"'), '\\', '\') END AS r_touch_tier FROM account a LEFT JOIN fact_terms ON fact_terms.account_uid = a.uid LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_burn ON fact_burn.account_uid = a.uid LEFT JOIN fact_peers ON fact_peers.account_uid = a.uid LEFT JOIN list_add_on_ticket_ids ON list_add_on_ticket_ids.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_surveys ON of_surveys.account_uid = a.uid LEFT JOIN list_department_names ON list_department_names.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN list_add_on_request_ids ON list_add_on_request_ids.account_uid = a.uid LEFT JOIN of_feature_requests ON of_feature_requests.account_uid = a.uid LEFT JOIN past_13 ON past_13.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
+CASE WHEN r1.value <> 'null' AND r1.state <> 'stale' THEN replace(replace(substr(r1.value, 2, length(r1.value) - 2), '\"', '"'), '\\', '\') END AS r_touch_tier FROM account a LEFT JOIN fact_terms ON fact_terms.account_uid = a.uid LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_burn ON fact_burn.account_uid = a.uid LEFT JOIN fact_peers ON fact_peers.account_uid = a.uid LEFT JOIN list_add_on_ticket_ids ON list_add_on_ticket_ids.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_surveys ON of_surveys.account_uid = a.uid LEFT JOIN list_department_names ON list_department_names.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN list_limit_names ON list_limit_names.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN list_add_on_request_ids ON list_add_on_request_ids.account_uid = a.uid LEFT JOIN of_feature_requests ON of_feature_requests.account_uid = a.uid LEFT JOIN past_13 ON past_13.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
 r0.name = 'health.band' LEFT JOIN result r1 ON r1.account_uid = a.uid AND
 r1.name = 'touch.tier' WHERE a.deleted_at IS NULL AND coalesce(a.is_test, 0) = 0 AND
 ((a."status" IS NULL) OR (a."status" IN ('active', 'free', 'trial')))),
