@@ -88,7 +88,7 @@ def test_help_names_every_command_by_purpose_and_imports_none_of_them() -> None:
         "try: main()\n"
         "except SystemExit: pass\n"
         "print(sorted(m for m in sys.modules if m.partition('.')[0] in "
-        "('pydantic', 'httpx', 'rich', 'ruamel', 'sqlite_utils', 'pluggy', 'cssync', 'logging', 'importlib.metadata')))"
+        "('pydantic', 'httpx', 'rich', 'yaml', 'sqlite_utils', 'pluggy', 'cssync', 'logging', 'importlib.metadata')))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "['cssync', 'cssync.cli', 'cssync.cli.context']" in shown

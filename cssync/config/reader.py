@@ -14,9 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import (
+from yaml.events import (
     AliasEvent,
     CollectionEndEvent,
     DocumentStartEvent,
@@ -27,6 +25,8 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from cssync.config.scanner import NotYaml, events
+from cssync.config.scanner import place as scanned_at
 from cssync.errors import ConfigError
 
 MAX_BYTES = 1_000_000
@@ -139,21 +139,15 @@ def parse(raw: bytes, file: str) -> Document:
     if len(raw) > MAX_BYTES:
         raise FaultyFileError([Fault(file, 1, 1, f"larger than {MAX_BYTES:,} bytes")])
     try:
-        events = YAML(typ="safe", pure=True).parse(raw.decode("utf-8-sig"))
-        document.data = _Builder(document, events).build()
+        document.data = _Builder(document, events(raw.decode())).build()
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise FaultyFileError([Fault(file, line, 1, "not UTF-8 text")]) from error
     except _StopError:
         document.settle()
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        document.faults.append(Fault(file, line, column, f"not valid YAML: {error.problem or error.context}"))
+    except NotYaml as error:
+        document.faults.append(Fault(file, error.line, error.column, f"not valid YAML: {error.message}"))
         document.settle()
-    except YAMLError as error:
-        reason = str(error).splitlines()[0]
-        raise FaultyFileError([*document.faults, Fault(file, 1, 1, f"not valid YAML: {reason}")]) from error
     return document
 
 
@@ -182,7 +176,7 @@ class _Builder:
         return data
 
     def _refuse(self, event: Event, message: str, *, stop: bool = False) -> None:
-        line, column = _mark(event)
+        line, column = scanned_at(event)
         self.document.faults.append(Fault(self.document.file, line, column, message))
         if stop or len(self.document.faults) >= MAX_FAULTS:
             raise _StopError
@@ -200,11 +194,11 @@ class _Builder:
             self._refuse(event, f"anchor &{event.anchor}: anchors and aliases are not read")  # type: ignore[attr-defined]
         if getattr(event, "tag", None):
             self._refuse(event, f"tag {event.tag}: tags are not read")  # type: ignore[attr-defined]
-        self.document.values[place] = _mark(event)
+        self.document.values[place] = scanned_at(event)
         if isinstance(event, ScalarEvent):
             if not all(c.isprintable() or c in "\n\t" for c in event.value):
                 self._refuse(event, "holds a control or invisible character")
-            empty = event.style is None and event.value in ("", "~", "null")
+            empty = not event.style and event.value in ("", "~", "null")
             return None if empty else str(event.value)
         if isinstance(event, SequenceStartEvent):
             return [self._node(item, (*place, i)) for i, item in enumerate(self._children())]
@@ -231,7 +225,7 @@ class _Builder:
                     self._refuse(event, f"key {name!r} is given twice (first in line {line})")
                 self._node(value_event, (*place, "\0skipped"))
                 continue
-            self.document.keys[(*place, name)] = _mark(event)
+            self.document.keys[(*place, name)] = scanned_at(event)
             found[name] = self._node(value_event, (*place, name))
         return found
 
@@ -243,7 +237,3 @@ class _Builder:
         self._refuse(event, "a key must be text")
         self._node(event, (*place, "\0skipped"))
         return None
-
-
-def _mark(event: Event) -> Mark:
-    return event.start_mark.line + 1, event.start_mark.column + 1

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cssync.plugins import Plugins
     from cssync.store import Store
 
-PACKAGES = ("httpx", "httpcore", "tenacity", "sqlite-utils", "click", "pluggy", "pydantic", "msgspec", "ruamel.yaml")
+PACKAGES = ("httpx", "httpcore", "tenacity", "sqlite-utils", "click", "pluggy", "pydantic", "msgspec", "PyYAML")
 """Packages whose version explains most reports."""
 _PRIVATE = re.compile(
     r"'[^']*'|\"[^\"]*\"|`[^`]*`|“[^”]*”"  # what somebody quoted: values, names
