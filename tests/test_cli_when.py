@@ -42,6 +42,8 @@ def test_a_day_means_its_end_in_the_workspace_and_today_means_now(text: Any, zon
     ("text", "words"),
     [
         ("2026-11-22", "lies in the future"),
+        ("0001-01-01", "lies before 1990-01-01"),
+        ("0001-01-01T00:00+09:00", "lies before 1990-01-01"),
         ("2026-13-01", "is no day"),
         ("yesterday", "is no day"),
         ("2026-11-20T09:00", "names no time zone"),

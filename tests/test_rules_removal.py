@@ -103,3 +103,44 @@ def test_what_nobody_needs_may_go_and_is_told(ran: tuple[Workspace, Store, Path]
     assert list(told(gone, rules)) == [
         f"removed since the rules last ran: signal other.S1: {open_} open end with the next evaluation"
     ]
+
+
+def test_a_file_that_cannot_be_read_is_not_taken_for_removed_rules(ran: tuple[Workspace, Store, Path]) -> None:
+    space, store, folder = ran
+    (folder / "base.yaml").write_text(BASE + "accounts: 'open\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"base\.yaml:7:11: this is not YAML: this text is not closed") as error:
+        check_rules(space, store)
+    assert "removed or renamed" not in error.value.message
+    (folder / "base.yaml").write_text(BASE + "k: x\n" * 80, encoding="utf-8")
+    with pytest.raises(ConfigError, match="more than 50 faults"):
+        check_rules(space, store)
+
+
+MORE = """pack: more
+features:
+  was: {past: base.size, ago: 3d}
+score:
+  measures:
+    m1: {weight: 1, curve: {of: days_since(first_contract_date), at: {0: 100, 10: 0}}}
+  models:
+    large: {when: twice > 9, weights: {m1: 2}}
+  bands: {red: 0, yellow: 50, green: 75}
+reports:
+  sizes: {of: accounts, where: base.size > 0, columns: {n: {count: rows}}}
+"""
+
+
+def test_models_reports_and_the_past_of_a_result_need_what_they_name(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(BASE, encoding="utf-8")
+    (tmp_path / "more.yaml").write_text(MORE, encoding="utf-8")
+    with Store.open(tmp_path / "store.db") as store:
+        world = PastWorld(store, load_folders([("rules", tmp_path)]))
+        world.day()
+        edit(tmp_path, "base.yaml", "  twice:", "  double:")
+        edit(tmp_path, "base.yaml", "  size:", "  extent:")
+        with pytest.raises(ConfigError) as error:
+            check_rules(replace(world.space, rules=(tmp_path,)), store)
+    assert "feature twice (pack base) is still needed by model large of pack more" in error.value.message
+    assert (
+        "result base.size is still needed by feature was of pack more, report sizes of pack more" in error.value.message
+    )

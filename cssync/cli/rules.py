@@ -150,7 +150,7 @@ def _pack(found: RuleSet, name: str) -> Pack:
     if pack is None:
         names = [p.name for p in found.packs]
         raise ConfigError(
-            f"there is no pack {name!r}{did_you_mean(name, names)}", fix=f"loaded packs: {', '.join(names)}"
+            f"there is no pack {name!r}{did_you_mean(name, names)}", fix=f"loaded packs: {', '.join(names) or 'none'}"
         )
     return pack
 

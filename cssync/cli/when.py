@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from cssync.config import Workspace
 
 
+EARLIEST = date(1990, 1, 1)
+"""Nothing is on record of a day before this, and windows of many years still begin within the calendar."""
+
+
 def now() -> datetime:
     """This moment (UTC)."""
     return datetime.now(UTC)
@@ -21,7 +25,7 @@ def as_of(text: str | None, workspace: Workspace) -> datetime:
     never later than now; for an ISO instant with offset just that.
 
     Raises:
-        ConfigError: neither a day nor an instant, or in the future.
+        ConfigError: neither a day nor an instant, before EARLIEST or in the future.
     """
     moment = now()
     if text is None:
@@ -40,6 +44,8 @@ def as_of(text: str | None, workspace: Workspace) -> datetime:
         raise ConfigError(
             f"--as-of {text!r} names no time zone", fix="write a day, or an instant such as 2026-11-20T09:00Z"
         )
+    if found.date() < EARLIEST:
+        raise ConfigError(f"--as-of {text} lies before {EARLIEST}, of which nothing is on record")
     if found > moment:
         raise ConfigError(f"--as-of {text} lies in the future")
     return found.astimezone(UTC)

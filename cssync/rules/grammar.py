@@ -90,6 +90,8 @@ def _no_token(rest: str) -> str:
         return "this text is not closed"
     if rest[0].isdigit():
         return "this is not a number or a date (2026-11-20)"
+    if rest[0].isspace():
+        return f"this space (U+{ord(rest[0]):04X}) is no plain one"
     return f"{rest[0]!r} is not part of the rule language"
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from cssync.config import Workspace
 from cssync.errors import ConfigError
-from cssync.rules.faults import Faults, Source
+from cssync.rules.faults import Source
 from cssync.rules.nodes import Scalar
 from cssync.rules.packs import read_rules
-from cssync.rules.reader import MAX_BYTES, read
+from cssync.rules.reader import MAX_BYTES, glance
 from cssync.rules.tree import RuleSet
 
 
@@ -37,7 +37,10 @@ def _folders(names: Iterable[str | Path]) -> Iterator[tuple[str, Traversable]]:
     from cssync.plugins import plugins
 
     installed = plugins().rule_packs
-    for name in names:
+    named = list(names)
+    for n, name in enumerate(named):
+        if name in named[:n]:
+            raise ConfigError(f"`rules:` names {str(name)!r} twice", fix="name it once in cssync.yaml")
         if isinstance(name, str) and name in installed:
             yield name, installed[name]
             continue
@@ -74,13 +77,13 @@ def load_edited(base: Iterable[Source], edit: Path) -> RuleSet:
 
 def pack_name(source: Source) -> str | None:
     """Return the name of the pack that a rule file holds, None where it says none."""
-    top = read(source, Faults())
+    top = glance(source)
     name = top.get("pack") if top else None
     return name.text if isinstance(name, Scalar) else None
 
 
 def _sources(name: str, folder: Traversable) -> Iterator[Source]:
-    found = [f for f in folder.iterdir() if f.name.endswith((".yaml", ".yml")) and f.is_file()]
+    found = [f for f in folder.iterdir() if f.name.lower().endswith((".yaml", ".yml")) and f.is_file()]
     if not found:
         raise ConfigError(
             f"there is no rule pack (*.yaml) in {name}", fix="add one, or correct `rules:` in cssync.yaml"

@@ -19,7 +19,7 @@ from yaml.events import (
 )
 
 from cssync.config.scanner import NotYaml, events, is_long, place
-from cssync.rules.faults import Faults, Mark, Source, Stop
+from cssync.rules.faults import Enough, Faults, Mark, Source, Stop
 from cssync.rules.nodes import Mapping, Node, Scalar, Sequence
 
 MAX_BYTES = 200_000
@@ -127,3 +127,11 @@ def read(source: Source, faults: Faults) -> Mapping | None:
         faults.add(start, "a rule file is a block of `key: value`, beginning with `pack:`")
         return None
     return top
+
+
+def glance(source: Source) -> Mapping | None:
+    """Return what can be read of a file whose faults are told elsewhere; None where that is nothing."""
+    try:
+        return read(source, Faults())
+    except Enough:
+        return None

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cssync.config import Workspace
 from cssync.errors import ConfigError
 from cssync.rules.catalogue import OUTPUTS
-from cssync.rules.faults import Faults, Source, did_you_mean
+from cssync.rules.faults import Source, did_you_mean
 from cssync.rules.loading import sources_of
 from cssync.rules.nodes import Mapping as Block
 from cssync.rules.nodes import Scalar
 from cssync.rules.packs import read_rules
-from cssync.rules.reader import read
-from cssync.rules.tree import Expr, Feature, Pack, Place, RuleSet
+from cssync.rules.reader import glance
+from cssync.rules.tree import Expr, Feature, Pack, Past, Place, RuleSet
 from cssync.rules.versions import last_evaluation, rules_of
 from cssync.rules.written import written_fields
 
@@ -68,10 +68,10 @@ def check_rules(workspace: Workspace, store: Store | None) -> tuple[RuleSet, lis
     return rules, gone
 
 
-def _removed(store: Store, workspace: Workspace, sources: Iterable[Source]) -> Iterator[Removed]:
+def _removed(store: Store, workspace: Workspace, sources: Sequence[Source]) -> Iterator[Removed]:
     last = last_evaluation(store)
     before = rules_of(store, last) if last else None
-    if before is None:
+    if before is None or any(glance(source) is None for source in sources):  # nobody knows what such a file declares
         return
     had, have = declared(before), set(sketched(sources))
     for (kind, name), pack in had.items():
@@ -101,7 +101,7 @@ def declared(rules: RuleSet) -> dict[Name, str]:
 def sketched(sources: Iterable[Source]) -> Iterator[Name]:
     """Yield what rule files declare, by their keys alone: for files that may be full of faults."""
     for source in sources:
-        top = read(source, Faults())
+        top = glance(source)
         name = top.get("pack") if top else None
         if top is None or not isinstance(name, Scalar):
             continue
@@ -143,12 +143,16 @@ def _parts(pack: Pack) -> Iterator[tuple[Name, str, Any]]:
             yield whole, f"measure {m.name}", m
         for cap in pack.score.caps:
             yield whole, f"the cap at {cap.at_most}", cap
+        for model in pack.score.models:
+            yield whole, f"model {model.name}", model
     for result in pack.results:
         yield ("result", f"{pack.name}.{result.name}"), f"result {result.name}", result
     for signal in pack.signals:
         yield ("signal", f"{pack.name}.{signal.name}"), f"signal {signal.name}", signal
     for task in pack.tasks:
         yield ("task", f"{pack.name}.{task.name}"), f"task {task.name}", task
+    for report in pack.reports:
+        yield whole, f"report {report.name}", report
 
 
 def references(part: Any) -> Iterator[str]:
@@ -157,6 +161,8 @@ def references(part: Any) -> Iterator[str]:
         return
     if isinstance(part, Expr) and part.op in ("feature", "result"):
         yield str(part.value)
+    if isinstance(part, Past):
+        yield part.result
     if isinstance(part, Place) and part.kind in ("feature", "result"):
         yield part.name
     if dataclasses.is_dataclass(part):

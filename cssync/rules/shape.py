@@ -44,7 +44,7 @@ class Shape:
             return None
         if isinstance(node, Mapping):
             return node
-        self.faults.add(node.mark, f"{what} is a block of `key: value`")
+        self.faults.add(node.mark, f"{what} is a block of `key: value`{_empty(node)}")
         return None
 
     def named(self, node: Node | None, what: str, pattern: re.Pattern[str] = NAME) -> Iterator[tuple[Scalar, Node]]:
@@ -69,7 +69,7 @@ class Shape:
             return ()
         if isinstance(node, Sequence):
             return node.items
-        self.faults.add(node.mark, f"{what} is a list")
+        self.faults.add(node.mark, f"{what} is a list{_empty(node)}")
         return ()
 
     def words(self, node: Node | None, what: str) -> tuple[Scalar, ...]:
@@ -159,3 +159,8 @@ def plain(texts: tuple[tuple[str, Scalar], ...]) -> Texts:
 
 
 __all__ = ["ID", "LOCALES", "NAME", "Place", "Shape", "places", "plain"]
+
+
+def _empty(node: Node) -> str:
+    """What to do about a key without a value."""
+    return ", and nothing stands here: leave the key out" if isinstance(node, Scalar) and not node.text else ""

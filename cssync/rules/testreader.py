@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from cssync.model import ENTITY, Column
@@ -20,6 +20,8 @@ from cssync.rules.tree import Expr, Pack, PackTest, Type
 
 WRITTEN = ("data_status", "trend", "trend_points")
 """Outputs of a score that only an evaluation knows: a test that expects one is walked."""
+FIRST, LAST = date(1990, 1, 1), date(2200, 12, 31)
+"""Days that a test may be of: windows of many years still begin and end within the calendar."""
 Find = Callable[[str, Mark], Expr | None]
 
 
@@ -59,6 +61,8 @@ class _Reader:
                 if block.get(key) is None:
                     self.faults.add(block.mark, f"a test needs `{key}:`, or `days:`")
                     return None
+            if isinstance(then := block.get("then"), Block) and not then.entries:
+                self.faults.add(then.mark, "a test that expects nothing proves nothing")
             alone = self.day(block, name.text, "as_of", rows, {})
             return replace(alone, accounts=others) if alone is not None else None
         for key in ("as_of", "then", "stale"):
@@ -84,7 +88,11 @@ class _Reader:
         as_of = self.shape.scalar(block.get(key), f"`{key}`")
         stale = tuple(s.text for s in self.shape.words(block.get("stale"), "`stale`") if self.source(s))
         then = self.then(block.get("then")) if block.get("then") is not None else {}
-        if as_of is None or then is None or self.value(as_of, "date") is None:
+        on = self.value(as_of, "date") if as_of is not None else None
+        if as_of is None or then is None or on is None:
+            return None
+        if not FIRST <= on <= LAST:
+            self.faults.add(as_of.mark, f"a test is of a day from {FIRST} to {LAST}")
             return None
         tables = [r for r in self.pack.reports if {r.name, *told_of((r,))} & then.keys()]
         if tables and key == "on":
@@ -163,10 +171,12 @@ class _Reader:
         if column.type == "instant":
             text = scalar.text if "T" in scalar.text else f"{scalar.text}T12:00:00Z"
             try:
-                datetime.fromisoformat(text.replace("Z", "+00:00"))
-            except ValueError:
+                at = datetime.fromisoformat(text)
+                at = at.astimezone(UTC) if at.tzinfo else at
+            except (ValueError, OverflowError):
                 self.faults.add(scalar.mark, "an instant is a date, or 2026-11-20T09:30:00Z")
-            return text
+                return None
+            return f"{at.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
         kinds: dict[str, Type] = {
             "integer": "integer",
             "money": "integer",
