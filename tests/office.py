@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +22,7 @@ from cssync.plugins import plugins
 from cssync.rules import load_folders
 from cssync.runs.sessions import open_sessions
 from cssync.sandbox.make_world import make
-from cssync.sandbox.server import SandboxServer, serve
+from cssync.sandbox.server import SandboxAnswer, SandboxRequest, SandboxServer, serve
 from cssync.sandbox.workspace import CONNECTIONS, write_workspace
 from cssync.store import Fence, Store
 from cssync.sync import sync
@@ -58,6 +58,8 @@ READS = r"^(GET (?!.*(job_statuses|jobs/ingest))|POST .*/(batch/read|search)\?)"
 POLLS = {"zendesk": r"GET .*/job_statuses"}
 IMPATIENT = "timeout: 0.08"
 """Setting of a connection that does not wait for a delay of twice that."""
+NO_WRITE = re.compile(r"GET |POST .*/(batch/read|search|oauth2?/tokens?|token)$|POST .*/composite/sobjects/Account$")
+"""What changes nothing, though some of it is sent as a POST."""
 
 
 @dataclass
@@ -119,6 +121,24 @@ class Office:
             found = connector.find_tasks(session, wanted) if connector.find_tasks else {}
         tasks = sorted((t.key, t.status, t.subject, t.due_on) for t in found.values())
         return fields, tasks, created(self.server)
+
+
+@dataclass
+class Glass:
+    """A sandbox behind glass, once it is shut: it can be looked at, and a write is an error of the test (`touched`)."""
+
+    behind: Any
+    shut: bool = False
+    touched: list[str] = field(default_factory=list)
+
+    def handle(self, request: SandboxRequest) -> SandboxAnswer:
+        """Answer one request."""
+        line = f"{request.method} {request.path}"
+        if self.shut and not NO_WRITE.match(line):
+            self.touched.append(line)
+            return SandboxAnswer(500)
+        answer: SandboxAnswer = self.behind.handle(request)
+        return answer
 
 
 def created(server: SandboxServer) -> int:

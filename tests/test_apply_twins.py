@@ -15,15 +15,15 @@ locked rows                 test_apply_twins_batches
 changed field definitions   test_apply_twins_changed
 side effects                test_apply_twins_world: an automation on another field, and on our own
 a person editing            test_apply_twins_world: between plan and apply, between sending and reading back
-kill or stop at any request test_apply_twins_killed: before and after each request of a run; test_apply_killed: kill -9
+kill or stop at any request test_apply_twins_killed: before and after each request of a run, also of one whose writes
+                            are not answered; stopped at each that reads; test_apply_killed: kill -9
 the clock                   test_apply_twins_killed: set back while writes are on their way
 several processes           test_apply_twins_killed: a second run beside the first, and one that takes over
 
 Those of section 4: R21 (kills) as above; R22 a still world whose modified times move, R23 edits and tags under each
 policy, R25 answers without id, R29 another organisation, R31 mails: test_apply_twins_world and _batches; R24 unknown
-and clear, R28 brakes: test_plan and test_plan_reads_only (nothing is sent there); R26 classes of errors:
-test_apply_twins_batches; R27 a fortnight with a closed task: test_apply_fortnight_vendors; R30 options renamed:
-test_apply_twins_changed.
+and clear, R28 brakes and approvals: test_apply_twins_held; R26 classes of errors: test_apply_twins_batches; R27 a
+fortnight with a closed task: test_apply_fortnight_vendors; R30 options renamed: test_apply_twins_changed.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pytest
 from cssync.errors import LeaseHeld, LeaseLost
 from cssync.http.wire import Wire
 from cssync.runs.lease import SECONDS, hold_lease
-from cssync.sandbox.server import Fault
+from cssync.sandbox.server import Fault, SandboxAnswer
 from cssync.store import Store
 from office import CREATES, UPDATES, Office
 from twins import Twin, come_through
@@ -22,7 +22,7 @@ class Killed(BaseException):
 
 
 def at_request(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], None], *, after: bool = False) -> None:
-    """Call `act` before this process sends its n-th request from now on (from 0), or after it got the answer."""
+    """Call `act` before this process sends its n-th request from now on (from 0), or after its answer, if any."""
     send, sent = Wire.send, 0
 
     def counted(self: Any, *given: Any, **options: Any) -> Any:
@@ -30,10 +30,11 @@ def at_request(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], N
         mine, sent = sent == number, sent + 1
         if mine and not after:
             act()
-        answer = send(self, *given, **options)
-        if mine and after:
-            act()
-        return answer
+        try:
+            return send(self, *given, **options)
+        finally:
+            if mine and after:
+                act()
 
     monkeypatch.setattr(Wire, "send", counted)
 
@@ -58,6 +59,39 @@ def test_a_death_at_any_request_leaves_the_world_and_the_journal_of_an_undisturb
                     office.run()
             assert come_through(office, 2) <= 2
             calm[vendor].must_equal(office)
+
+
+UNANSWERED: dict[str, dict[str, Any]] = {
+    "arrived": {"drop": True, "after": True}, "not arrived": {"drop": True, "answer": SandboxAnswer(503)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fate", UNANSWERED)
+@pytest.mark.parametrize("vendor", UPDATES)
+def test_a_death_at_any_request_of_a_run_whose_writes_are_not_answered(
+    tmp_path: Path, calm: dict[str, Twin], monkeypatch: pytest.MonkeyPatch, vendor: str, fate: str
+) -> None:
+    """The first update and the first create get no answer, so this run looks for them, and sends what is not there once
+    more; it is ended at each of its requests, before it is sent and before its answer is recorded by turns."""
+    number, died = 0, True
+    while died:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with calm[vendor].disturbed(folder) as office:
+            faults = [Fault(route[vendor], **UNANSWERED[fate]) for route in (UPDATES, CREATES)]
+            office.server.faults += faults
+            with monkeypatch.context() as patched:
+                at_request(patched, number, die, after=bool(number % 2))
+                try:
+                    office.run()
+                    died = False
+                except Killed:
+                    died = True
+            come_through(office, 4)
+            calm[vendor].must_equal(office)
+        number += 1
+    assert all(fault.seen for fault in faults)
+    assert number > len(calm[vendor].requests) + 2, "it looked, and died looking"
 
 
 @pytest.mark.parametrize("vendor", UPDATES)
@@ -111,12 +145,12 @@ def test_a_second_run_at_any_request_of_the_first_leaves_at_once(
 def test_a_run_that_was_stopped_for_longer_than_its_lease_writes_no_more(
     tmp_path: Path, calm: dict[str, Twin], monkeypatch: pytest.MonkeyPatch, vendor: str
 ) -> None:
-    """Stopped at each second request that reads, while another run does all the work; then it goes on."""
+    """Stopped at each request that reads, while another run does all the work; then it goes on."""
     reads = [
         number for number, line in enumerate(calm[vendor].requests)
         if line.startswith("GET") or line.endswith("/batch/read")
     ]  # fmt: skip
-    for number in reads[::2]:
+    for number in reads:
         folder = tmp_path / str(number)
         folder.mkdir()
         with calm[vendor].disturbed(folder) as office:

@@ -288,21 +288,33 @@ def test_ten_runs_over_a_world_in_which_every_record_is_touched_at_every_look_wr
     calm[vendor].must_equal(office)
 
 
+def other_organisation(app: Any) -> Callable[[], None]:
+    """Let another organisation answer behind the same credentials; returns what brings ours back. Zendesk numbers no
+    account: it is the address that it gives its user."""
+    if hasattr(app, "desk"):
+        elsewhere = {"url": "https://other.zendesk.com/api/v2/users/1.json", "id": 1, "role": "admin"}
+        app._me = lambda request: SandboxAnswer(body={"user": elsewhere})
+        return lambda: delattr(app, "_me")
+    if hasattr(app, "portal"):
+        app.portal.portal_id += 1
+        return lambda: setattr(app.portal, "portal_id", app.portal.portal_id - 1)
+    held = app.tables["Organization"]
+    (org,) = held.values()
+    other = "00D5g0000099999" + checksum("00D5g0000099999")
+    app.tables["Organization"] = {other: {**org, "Id": other}}
+    return lambda: app.tables.update(Organization=held)
+
+
 @pytest.mark.parametrize("what", [UPDATES, CREATES], ids=["fields", "tasks"])
-@pytest.mark.parametrize("vendor", ["hubspot", "salesforce"])
+@pytest.mark.parametrize("vendor", VENDORS)
 def test_another_organisation_behind_the_token_gets_nothing_from_the_next_run_on(
     office: Office, calm: dict[str, Twin], vendor: str, what: dict[str, str]
 ) -> None:
-    """The credentials are exchanged while a write is on its way, which is lost: Zendesk's account is its address."""
-    app: Any = office.server.app
-    swap: Callable[[int], None] = lambda by: setattr(app.portal, "portal_id", app.portal.portal_id + by)  # noqa: E731
-    if vendor == "salesforce":
-        (org,) = app.tables["Organization"].values()
-        names = {1: "00D5g0000099999" + checksum("00D5g0000099999"), -1: org["Id"]}
-        swap = lambda by: app.tables.update(Organization={names[by]: {**org, "Id": names[by]}})  # noqa: E731
+    """The credentials are exchanged while a write is on its way, which is lost."""
+    back: list[Callable[[], None]] = []
 
     def exchange() -> None:
-        swap(1)
+        back.append(other_organisation(office.server.app))
         office.server.faults.append(Fault(".", times=99, answer=SandboxAnswer(503)))
 
     office.server.faults.append(Fault(what[vendor], act=exchange, drop=True, answer=SandboxAnswer(503)))
@@ -312,6 +324,29 @@ def test_another_organisation_behind_the_token_gets_nothing_from_the_next_run_on
     with pytest.raises(WrongOrg):
         office.run()
     assert office.ledger.rows == before
-    swap(-1)
+    (restore,) = back
+    restore()
     come_through(office, 3)
     calm[vendor].must_equal(office)
+
+
+def test_another_zendesk_account_under_the_same_address_shows_no_record_of_ours_and_gets_nothing(
+    tmp_path: Path, calm: dict[str, Twin]
+) -> None:
+    """An account that was given up, and its name taken by somebody else: nothing in an answer tells it from ours but
+    that it holds none of our records."""
+    with calm["zendesk"].disturbed(tmp_path) as office:
+        app: Any = office.server.app
+        kinds = (app.organizations, app.users, app.tickets)
+        ours = [dict(kind.records) for kind in kinds]
+
+        def taken() -> None:
+            for kind in kinds:
+                kind.records = {key + 1: {**row, "id": key + 1} for key, row in kind.records.items()}
+
+        office.run(taken)
+        assert office.ledger.rows == []
+        for kind, held in zip(kinds, ours, strict=True):
+            kind.records = held
+        come_through(office, 3)
+        calm["zendesk"].must_equal(office)

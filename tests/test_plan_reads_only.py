@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cssync.plugins import plugins
 from cssync.runs.sessions import open_sessions
-from cssync.sandbox.server import SandboxAnswer, SandboxRequest
 from cssync.writeback.fit import Descriptions
 from cssync.writeback.plan import make_plan
-from office import RULES, UPDATES, WORLD, furnish, served
-
-READS = re.compile(r"GET |POST .*/(batch/read|search|oauth2?/tokens?|token)$|POST .*/composite/sobjects/Account$")
-"""What reads, though it is sent as a POST."""
-
-
-@dataclass
-class Glass:
-    """A sandbox behind glass, once it is shut: it can be looked at, and a write is an error of the test."""
-
-    behind: Any
-    shut: bool = False
-    touched: list[str] = field(default_factory=list)
-
-    def handle(self, request: SandboxRequest) -> SandboxAnswer:
-        line = f"{request.method} {request.path}"
-        if self.shut and not READS.match(line):
-            self.touched.append(line)
-            return SandboxAnswer(500)
-        return self.behind.handle(request)
+from office import RULES, UPDATES, WORLD, Glass, furnish, served
 
 
 @pytest.mark.parametrize("vendor", list(UPDATES))

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from cssync.connectors.contract import Change, Outcome
+from cssync.errors import ConnectionFault
 from cssync.writeback.brakes import HANDFUL, VANISHED_SHARE
 from cssync.writeback.canonical import altered, kind_of, same
 from cssync.writeback.changes import load
@@ -105,7 +106,7 @@ def _write(work: Work, records: Sequence[Sequence[Entry]], *, apart: bool = True
     stream = entries[0].stream
     before = work.session.now()
     live = _read(work, stream, entries)
-    if live is None:
+    if live is None or _shows_none(work, len(records), live):
         return
     read_at = work.read_at(before)
     changes: list[Change] = []
@@ -226,6 +227,20 @@ def _settle(work: Work, stream: str, sent: Mapping[str, Sequence[Entry]], outcom
         look(work, open_, final=False)
     if guarded and work.fault is None:
         look(work, [replace(entry, state="sent") for entry in guarded])
+
+
+def _shows_none(work: Work, asked: int, live: Live) -> bool:
+    """Stop a connection that shows none of several records: a right was withdrawn, or it is somebody else's by now, and
+    tasks would go astray, too."""
+    if live or asked < HANDFUL:
+        return False
+    work.fault = ConnectionFault(
+        f"{work.connection.name}: none of the {asked} records that were to be written is shown to cssync's user",
+        kept="nothing was written to them, and no task was sent",
+        fix=f"`cssync check {work.connection.name}`: does the login still lead to your own organisation, "
+        "and may its user see your accounts?",
+    )
+    return True
 
 
 def _missing(asked: set[str], live: Live) -> State:
