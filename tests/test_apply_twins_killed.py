@@ -13,7 +13,7 @@ from cssync.http.wire import Wire
 from cssync.runs.lease import SECONDS, hold_lease
 from cssync.sandbox.server import Fault, SandboxAnswer
 from cssync.store import Store
-from office import CREATES, UPDATES, Office
+from office import CREATES, IMPATIENT, UPDATES, Office
 from twins import Twin, come_through
 
 
@@ -63,6 +63,7 @@ def test_a_death_at_any_request_leaves_the_world_and_the_journal_of_an_undisturb
 
 UNANSWERED: dict[str, dict[str, Any]] = {
     "arrived": {"drop": True, "after": True}, "not arrived": {"drop": True, "answer": SandboxAnswer(503)},
+    "given up on, and done at last": {"delay": 0.16, "late": 1500.0},
 }  # fmt: skip
 
 
@@ -72,26 +73,29 @@ def test_a_death_at_any_request_of_a_run_whose_writes_are_not_answered(
     tmp_path: Path, calm: dict[str, Twin], monkeypatch: pytest.MonkeyPatch, vendor: str, fate: str
 ) -> None:
     """The first update and the first create get no answer, so this run looks for them, and sends what is not there once
-    more; it is ended at each of its requests, before it is sent and before its answer is recorded by turns."""
+    more; it is ended at each of its requests, before it is sent and before its answer is recorded by turns. One that
+    was given up on is left alone for an hour: there each third request stands for all, and none is ended while it
+    waits, which is a connection that broke."""
+    late = "delay" in UNANSWERED[fate]
     number, died = 0, True
     while died:
         folder = tmp_path / str(number)
         folder.mkdir()
-        with calm[vendor].disturbed(folder) as office:
+        with calm[vendor].disturbed(folder, settings=IMPATIENT if late else "") as office:
             faults = [Fault(route[vendor], **UNANSWERED[fate]) for route in (UPDATES, CREATES)]
             office.server.faults += faults
             with monkeypatch.context() as patched:
-                at_request(patched, number, die, after=bool(number % 2))
+                at_request(patched, number, die, after=bool(number % 2) and not late)
                 try:
                     office.run()
                     died = False
                 except Killed:
                     died = True
-            come_through(office, 4)
+            come_through(office, 12, every=600 if late else 60)
             calm[vendor].must_equal(office)
-        number += 1
+        number += 3 if late else 1
     assert all(fault.seen for fault in faults)
-    assert number > len(calm[vendor].requests) + 2, "it looked, and died looking"
+    assert late or number > len(calm[vendor].requests) + 2, "it looked, and died looking"
 
 
 @pytest.mark.parametrize("vendor", UPDATES)

@@ -176,15 +176,23 @@ def test_the_command_page_is_generated_from_the_commands() -> None:
 ARGUMENTS = {
     "fields": ("crm", "companies"), "provision": ("--dry-run",), "sync": ("desk",), "verify": ("desk",),
     "rules sql": ("health",), "explain": ("ACCOUNT",), "history": ("ACCOUNT",),
-    "evaluate --as-of": ("2026-11-20", "--diff"), "rules simulate": ("ACCOUNT", "seats=5"),
+    "evaluate --as-of": ("2026-11-20", "--diff"), "rules simulate": ("ACCOUNT", "seats=5"), "rules test": ("FOLDER",),
 }  # fmt: skip
+TESTED = """
+pack: tested
+features: {open: {count: tickets}}
+tests: [{name: one, as_of: 2026-11-20, given: {open: 1}, then: {open: 1}}]
+"""
+"""A pack with one test, in place of the hundreds of the standard ones."""
 
 
 @pytest.mark.parametrize("name", list(reference.DOCUMENTS))
-def test_a_json_document_has_the_keys_that_the_page_names(name: str, kept: Path) -> None:
+def test_a_json_document_has_the_keys_that_the_page_names(name: str, kept: Path, tmp_path: Path) -> None:
     with Store.open(kept.parent / "cssync.db") as store:
         account = store.query("SELECT uid FROM account ORDER BY uid LIMIT 1")[0][0]
-    arguments = [account if a == "ACCOUNT" else a for a in ARGUMENTS.get(name, ())]
+    (tmp_path / "tested.yaml").write_text(TESTED, encoding="utf-8")
+    known = {"ACCOUNT": account, "FOLDER": str(tmp_path)}
+    arguments = [known.get(a, a) for a in ARGUMENTS.get(name, ())]
     result = CliRunner().invoke(main, ["-c", str(kept), *name.split(), *arguments, "--json"])
     document = json.loads(result.stdout)
     assert set(document) == {"version", *reference.DOCUMENTS[name]}

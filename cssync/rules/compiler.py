@@ -215,7 +215,8 @@ class _Compiler:
         wanted = {*used_names(pack), *also}
         if pack.each_event or any(t.once_per in OF_EVENT for t in pack.tasks):
             wanted.update(IDENTIFYING)
-        self.facts = tuple(n for n in FACTS if n in closure(wanted, features))
+        wanted = closure(wanted, features)
+        self.facts = tuple(n for n in FACTS if n in wanted)
         measures = pack.score.measures if pack.score else ()
         self.held = tuple(m.name for m in measures if is_held(m, features, context))
         caps = pack.score.caps if pack.score else ()

@@ -204,7 +204,8 @@ class _Judge:
 
     def outcome(self) -> Outcome:
         pack, found = self.pack, Outcome(event=self.event)
-        names = (*used_features(pack, self.all), *(n for n in FACTS if n in used_names(pack)))
+        direct = used_names(pack)
+        names = (*used_features(pack, self.all), *(n for n in FACTS if n in direct))
         found.features = {n: self.feature(n) for n in names}
         if pack.score:
             self.own = judge_score(pack.score, self.all, self.c, self.i, self.memory, found, self.model)

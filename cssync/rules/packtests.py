@@ -49,11 +49,16 @@ def run_tests(rules: RuleSet) -> Iterator[CaseReport]:
     """Run every test of every pack, in order."""
     for pack in rules.packs:
         for test in pack.tests:
-            from cssync.rules.daytests import walked
+            yield run_test(pack, rules, test)
 
-            walks = test.days or (pack.tiers is not None and "tier" in test.then) or {*WRITTEN} & {*test.then}
-            found = walked(pack, rules, test) if walks else _differences(pack, rules, test)
-            yield CaseReport(pack.name, test.name, str(test.mark), tuple(found))
+
+def run_test(pack: Pack, rules: RuleSet, test: PackTest) -> CaseReport:
+    """Run one test of a pack of `rules`."""
+    from cssync.rules.daytests import walked
+
+    walks = test.days or (pack.tiers is not None and "tier" in test.then) or {*WRITTEN} & {*test.then}
+    found = walked(pack, rules, test) if walks else _differences(pack, rules, test)
+    return CaseReport(pack.name, test.name, str(test.mark), tuple(found))
 
 
 def context_of(test: PackTest) -> Context:
@@ -251,4 +256,4 @@ def _shown(value: Any) -> str:
     return "null" if value is None else str(value)
 
 
-__all__ = ["CaseReport", "context_of", "run_tests"]
+__all__ = ["CaseReport", "context_of", "run_test", "run_tests"]
