@@ -128,7 +128,10 @@ def _send(session: Session, kind: str, batch: Sequence[Change], sender: Sender) 
     if not left:
         return
     accounted = len(done(answer)) + len(found.get("errors") or ()) >= len(batch)
-    if len(batch) > 1 and accounted:
+    if sender is _create and None in _meant(batch, done(answer)):
+        made = "HubSpot made records and does not say which"  # to send one of them again could make it twice
+        yield from (Outcome(c.key, "unknown", error=made) for c in left)
+    elif len(batch) > 1 and accounted:
         size = max(1, len(left) // 2) if len(left) == len(batch) else len(left)
         for part in chunks(left, size):
             yield from _send(session, kind, part, sender)
@@ -140,22 +143,24 @@ def _send(session: Session, kind: str, batch: Sequence[Change], sender: Sender) 
 
 def _settled(session: Session, batch: Sequence[Change], found: Mapping[str, Any], answer: Answer) -> Iterator[Outcome]:
     """The changes an answer is explicit about: matched by record id, our key in the task, or the trace id."""
-    by_trace = {c.key: c for c in batch}
-    by_id = {c.source_id: c for c in batch if c.source_id}
-    for result in done(answer):
-        held = result.get("properties") or {}
-        key = task_key(held.get("hs_task_body"))
-        change = by_id.get(str(result.get("id"))) or by_trace.get(str(result.get("objectWriteTraceId")))
-        key = key or task_key(held.get("description"))
-        if change is None and key:
-            change = next((c for c in batch if c.task and c.task.key == key), None)
+    for result, change in zip(done(answer), _meant(batch, done(answer)), strict=True):
         if change is not None:
-            yield _done(session, change, str(result.get("id")), held)
+            yield _done(session, change, str(result.get("id")), result.get("properties") or {})
     for error in found.get("errors") or ():
         named = _named(error)
         for change in batch:
             if change.key in named or (change.source_id is not None and change.source_id in named):
                 yield _failed(change, error, answer)
+
+
+def _meant(batch: Sequence[Change], results: Sequence[Mapping[str, Any]]) -> Iterator[Change | None]:
+    """Yield the change that each result is about: by record id, by trace id, by our key in a text; else None."""
+    named = {name: c for c in batch for name in (c.task.key if c.task else None, c.key, c.source_id) if name}
+    for result in results:
+        held = result.get("properties") or {}
+        key = task_key(held.get("hs_task_body")) or task_key(held.get("description"))
+        names = (str(result.get("id")), str(result.get("objectWriteTraceId")), key)
+        yield next((named[name] for name in names if name in named), None)
 
 
 def _named(error: Mapping[str, Any]) -> set[str]:

@@ -351,3 +351,24 @@ def test_a_task_that_an_answer_leaves_out_is_looked_for_and_not_created_again(re
     got = outcomes(ready, [create(content(a, "k1")), create(content(b, "k2"))])
     assert [got["create/k1"].state, got["create/k2"].state] == ["verified", "unknown"]
     assert len(ready.app.portal.things["tasks"]) == 2
+
+
+@pytest.mark.parametrize("left", [("id",), ("id", "properties")])
+def test_tasks_that_are_made_without_saying_which_are_looked_for_and_not_created_again(
+    ready: Any, left: tuple[str, ...]
+) -> None:
+    companies = ready.fill("companies", 3, name="x")
+    real = ready.app.handle
+
+    def handle(request: Any) -> Any:
+        answer = real(request)
+        if request.path.endswith("tasks/batch/create"):
+            answer.body["results"] = [{name: r[name] for name in left} for r in reversed(answer.body["results"])]
+        return answer
+
+    ready.app.handle = handle
+    contents = [content(c, f"k{n}") for n, c in enumerate(companies)]
+    got = outcomes(ready, [create(c) for c in contents])
+    assert {o.state for o in got.values()} == {"verified" if "properties" in left else "unknown"}
+    assert len(ready.app.portal.things["tasks"]) == 3
+    assert sorted(find_tasks(ready.session, contents)) == ["k0", "k1", "k2"]
