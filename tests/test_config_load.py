@@ -201,6 +201,13 @@ def test_a_name_that_yaml_would_turn_into_a_number_arrives_as_written(
     }
 
 
+def test_objects_of_a_customers_own_may_have_names_that_are_like_each_other(write: Any, installed: Plugins) -> None:
+    names = ["Daily_Usage__c", "Weekly_Usage__c", "Tickets__c", "2-3561001", "2-3561002", "p4242_deals"]
+    mapped = ", ".join(f"crm.{name}: {{v: usage_metric.m{n}}}" for n, name in enumerate(names))
+    streams = load_workspace(write(GOOD + f"fields: {{{mapped}}}\n"), installed=installed).connection("crm").streams
+    assert [s.name for s in streams][-len(names) :] == names
+
+
 ONE_FAULT = {
     # extra lines after GOOD (or a whole file, when it begins with `workspace`): (position, words)
     "timezon: x": ("8:1", "unknown key 'timezon'; did you mean 'timezone'?"),

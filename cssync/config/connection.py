@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,6 +141,11 @@ def _value(reading: Reading, connector: Connector, key: str, value: Any, place: 
     return found
 
 
+_OBJECT = re.compile(r"__|\d")
+"""What names of a customer's own objects have (`Feature_Usage__c`, `2-1234567`) and those of streams have not: one that
+is like another is no slip of the pen."""
+
+
 def _custom_stream(
     reading: Reading, connector: Connector, streams: dict[str, Stream], key: str, mapped: Mapping[str, str]
 ) -> None:
@@ -147,7 +153,7 @@ def _custom_stream(
     name = key.partition(".")[2]
     if name in streams:
         return
-    near = suggest(name, streams)
+    near = "" if _OBJECT.search(name) else suggest(name, [s.name for s in connector.streams])
     if connector.custom_stream is None or near:
         hint = near or f"; it has {', '.join(streams)}"
         text = f"fields.{key}: {connector.name} has no stream {name!r}{hint}"

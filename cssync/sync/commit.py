@@ -10,23 +10,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from cssync.connectors import Tombstone
-from cssync.errors import ConnectionFault
 from cssync.store import Fence, Store
 from cssync.store.schema import ABOUT, quote
-from cssync.sync import cast
+from cssync.sync import cast, sweep
 from cssync.sync.columnar import Gone, Sheet, without
 
 if TYPE_CHECKING:
     from cssync.sync.engine import Batch, Job, StreamReport
-
-OWN_ROWS = """NOT EXISTS (SELECT 1 FROM source_feed f WHERE f.connection = r.connection
-    AND substr(r.source_id, 1, length(f.stream) + 1) = f.stream || '/')"""
-"""Rows that a stream feeds under the record's own id; the id of a row mapped out of another begins `<stream>/`."""
-WIDE_ROWS = "substr(r.source_id, -length(r.metric) - 1) = '/' || r.metric"
-"""Rows `<id>/<metric>` of a usage record with several metrics."""
-MASS_DELETION = (50, 0.05)
-"""More accounts than this, or than this share, vanishing in one full pass is taken for a fault, not for the truth."""
-
 
 COUNTS = ("read", "new", "changed", "same", "echo", "tombstoned", "incomplete", "quarantined")
 _NOTE = f"""INSERT OR REPLACE INTO run_stream (run_id, connection, stream, outcome, {", ".join(COUNTS)},
@@ -48,7 +38,7 @@ def commit_page(store: Store, job: Job, batch: Batch, *, run_id: str, fence: Fen
     known_at = cast.stamp(job.session.now())
     if job.full:
         with store.transaction(fence, lasting=False) as conn:
-            _mark_seen(conn, job, batch)
+            sweep.mark(conn, job, [*batch.good.keys, *(b.source_id for b in batch.bad)])
     with contextlib.suppress(_OnlyLooking), store.transaction(fence, lasting=False) as conn:
         new, changed = _upsert(store, conn, job, batch, known_at)
         echoes = (
@@ -57,7 +47,8 @@ def commit_page(store: Store, job: Job, batch: Batch, *, run_id: str, fence: Fen
         gone = _bury(store, conn, job, page.deleted, known_at)
         _quarantine(conn, job, batch, known_at)
         if job.full and page.last:
-            gone |= _sweep(store, conn, job, known_at)
+            for swept, missed in sweep.unlisted(conn, job):
+                gone |= _bury(store, conn, swept, missed, known_at)
         if page.cursor is not None:
             conn.execute(
                 """INSERT INTO source_state (connection, stream, cursor, last_attempt_at) VALUES (?, ?, ?, ?)
@@ -215,54 +206,6 @@ def _quarantine(conn: sqlite3.Connection, job: Job, batch: Batch, known_at: str)
             "DELETE FROM quarantine WHERE connection = ? AND stream = ? AND source_id = ?",
             [(*place, row[0]) for row in held if row[0] in well],
         )
-
-
-def _seen(job: Job) -> str:
-    """The temporary table of the ids that a full pass has listed so far."""
-    return f"temp.{quote(f'seen {job.connection.name}.{job.stream.name}')}"
-
-
-def _mark_seen(conn: sqlite3.Connection, job: Job, batch: Batch) -> None:
-    if not job.marked:  # what a pass that broke off has left behind
-        conn.execute(f"DROP TABLE IF EXISTS {_seen(job)}")
-        job.marked = True
-    conn.execute(f"CREATE TABLE IF NOT EXISTS {_seen(job)} (source_id PRIMARY KEY) WITHOUT ROWID")
-    ids = [*batch.good.keys, *(b.source_id for b in batch.bad)]
-    marked = conn.execute(
-        f"INSERT OR IGNORE INTO {_seen(job)} SELECT value FROM json_each(?)", (msgspec.json.encode(ids).decode(),)
-    )
-    job.doubled += len(ids) - marked.rowcount
-
-
-def _sweep(store: Store, conn: sqlite3.Connection, job: Job, known_at: str) -> set[str]:
-    """After a full pass: tombstone the stream's live rows that the vendor no longer lists, and forget its quarantined
-    records that are neither. A pass with a record that has no id proves nothing: it may be any of them."""
-    if job.nameless:
-        return set()
-    entity, name = job.stream.entity, job.connection.name
-    live = f"FROM {quote(entity)} r WHERE r.connection = ? AND r.deleted_at IS NULL"
-    own, key = OWN_ROWS, "r.source_id"
-    if entity == "usage_metric":
-        wide = bool(job.normalise.metrics)
-        own += f" AND {WIDE_ROWS}" if wide else f" AND ({WIDE_ROWS}) IS NOT 1"
-        key = "substr(r.source_id, 1, length(r.source_id) - length(r.metric) - 1)" if wide else key
-    seen = f"SELECT 1 FROM {_seen(job)} s WHERE s.source_id ="
-    unseen = conn.execute(f"SELECT DISTINCT {key} {live} AND NOT EXISTS ({seen} {key}) AND {own}", (name,)).fetchall()
-    conn.execute(
-        f"DELETE FROM quarantine WHERE connection = ? AND stream = ? AND NOT EXISTS ({seen} quarantine.source_id)",
-        (name, job.stream.name),
-    )
-    conn.execute(f"DROP TABLE {_seen(job)}")
-    if entity == "account_source" and unseen and not job.believes:
-        total = conn.execute(f"SELECT count(*) {live} AND {own}", (name,)).fetchone()[0]
-        if len(unseen) > MASS_DELETION[0] or len(unseen) > max(2, MASS_DELETION[1] * total):
-            raise ConnectionFault(
-                f"{name}.{job.stream.name}: {len(unseen)} of {total} accounts are no longer listed by the vendor",
-                kept="nothing was deleted",
-                fix="check the credentials' permissions (a record that may not be seen looks deleted); if they are "
-                "really gone: `cssync sync CONNECTION --stream STREAM --full --accept-deletions`",
-            )
-    return _bury(store, conn, job, [Tombstone(row[0]) for row in unseen], known_at)
 
 
 def _count(job: Job, batch: Batch, new: set[str], changed: set[str], echoes: set[str], gone: set[str]) -> None:

@@ -25,12 +25,13 @@ from cssync.config import Connection, Workspace
 from cssync.connectors import Page, PullRequest, RemoteField, Session, Stream
 from cssync.errors import ConnectionFault, CssyncError, LeaseHeld, RecordError, TransientFault
 from cssync.store import Fence, Store
-from cssync.sync import cast, drift
+from cssync.sync import cast, drift, sweep
 from cssync.sync.columnar import Unusual
 from cssync.sync.commit import commit_page, note_run, remember_stream
 from cssync.sync.drift import Drift
 from cssync.sync.held import holding
 from cssync.sync.normalise import Normalised, Normaliser, Rows, gathered
+from cssync.sync.sweep import Listed
 
 log = logging.getLogger("cssync.sync")
 
@@ -133,13 +134,7 @@ class Job:
     last_page: list[list[object]] = field(default_factory=list)
     requests_before: int = 0
     cursors: set[bytes] = field(default_factory=set)
-    marked: bool = False
-    doubled: int = 0
-    """Records of a full pass whose id had come before in it."""
-    believes: bool = False
-    """However many accounts a full pass misses, they are gone: a person said so."""
-    nameless: bool = False
-    """A record without an id was quarantined: it may be any of those that seem to be gone."""
+    listed: Listed = field(default_factory=Listed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +176,7 @@ def sync(
     remember_feeds(store, workspace, fence)
     jobs, reports = _jobs(store, workspace, sessions, only=only, stream=stream, full=full, keep=keep)
     for job in jobs:
-        job.believes = accept_deletions
+        job.listed.believed = accept_deletions
     inbox: queue.Queue[_Message] = queue.Queue(maxsize=PAGES_IN_FLIGHT)
     stop = threading.Event()
     open_jobs = len(jobs)
@@ -294,6 +289,7 @@ def _jobs(
                 report.outcome, report.error = "failed", session
                 continue
             jobs.append(_job(store, workspace, connection, declared, session, report, full=full, keep=keep))
+    sweep.join(jobs)
     return jobs, reports
 
 
@@ -437,7 +433,7 @@ def _normalise(job: Job, page: Page) -> Batch:
     bad: list[Bad] = []
     for torn in page.unreadable:
         raw = msgspec.json.encode(torn.raw, enc_hook=str)
-        job.nameless = job.nameless or not torn.source_id
+        job.listed.nameless = job.listed.nameless or not torn.source_id
         bad.append(Bad(torn.source_id or hashlib.sha256(raw).hexdigest()[:16], "", torn.reason, raw.decode()))
     told = replace(page, records=())  # the rows are made of them, and the next page may have their memory
     with contextlib.suppress(Unusual):
@@ -449,7 +445,7 @@ def _normalise(job: Job, page: Page) -> Batch:
             raw = msgspec.json.encode(record, enc_hook=str)
             known = record.get(job.stream.feeds[0].key)
             named = isinstance(known, (str, int)) and known != ""
-            job.nameless = job.nameless or not named
+            job.listed.nameless = job.listed.nameless or not named
             name = str(known) if named else hashlib.sha256(raw).hexdigest()[:16]
             bad.append(Bad(name, error.field, str(error), raw.decode()))
     return Batch(told, gathered(rows), bad, _requests(job))
@@ -474,11 +470,11 @@ def _close(store: Store, job: Job, error: CssyncError | None, fence: Fence | Non
         if report.read
         else "empty"
     )
-    if job.doubled and job.stream.whole:
+    if job.listed.doubled and job.stream.whole:
         log.warning(
             "%s.%s: %s rows have an id that another row of the table has, too; of those, the last one counts. Add "
             "columns to its key until no two rows share one",
-            *(report.connection, report.stream, f"{job.doubled:,}"),
+            *(report.connection, report.stream, f"{job.listed.doubled:,}"),
         )
     if job.keep:
         remember_stream(store, job, complete=not failed, fence=fence)

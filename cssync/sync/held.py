@@ -8,7 +8,7 @@ from cssync.config import Connection
 from cssync.connectors import Held, Stream
 from cssync.store import Store
 from cssync.store.schema import quote
-from cssync.sync.commit import OWN_ROWS
+from cssync.sync.sweep import OWN_ROWS
 
 
 def holding(
