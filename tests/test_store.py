@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlite_utils import Database
 
 from cssync.errors import ConfigError
 from cssync.model import ENTITIES, TABLES
 from cssync.store import Store
+from cssync.store.schema import migrations
 
 AT = "2026-11-20T00:00:00Z"
 LATER = "2026-11-21T00:00:00Z"
@@ -143,6 +145,14 @@ def test_stores_of_earlier_versions_get_what_the_model_gained(store: Store) -> N
     digest = sha256("\n".join(row["sql"] for row in made).encode()).hexdigest()[:12]
     names = [row["name"] for row in store.query("SELECT name FROM _sqlite_migrations ORDER BY name")]
     assert (names[-1], digest) == NEWEST
+
+
+def test_a_new_store_is_what_one_of_the_first_release_becomes(store: Store) -> None:
+    grown = Database(memory=True)
+    migrations.apply(grown)
+    for made in ("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY 1, 2",
+                 "SELECT migration_set, name FROM _sqlite_migrations ORDER BY id"):  # fmt: skip
+        assert [tuple(row) for row in store.query(made)] == grown.execute(made).fetchall()
 
 
 def test_a_column_of_the_model_reaches_a_store_that_lacks_it(tmp_path: Path) -> None:

@@ -13,7 +13,17 @@ from sqlite_utils import Database, Migrations
 from cssync.model import ENTITIES, SQL_TYPE, TABLE, TABLES, VENDOR_COLUMNS, Column, Entity, Table
 from cssync.store.journal import journal_ddl, packed, quote
 
-__all__ = ["ABOUT", "UNVERSIONED", "add_missing", "column_names", "entity_ddl", "migrations", "quote", "table_ddl"]
+__all__ = [
+    "ABOUT",
+    "UNVERSIONED",
+    "add_missing",
+    "column_names",
+    "create",
+    "entity_ddl",
+    "migrations",
+    "quote",
+    "table_ddl",
+]
 
 migrations = Migrations("cssync")
 
@@ -136,6 +146,20 @@ def add_missing(db: Database) -> None:
     for name, columns, account in (*judged, ("account", TABLE["account"].columns, "uid")):
         for statement in changed_ddl(name, columns, account):
             db.execute(statement)
+
+
+def create(db: Database) -> None:
+    """Give an empty file the schema of today, and note every migration as done: one after the other they would make the
+    same file, each going through the whole model again."""
+    add_missing(db)
+    done = Migrations(migrations.name)
+    for migration in migrations._migrations:
+        done(name=migration.name)(_done)
+    done.apply(db)
+
+
+def _done(db: Database) -> None:
+    """What the migration adds is there."""
 
 
 @migrations()

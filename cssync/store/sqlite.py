@@ -22,7 +22,7 @@ from sqlite_utils import Database
 
 from cssync.errors import ConfigError, CssyncError
 from cssync.model import ENTITY
-from cssync.store.schema import ABOUT, UNVERSIONED, migrations, quote
+from cssync.store.schema import ABOUT, UNVERSIONED, create, migrations, quote
 
 BUSY_TIMEOUT_MS = 30_000
 CACHE_KIB = 16_384
@@ -114,7 +114,8 @@ class Store:
             )
         if migrations.pending(self.db):
             with self.transaction():
-                migrations.apply(self.db)
+                bring_up = migrations.apply if self.db.table_names() else create
+                bring_up(self.db)
 
     def _belongs_to(self, workspace: str) -> None:
         owner = self.get_setting("workspace")
