@@ -31,7 +31,7 @@ Ask = Callable[[str], Rows]
 
 
 class Engine(Protocol):
-    """An engine that answers statements over a copy of a store's tables."""
+    """An engine that answers statements, one at a time, over a copy of a store's tables."""
 
     dialect: Dialect
 
@@ -57,7 +57,9 @@ class OnPostgres(Engine):
         def ask(sql: str) -> Rows:
             cursor = self.connection.execute(sql.encode())
             names = [c.name for c in cursor.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in cursor]
+            rows = [dict(zip(names, row, strict=True)) for row in cursor]
+            assert not cursor.nextset(), "more than one statement"
+            return rows
 
         try:
             copy_to_postgres(store, self.connection)
@@ -75,7 +77,8 @@ class OnDuckDB(Engine):
     @contextmanager
     def holding(self, store: sqlite3.Connection) -> Iterator[Ask]:
         def ask(sql: str) -> Rows:
-            found = self.connection.execute(sql)
+            (statement,) = self.connection.extract_statements(sql)
+            found = self.connection.execute(statement)
             names = [c[0] for c in found.description or ()]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -102,8 +103,18 @@ def state(store: Store) -> dict[str, list[tuple[Any, ...]]]:
 @contextmanager
 def twins(folder: Path, seed: int) -> Iterator[tuple[Store, Store]]:
     """Two equal stores, evaluated yesterday and today."""
-    path, other = folder / "a.db", folder / "b.db"
-    with Store.open(path) as store:
+    paths = folder / "a.db", folder / "b.db"
+    for path in paths:
+        path.write_bytes(evaluated_twice(seed))
+    with ExitStack() as stack:
+        some, every = (stack.enter_context(Store.open(path)) for path in paths)
+        yield some, every
+
+
+@cache
+def evaluated_twice(seed: int) -> bytes:
+    """The file of a store that was evaluated yesterday and, changed since, today."""
+    with TemporaryDirectory() as folder, Store.open(path := Path(folder) / "store.db") as store:
         rng = random.Random(seed)
         with store.transaction() as conn:
             for n in range(COUNT):
@@ -120,9 +131,7 @@ def twins(folder: Path, seed: int) -> Iterator[tuple[Store, Store]]:
         change(store, rng)
         evaluate(store, RULES, workspace(path), START, run_id="r")
         store.db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    shutil.copy(path, other)
-    with ExitStack() as stack:
-        yield stack.enter_context(Store.open(path)), stack.enter_context(Store.open(other))
+        return path.read_bytes()
 
 
 def change(store: Store, rng: random.Random) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import sqlglot
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -363,7 +362,6 @@ def same_everywhere(
     wanted = [dict(row) for row in conn.execute(compile_pack(pack, features, c).sql)]
     for engine in engines:
         sql = compile_pack(pack, features, c, engine.dialect).sql
-        assert len(sqlglot.parse(sql, dialect=engine.dialect.name)) == 1
         assert engine.answers(conn, sql) == wanted, engine.dialect.name
 
 
@@ -399,7 +397,6 @@ def test_sql_equals_the_interpreter(
     fresh = {SOURCES[s].entity: Freshness("ok", AS_OF) for s in SOURCES if s not in absent} | dict.fromkeys(late, old)
     context = Context(AS_OF, zone, "JPY", fresh, gaps=gaps)
     statement = compile_pack(made, rules.features, context)
-    assert len(sqlglot.parse(statement.sql, dialect="sqlite")) == 1
     with stored(found) as conn:
         for n in range(len(found)):
             remember(conn, f"a{n}", before[n])
@@ -459,6 +456,5 @@ def test_every_statement_of_the_standard_packs_is_sql(name: str, connected: bool
     assert pack is not None
     fresh = {table.entity: Freshness("ok", AS_OF) for table in SOURCES.values()} if connected else {}
     sql = compile_pack(pack, rules.features, Context(AS_OF, ZONES[2], "EUR", fresh)).sql
-    assert len(sqlglot.parse(sql, dialect="sqlite")) == 1
     with stored([({}, {})]) as conn:
         assert len(conn.execute(sql).fetchall()) == 1
