@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,6 +50,13 @@ class PastWorld:
         self.chance = random.Random(seed)
         self.tickets = 0
         self.gone: set[str] = set()
+
+    def on(self, store: Store) -> PastWorld:
+        """This world, going on in a copy of its store."""
+        other = copy.copy(self)
+        other.store, other.space = store, space(store.path)
+        other.chance, other.gone = copy.deepcopy(self.chance), {*self.gone}
+        return other
 
     def day(self) -> EvaluationReport:
         """Live a day; the as_of of its evaluation is before what it pulled, as in a run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -35,13 +36,21 @@ def edited(*changes: tuple[str, str]) -> RuleSet:
     return read_rules(found)
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[PastWorld]:
-    with Store.open(tmp_path / "store.db") as store:
-        lived = PastWorld(store, RULES)
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> PastWorld:
+    """Three days; each test goes on in a copy."""
+    with Store.open(tmp_path_factory.mktemp("lived") / "store.db") as store:
+        world = PastWorld(store, RULES)
         for _ in range(3):
-            lived.day()
-        yield lived
+            world.day()
+        return world
+
+
+@pytest.fixture
+def world(tmp_path: Path, lived: PastWorld) -> Iterator[PastWorld]:
+    path = shutil.copy(lived.store.path, tmp_path / "store.db")
+    with Store.open(path) as store:
+        yield lived.on(store)
 
 
 def test_an_edit_is_told_apart_from_the_data(world: PastWorld) -> None:

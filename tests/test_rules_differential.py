@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -67,6 +68,7 @@ WHERE = {
 }  # fmt: skip
 
 
+@cache
 def window() -> st.SearchStrategy[str]:
     return st.builds(
         lambda within, ending, older, least: "".join(
@@ -137,6 +139,7 @@ BASE = st.tuples(
 literal = st.sampled_from(["0", "1", "2", "3", "7", "0.5", "12.25", "30%", "100"])
 
 
+@cache
 def numbers(depth: int) -> st.SearchStrategy[str]:
     leaf = literal | st.sampled_from([*NUMBERS, "employee_count"]) | st.sampled_from(DATES).map("days_since({})".format)
     if depth == 0:
@@ -154,6 +157,7 @@ def numbers(depth: int) -> st.SearchStrategy[str]:
     )
 
 
+@cache
 def conditions(depth: int) -> st.SearchStrategy[str]:
     n = numbers(1)
     leaf = st.one_of(
