@@ -217,7 +217,9 @@ def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def _interruption(error: httpx.TransportError) -> Interrupted:
     """Say in our words what went wrong on the way; only connecting happens before anything is sent."""
     cause: BaseException | None = error
-    while cause is not None:
+    seen: list[BaseException] = []
+    while cause is not None and cause not in seen:  # a chain of causes may lead back
+        seen.append(cause)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return Interrupted(
                 f"the server's certificate is not trusted ({cause.verify_message})",

@@ -19,14 +19,18 @@ from cssync_salesforce.tasks import TASK_KEY, Wording, has_key, marked, query
 
 State = Literal["sent", "verified", "failed-retry", "failed-permanent", "unknown", "moved"]
 BATCH = 200
-SMALL = 20
-"""Size in which records are sent again that met a lock or a slow trigger: one bad one no longer stops 199."""
+SMALLER = (20, 5, 1)
+"""Sizes in which records are sent again that met a lock or a slow trigger: one bad one no longer stops 199. A lock is
+met at the first of them or stays for the next run; the others are for a flow that bears no more at once, tried by one
+part before the rest."""
 READ_CHUNK = 200
 """Ids in one query: 5,400 bytes of URL."""
 RETRIEVE = 2_000
 """Ids in one request that names them in its body."""
 AGAIN = RETRYABLE | {"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "LIMIT_EXCEEDED", "REQUEST_LIMIT_EXCEEDED",
                      "ALL_OR_NONE_OPERATION_ROLLED_BACK", "PROCESSING_HALTED", "APEX_ERROR"}  # fmt: skip
+HEAVY = frozenset(("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "LIMIT_EXCEEDED", "APEX_ERROR"))
+"""What a trigger or flow says to more records than it bears."""
 DESCRIPTION = 32_000
 """Characters of a task's description."""
 REMEDIES = {
@@ -308,43 +312,60 @@ def _body(task: TaskContent, *, keyed: bool) -> str:
 
 def _send_all(session: Session, route: _Route, writes: Sequence[_Write]) -> Iterator[Outcome]:
     waiting = [list(part) for part in _parts(writes, BATCH)]
+    spared: list[list[_Write]] = []  # parts that wait for how the first of their size fares
     tired: list[_Write] = []
-    final = False
+    told: dict[str, Mapping[str, Any] | None] = {}
+    sizes, again = iter(SMALLER), AGAIN
     while waiting:
         part = waiting.pop(0)
-        try:
-            answer = session.request(
-                route.method,
-                route.path,
-                json={"allOrNone": False, "records": [w.record for w in part]},
-                headers=HEADERS,
-                accept=(400,),
-                repeatable=False,
-            )
-        except Refused:
-            raise  # no right to write here at all: nothing was done, and each record would meet the same
-        except ConnectionFault as fault:
-            state = _state(fault)
-            yield from (_failed(w, state, fault) for w in part)
-            if state == "unknown":
-                continue
-            yield from (_failed(w, state, fault) for w in (*tired, *(w for rest in waiting for w in rest)))
-            return
-        if answer.status == 400:
-            if len(part) > 1:  # one record that cannot be read spoils the whole request: find it
-                half = len(part) // 2
-                waiting[:0] = [part[:half], part[half:]]
-            else:
-                yield _failed(part[0], "failed-permanent", refusal(answer, "the write was refused"))
-            continue
-        for write, result in _matched(part, answer):
-            if not final and result is not None and _codes(result) & AGAIN:
-                tired.append(write)
-            else:
-                yield _outcome(write, result)
-        if not waiting and tired and not final:
-            final = True
-            waiting, tired = [list(p) for p in _parts(tired, SMALL)], []
+        answer = _collection(session, route, part)
+        worn: list[_Write] = []
+        if isinstance(answer, ConnectionFault):
+            state = _state(answer)
+            left = [] if state == "unknown" else [*tired, *(w for later in (*waiting, *spared) for w in later)]
+            yield from (_failed(w, state, answer) for w in (*part, *left))
+            if state != "unknown":
+                return
+        elif answer.status == 400 and len(part) > 1:  # one record that cannot be read spoils the request: find it
+            half = len(part) // 2
+            waiting[:0] = [part[:half], part[half:]]
+        elif answer.status == 400:
+            yield _failed(part[0], "failed-permanent", refusal(answer, "the write was refused"))
+        else:
+            for write, result in _matched(part, answer):
+                told[write.change.key] = result
+                if result is not None and _codes(result) & again:
+                    worn.append(write)
+                else:
+                    yield _outcome(write, result)
+        tired += worn
+        if spared and not waiting:
+            waiting = [] if len(worn) == len(part) else spared
+            tired += [] if waiting else [w for later in spared for w in later]
+            spared = []
+        if tired and not waiting and (size := next(sizes, 0)):
+            again, parts = HEAVY, [list(p) for p in _parts(tired, size)]
+            tired, most = [], len(parts) if size == SMALLER[0] else 1
+            waiting, spared = parts[:most], parts[most:]
+    yield from (_outcome(write, told[write.change.key]) for write in tired)
+
+
+def _collection(session: Session, route: _Route, part: Sequence[_Write]) -> Answer | ConnectionFault:
+    """Send one request. Raises Refused where there is no right to write here at all: each record would meet the same,
+    and nothing was done."""
+    try:
+        return session.request(
+            route.method,
+            route.path,
+            json={"allOrNone": False, "records": [w.record for w in part]},
+            headers=HEADERS,
+            accept=(400,),
+            repeatable=False,
+        )
+    except Refused:
+        raise
+    except ConnectionFault as fault:
+        return fault
 
 
 def _parts(writes: Sequence[_Write], size: int) -> Iterator[Sequence[_Write]]:

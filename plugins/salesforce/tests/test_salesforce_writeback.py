@@ -140,6 +140,49 @@ def test_locked_records_are_sent_once_more_in_small_parts(api: respx.MockRouter,
     assert {found[i] for i in ids if i not in ids[41::2]} == {"verified"}
 
 
+HEAVY = "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"
+
+
+@pytest.mark.parametrize(
+    ("bears", "asked", "states"),
+    [
+        (200, [47], {"verified"}),
+        (30, [47, 20, 20, 7], {"verified"}),
+        (7, [47, 20, 20, 7, *[5] * 8], {"verified"}),  # the 7 were taken at once
+        (1, [47, 20, 20, 7, 5, *[1] * 47], {"verified"}),
+        (0, [47, 20, 20, 7, 5, 1], {"failed-retry"}),
+    ],
+)
+def test_a_flow_that_bears_few_records_gets_few_at_once(
+    api: respx.MockRouter, mocked: Session, bears: int, asked: list[int], states: set[str]
+) -> None:
+    def answered(request: httpx.Request) -> httpx.Response:
+        ids = [r["id"] for r in json.loads(request.content)["records"]]
+        return httpx.Response(200, json=[result(i, *([HEAVY] if len(ids) > bears else [])) for i in ids])
+
+    route = api.patch(MANY).mock(side_effect=answered)
+    ids = [A[:12] + f"{n:03d}AAA" for n in range(47)]
+    found = list(push(mocked, [update(i, i, X__c=1) for i in ids]))
+    assert [len(sent(route, n)["records"]) for n in range(route.call_count)] == asked
+    assert sorted(o.key for o in found) == ids
+    assert {o.state for o in found} == states
+
+
+def test_a_part_without_an_answer_does_not_lose_the_parts_that_wait_for_it(
+    api: respx.MockRouter, mocked: Session
+) -> None:
+    def answered(request: httpx.Request) -> httpx.Response:
+        ids = [r["id"] for r in json.loads(request.content)["records"]]
+        if len(ids) == 5:
+            raise httpx.ReadError("reset")
+        return httpx.Response(200, json=[result(i, *([HEAVY] if len(ids) > 5 else [])) for i in ids])
+
+    api.patch(MANY).mock(side_effect=answered)
+    ids = [A[:12] + f"{n:03d}AAA" for n in range(12)]
+    found = {o.key: o.state for o in push(mocked, [update(i, i, X__c=1) for i in ids])}
+    assert [found[i] for i in ids] == [*["unknown"] * 10, *["verified"] * 2]
+
+
 def test_one_record_twice_goes_into_two_requests(api: respx.MockRouter, mocked: Session) -> None:
     route = api.patch(MANY).respond(json=[result(A)])
     found = list(push(mocked, [update("a", A, X__c=1), update("b", A[:15], Y__c=2)]))
