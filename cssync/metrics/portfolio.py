@@ -16,14 +16,11 @@ from zoneinfo import ZoneInfo
 
 from cssync.metrics.revenue import Contract, Key, Line, Term, terms
 from cssync.metrics.voice import Answer
-from cssync.rules.calendar import local_date, start_of_day
+from cssync.rules.calendar import EARLIEST, LATEST, local_date, start_of_day
 from cssync.rules.freshness import parse_instant
 
 if TYPE_CHECKING:
     from cssync.store import Store
-
-EARLIEST, LATEST = date(1900, 1, 1), date(9900, 1, 1)
-"""Dates outside say "no date": systems write 9999-12-31 for no end."""
 
 _CONTRACTS = """
 SELECT account_uid, connection, source_id, start_date, end_date, term_months, auto_renew,
@@ -249,7 +246,7 @@ def _day(text: Any) -> date | None:
     if not text:
         return None
     day = date.fromisoformat(text)
-    return day if EARLIEST <= day < LATEST else None
+    return day if EARLIEST <= day <= LATEST else None
 
 
 def _joined(

@@ -14,6 +14,9 @@ import holidays
 from cssync.config import Workspace
 from cssync.errors import ConfigError
 
+EARLIEST, LATEST = date(1900, 1, 1), date(9899, 12, 31)
+"""A contract's dates outside say "no date": systems write 0001-01-01 for an empty one, 9999-12-31 for no end."""
+
 
 @dataclass(frozen=True)
 class Calendar:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from cssync.rules.calendar import offsets
+from cssync.rules.calendar import EARLIEST, LATEST, offsets
 from cssync.rules.dialect import Dialect
 from cssync.rules.event_facts import GRACE_DAYS, side_by_side
 from cssync.rules.freshness import Context
@@ -28,6 +28,11 @@ def _month(day: str) -> str:
     return f"(CAST(substr({day}, 1, 4) AS INTEGER) * 12 + CAST(substr({day}, 6, 2) AS INTEGER))"
 
 
+def _real(day: str) -> str:
+    """A contract's day, without those that say "no date"."""
+    return f"CASE WHEN {day} BETWEEN '{EARLIEST}' AND '{LATEST}' THEN {day} END"
+
+
 def terms(c: Context, d: Dialect) -> dict[str, str]:
     """Contracts, their successors and roll-overs, and the renewal event of each account.
 
@@ -42,9 +47,10 @@ def terms(c: Context, d: Dialect) -> dict[str, str]:
     rolled = d.add_months("renewal", f"({turns} * months)")
     master, same = master_rows("contract", c, d), " AND s.connection = k.connection" if "contract" in c.masters else ""
     return {
-        "term_row": f"""SELECT t.account_uid, t.connection, t.source_id, t.start_date, t.end_date, t.auto_renew,
+        "term_row": f"""SELECT t.account_uid, t.connection, t.source_id, {_real("t.start_date")} AS start_date,
+            {_real("t.end_date")} AS end_date, t.auto_renew,
             coalesce(t.status, 'active') AS status, t.term_months, t.notice_days, t.notice_months, t.notice_received_on,
-            t.renewed_by_source_id, t.billing_currency, {d.add_days("t.end_date", "1")} AS renewal
+            t.renewed_by_source_id, t.billing_currency, {d.add_days(_real("t.end_date"), "1")} AS renewal
             FROM contract t WHERE {live("t", c, d)} AND coalesce(t.status, 'active') <> 'draft'{master}""",
         "term_successor": f"""SELECT k.connection, k.source_id, min(coalesce(s.start_date, k.renewal)) AS successor_on
             FROM term_row k JOIN contract s

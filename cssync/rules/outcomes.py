@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from cssync.rules.calendar import EARLIEST, LATEST
 from cssync.rules.event_facts import CO_TERM_DAYS, GRACE_DAYS
 from cssync.rules.facts import EARLY_DAYS
 
@@ -45,7 +46,8 @@ def past_renewals(store: Store, today: date) -> list[Renewal]:
 
 
 def _events(uid: str, contracts: list[Mapping[str, Any]], today: date) -> Iterator[Renewal]:
-    ended = [(c, date.fromisoformat(c["end_date"]) + timedelta(days=1)) for c in contracts if c["end_date"]]
+    ends = [(c, date.fromisoformat(c["end_date"])) for c in contracts if c["end_date"]]
+    ended = [(c, end + timedelta(days=1)) for c, end in ends if EARLIEST <= end <= LATEST]
     ended = [(c, on) for c, on in ended if on + timedelta(days=GRACE_DAYS) < today]
     while ended:
         first = ended[0][1]

@@ -14,11 +14,12 @@ from cssync.rules.tree import OF_EVENT, Pack, Score, Type
 
 
 def typed_value(raw: Any, kind: Type) -> Any:
-    """Return a value of the statement as the interpreter would: dates as date, conditions as bool."""
+    """Return a value of the statement as the interpreter would: dates as date, conditions as bool. A day before the
+    year 1, to which SQLite counts, is none."""
     if raw is None:
         return None
     if kind == "date":
-        return date.fromisoformat(raw)
+        return date.fromisoformat(raw) if raw >= "0001" else None
     return bool(raw) if kind == "bool" else raw
 
 

@@ -1,8 +1,10 @@
 -- term
 WITH RECURSIVE term_row AS (SELECT t.account_uid, t.connection,
-t.source_id, t.start_date, t.end_date, t.auto_renew, coalesce(t.status, 'active') AS status,
+t.source_id, CASE WHEN t.start_date BETWEEN '1900-01-01' AND
+'9899-12-31' THEN t.start_date END AS start_date, CASE WHEN t.end_date BETWEEN '1900-01-01' AND
+'9899-12-31' THEN t.end_date END AS end_date, t.auto_renew, coalesce(t.status, 'active') AS status,
 t.term_months, t.notice_days, t.notice_months, t.notice_received_on,
-t.renewed_by_source_id, t.billing_currency, NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(t.end_date AS DATE), DATE '0001-01-01') + 1, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') AS renewal FROM contract t WHERE t.deleted_at IS NULL AND
+t.renewed_by_source_id, t.billing_currency, NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(CASE WHEN t.end_date BETWEEN '1900-01-01' AND '9899-12-31' THEN t.end_date END AS DATE), DATE '0001-01-01') + 1, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') AS renewal FROM contract t WHERE t.deleted_at IS NULL AND
 t.account_uid IS NOT NULL AND coalesce(t.status, 'active') <> 'draft' AND
 (t.connection = 'crm' OR NOT EXISTS (SELECT 1 FROM contract m WHERE m.account_uid = t.account_uid AND m.connection = 'crm' AND m.deleted_at IS NULL))),
 term_successor AS (SELECT k.connection, k.source_id, min(coalesce(s.start_date, k.renewal)) AS successor_on FROM term_row k JOIN contract s ON s.account_uid = k.account_uid AND
@@ -58,9 +60,11 @@ t.renews >= coalesce(e.opens, NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01'
 
 -- fact_events
 WITH RECURSIVE term_row AS (SELECT t.account_uid, t.connection,
-t.source_id, t.start_date, t.end_date, t.auto_renew, coalesce(t.status, 'active') AS status,
+t.source_id, CASE WHEN t.start_date BETWEEN '1900-01-01' AND
+'9899-12-31' THEN t.start_date END AS start_date, CASE WHEN t.end_date BETWEEN '1900-01-01' AND
+'9899-12-31' THEN t.end_date END AS end_date, t.auto_renew, coalesce(t.status, 'active') AS status,
 t.term_months, t.notice_days, t.notice_months, t.notice_received_on,
-t.renewed_by_source_id, t.billing_currency, NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(t.end_date AS DATE), DATE '0001-01-01') + 1, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') AS renewal FROM contract t WHERE t.deleted_at IS NULL AND
+t.renewed_by_source_id, t.billing_currency, NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(CASE WHEN t.end_date BETWEEN '1900-01-01' AND '9899-12-31' THEN t.end_date END AS DATE), DATE '0001-01-01') + 1, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') AS renewal FROM contract t WHERE t.deleted_at IS NULL AND
 t.account_uid IS NOT NULL AND coalesce(t.status, 'active') <> 'draft' AND
 (t.connection = 'crm' OR NOT EXISTS (SELECT 1 FROM contract m WHERE m.account_uid = t.account_uid AND m.connection = 'crm' AND m.deleted_at IS NULL))),
 term_successor AS (SELECT k.connection, k.source_id, min(coalesce(s.start_date, k.renewal)) AS successor_on FROM term_row k JOIN contract s ON s.account_uid = k.account_uid AND
@@ -114,9 +118,11 @@ v.opens = m.opens) SELECT * FROM event_term
 
 -- fact_terms
 WITH RECURSIVE term_row AS (SELECT t.account_uid, t.connection,
-t.source_id, t.start_date, t.end_date, t.auto_renew, coalesce(t.status, 'active') AS status,
+t.source_id, CASE WHEN t.start_date BETWEEN '1900-01-01' AND
+'9899-12-31' THEN t.start_date END AS start_date, CASE WHEN t.end_date BETWEEN '1900-01-01' AND
+'9899-12-31' THEN t.end_date END AS end_date, t.auto_renew, coalesce(t.status, 'active') AS status,
 t.term_months, t.notice_days, t.notice_months, t.notice_received_on,
-t.renewed_by_source_id, t.billing_currency, NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(t.end_date AS DATE), DATE '0001-01-01') + 1, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') AS renewal FROM contract t WHERE t.deleted_at IS NULL AND
+t.renewed_by_source_id, t.billing_currency, NULLIF(NULLIF(CAST(CAST(date_add(DATE '0001-01-01', CAST(LEAST(GREATEST(datediff(CAST(CASE WHEN t.end_date BETWEEN '1900-01-01' AND '9899-12-31' THEN t.end_date END AS DATE), DATE '0001-01-01') + 1, 0), 3652059) AS INTEGER)) AS DATE) AS STRING), '0001-01-01'), '+10000-01-01') AS renewal FROM contract t WHERE t.deleted_at IS NULL AND
 t.account_uid IS NOT NULL AND coalesce(t.status, 'active') <> 'draft' AND
 (t.connection = 'crm' OR NOT EXISTS (SELECT 1 FROM contract m WHERE m.account_uid = t.account_uid AND m.connection = 'crm' AND m.deleted_at IS NULL))),
 term_successor AS (SELECT k.connection, k.source_id, min(coalesce(s.start_date, k.renewal)) AS successor_on FROM term_row k JOIN contract s ON s.account_uid = k.account_uid AND

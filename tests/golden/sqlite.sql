@@ -1,8 +1,10 @@
 -- term
 WITH term_row AS (SELECT t.account_uid, t.connection, t.source_id,
-t.start_date, t.end_date, t.auto_renew, coalesce(t.status, 'active') AS status,
-t.term_months, t.notice_days, t.notice_months, t.notice_received_on,
-t.renewed_by_source_id, t.billing_currency, date(t.end_date, CAST(1 AS TEXT) || ' days') AS renewal FROM contract t WHERE t.deleted_at IS NULL AND
+CASE WHEN t.start_date BETWEEN '1900-01-01' AND '9899-12-31' THEN t.start_date END AS start_date,
+CASE WHEN t.end_date BETWEEN '1900-01-01' AND '9899-12-31' THEN t.end_date END AS end_date,
+t.auto_renew, coalesce(t.status, 'active') AS status, t.term_months,
+t.notice_days, t.notice_months, t.notice_received_on, t.renewed_by_source_id,
+t.billing_currency, date(CASE WHEN t.end_date BETWEEN '1900-01-01' AND '9899-12-31' THEN t.end_date END, CAST(1 AS TEXT) || ' days') AS renewal FROM contract t WHERE t.deleted_at IS NULL AND
 t.account_uid IS NOT NULL AND coalesce(t.status, 'active') <> 'draft' AND
 (t.connection = 'crm' OR NOT EXISTS (SELECT 1 FROM contract m WHERE m.account_uid = t.account_uid AND m.connection = 'crm' AND m.deleted_at IS NULL))),
 term_successor AS (SELECT k.connection, k.source_id, min(coalesce(s.start_date, k.renewal)) AS successor_on FROM term_row k JOIN contract s ON s.account_uid = k.account_uid AND
@@ -58,9 +60,11 @@ t.renews >= coalesce(e.opens, date(e.passed, CAST(-14 AS TEXT) || ' days'))) SEL
 
 -- fact_events
 WITH term_row AS (SELECT t.account_uid, t.connection, t.source_id,
-t.start_date, t.end_date, t.auto_renew, coalesce(t.status, 'active') AS status,
-t.term_months, t.notice_days, t.notice_months, t.notice_received_on,
-t.renewed_by_source_id, t.billing_currency, date(t.end_date, CAST(1 AS TEXT) || ' days') AS renewal FROM contract t WHERE t.deleted_at IS NULL AND
+CASE WHEN t.start_date BETWEEN '1900-01-01' AND '9899-12-31' THEN t.start_date END AS start_date,
+CASE WHEN t.end_date BETWEEN '1900-01-01' AND '9899-12-31' THEN t.end_date END AS end_date,
+t.auto_renew, coalesce(t.status, 'active') AS status, t.term_months,
+t.notice_days, t.notice_months, t.notice_received_on, t.renewed_by_source_id,
+t.billing_currency, date(CASE WHEN t.end_date BETWEEN '1900-01-01' AND '9899-12-31' THEN t.end_date END, CAST(1 AS TEXT) || ' days') AS renewal FROM contract t WHERE t.deleted_at IS NULL AND
 t.account_uid IS NOT NULL AND coalesce(t.status, 'active') <> 'draft' AND
 (t.connection = 'crm' OR NOT EXISTS (SELECT 1 FROM contract m WHERE m.account_uid = t.account_uid AND m.connection = 'crm' AND m.deleted_at IS NULL))),
 term_successor AS (SELECT k.connection, k.source_id, min(coalesce(s.start_date, k.renewal)) AS successor_on FROM term_row k JOIN contract s ON s.account_uid = k.account_uid AND
@@ -115,9 +119,11 @@ v.opens = m.opens) SELECT * FROM event_term
 
 -- fact_terms
 WITH term_row AS (SELECT t.account_uid, t.connection, t.source_id,
-t.start_date, t.end_date, t.auto_renew, coalesce(t.status, 'active') AS status,
-t.term_months, t.notice_days, t.notice_months, t.notice_received_on,
-t.renewed_by_source_id, t.billing_currency, date(t.end_date, CAST(1 AS TEXT) || ' days') AS renewal FROM contract t WHERE t.deleted_at IS NULL AND
+CASE WHEN t.start_date BETWEEN '1900-01-01' AND '9899-12-31' THEN t.start_date END AS start_date,
+CASE WHEN t.end_date BETWEEN '1900-01-01' AND '9899-12-31' THEN t.end_date END AS end_date,
+t.auto_renew, coalesce(t.status, 'active') AS status, t.term_months,
+t.notice_days, t.notice_months, t.notice_received_on, t.renewed_by_source_id,
+t.billing_currency, date(CASE WHEN t.end_date BETWEEN '1900-01-01' AND '9899-12-31' THEN t.end_date END, CAST(1 AS TEXT) || ' days') AS renewal FROM contract t WHERE t.deleted_at IS NULL AND
 t.account_uid IS NOT NULL AND coalesce(t.status, 'active') <> 'draft' AND
 (t.connection = 'crm' OR NOT EXISTS (SELECT 1 FROM contract m WHERE m.account_uid = t.account_uid AND m.connection = 'crm' AND m.deleted_at IS NULL))),
 term_successor AS (SELECT k.connection, k.source_id, min(coalesce(s.start_date, k.renewal)) AS successor_on FROM term_row k JOIN contract s ON s.account_uid = k.account_uid AND
