@@ -108,12 +108,17 @@ def _seen(job: Job) -> str:
     return f"temp.{quote(f'seen {job.connection.name}.{job.stream.name}')}"
 
 
+def rows_of_usage(*, wide: bool) -> tuple[str, str]:
+    """Return SQL for the id of the record that a row `r` of usage came from, and for which rows it holds. wide: of
+    records with columns of metrics, `<id>/<metric>`."""
+    if wide:
+        return "substr(r.source_id, 1, length(r.source_id) - length(r.metric) - 1)", f"{OWN_ROWS} AND {WIDE_ROWS}"
+    return "r.source_id", f"{OWN_ROWS} AND ({WIDE_ROWS}) IS NOT 1"
+
+
 def _missed(conn: sqlite3.Connection, job: Job) -> list[Tombstone]:
-    own, key = OWN_ROWS, "r.source_id"
-    if job.stream.entity == "usage_metric":
-        wide = bool(job.normalise.metrics)
-        own += f" AND {WIDE_ROWS}" if wide else f" AND ({WIDE_ROWS}) IS NOT 1"
-        key = "substr(r.source_id, 1, length(r.source_id) - length(r.metric) - 1)" if wide else key
+    usage = job.stream.entity == "usage_metric"
+    key, own = rows_of_usage(wide=bool(job.normalise.metrics)) if usage else ("r.source_id", OWN_ROWS)
     unseen = [f"NOT EXISTS (SELECT 1 FROM {_seen(kin)} s WHERE s.source_id = {key})" for kin in job.listed.kin]
     rows = conn.execute(
         f"SELECT DISTINCT {key} FROM {quote(job.stream.entity)} r WHERE r.connection = ? AND r.deleted_at IS NULL "

@@ -18,10 +18,9 @@ HoldsOf = Callable[[Sequence[str], str, int], Sequence[Held]]
 
 
 def columns(feed: Feed, links: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns that hold the links of a record; none for usage, which has many rows a record, and whose
-    records stay with the company they were made for."""
+    """Return the columns that hold the links of a record."""
     sources = {source: column for column, source in feed.fields.items() if isinstance(source, str)}
-    return () if feed.entity == "usage_metric" else tuple(sources[COLUMN[to]] for to in links)
+    return tuple(sources[COLUMN[to]] for to in links)
 
 
 def due(session: Session, linked: str | None) -> bool:

@@ -16,6 +16,7 @@ from cssync.sync import StreamReport, sync
 from cssync_hubspot import HUBSPOT, relinked
 from cssync_hubspot.chosen import streams_of
 from cssync_hubspot.links import first
+from cssync_hubspot.streams import custom_stream
 
 WEEK = 7 * 86400
 READ = "associations/2026-09/{}/batch/read"
@@ -30,9 +31,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def pull(rig: Any, store: Store, *, days: int = 7, mapped: Any = None, **options: Any) -> dict[str, StreamReport]:
     settings = rig.session.settings.model_copy(update={"associations_every_days": days, "line_items": True})
     rig.session.settings = settings
+    custom = [custom_stream(name, mapped[name]) for name in mapped or {} if HUBSPOT.stream(name) is None]
     space = Workspace(
         name="acme", path=Path("cssync.yaml"), timezone=rig.session.timezone, currency="JPY", store=Path("store.db"),
-        connections={"crm": Connection("crm", HUBSPOT, settings, streams_of(settings), mapped or {})},
+        connections={"crm": Connection("crm", HUBSPOT, settings, (*streams_of(settings), *custom), mapped or {})},
     )  # fmt: skip
     reports = sync(store, space, {"crm": rig.session}, run_id="r", **options)
     assert [str(r.error) for r in reports if r.error] == []
@@ -169,6 +171,44 @@ def test_the_lines_of_a_deal_follow_it_to_another_company_and_to_another_deal(ri
     rig.clock.now += WEEK
     pull(rig, store)
     assert column(store, "contract_line", "account_source_id", lines[0]) == new
+
+
+USAGE = "p4242_usage"
+
+
+@pytest.mark.parametrize("metrics", [1, 2])
+def test_usage_of_a_day_follows_its_record_to_another_company(
+    rig: Any, store: Store, metrics: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relinked, "MOST", 100)
+    names = dict([("active_users", "usage_metric.active_users"), ("company_id", "usage_metric.number")][:metrics])
+    mapped = {USAGE: {"usage_day": "usage_metric.period_start", **names}}
+    pull(rig, store, mapped=mapped, stream=USAGE)
+    portal = rig.app.portal
+    record, companies = min(portal.links[USAGE, "companies"].items())
+    old = next(iter(companies))
+    new = next(i for i in sorted(portal.things["companies"]) if i != old)
+    portal.unlink(USAGE, record, "companies", old)
+    portal.link(USAGE, record, "companies", new)
+    rig.clock.now += WEEK
+    before = asked(rig, USAGE, "companies")
+    reports = pull(rig, store, mapped=mapped, stream=USAGE)
+    found = store.query("SELECT account_source_id FROM usage_metric WHERE source_id LIKE ?", (f"{record}/%",))
+    assert [tuple(row) for row in found] == [(new,)] * metrics
+    assert (reports[USAGE].read, reports[USAGE].changed) == (1, 1)
+    pages = -(-len(portal.things[USAGE]) * metrics // 100)
+    assert asked(rig, USAGE, "companies") - before <= pages + 2, "a record of two metrics is asked for once"
+    rig.clock.now += 60
+    assert pull(rig, store, mapped=mapped, stream=USAGE)[USAGE].read == 0
+
+
+def test_usage_without_a_day_stays_with_the_company_it_was_counted_for(rig: Any, store: Store) -> None:
+    mapped = {USAGE: {"active_users": "usage_metric.active_users"}}
+    pull(rig, store, mapped=mapped, stream=USAGE)
+    rig.clock.now += WEEK
+    before = asked(rig, USAGE, "companies")
+    assert pull(rig, store, mapped=mapped, stream=USAGE)[USAGE].read == 0
+    assert asked(rig, USAGE, "companies") == before
 
 
 def test_how_often_is_the_admins_and_links_from_a_mapped_field_are_not_compared(rig: Any, store: Store) -> None:
