@@ -29,8 +29,10 @@ from zoneinfo import ZoneInfo
 from cssync.config import Connection, Workspace
 from cssync.http import UNLIMITED, open_session
 from cssync.store import Store
-from cssync.sync import sync
+from cssync.sync import engine, sync
 from cssync_hubspot import HUBSPOT
+
+engine.ENOUGH = 200  # as it is, most kills would come before the first transaction
 
 def pull(store, url):
     settings = HUBSPOT.config.model_validate(

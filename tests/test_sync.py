@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from cssync.connectors import Feed, Page, Tombstone
 from cssync.errors import ConnectionFault, LeaseLost
 from cssync.store import Store
-from cssync.sync import StreamReport, sync
+from cssync.sync import StreamReport, engine, sync
 from cssync.sync.quarantine import Choice, link_of, retry
 from cssync_hubspot import HUBSPOT
 from fake_vendor import NOW, World, company, sessions, workspace
@@ -212,7 +212,11 @@ def test_a_connection_that_could_not_open_fails_its_streams_only(tmp_path: Path,
                         ("desk", "companies"): "ok", ("desk", "contacts"): "empty"}  # fmt: skip
 
 
-def test_a_page_behind_the_fence_is_refused_and_nothing_of_it_stays(tmp_path: Path, store: Store) -> None:
+def test_a_page_behind_the_fence_is_refused_and_nothing_of_it_stays(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "ENOUGH", 3)
+
     class Overtaken:
         calls = 0
 
@@ -272,7 +276,8 @@ KILLED = """
     sys.path.insert(0, {tests!r})
     from fake_vendor import World, company, sessions, workspace
     from cssync.store import Store
-    from cssync.sync import sync
+    from cssync.sync import engine, sync
+    engine.ENOUGH = 6
     world = World([company(n) for n in range(90)])
     def maybe(stream, number):
         if stream == "companies" and number == int(sys.argv[2]):

@@ -26,7 +26,10 @@ def store(tmp_path: Path) -> Any:
         yield opened
 
 
-def test_status_in_another_shell_agrees_with_a_run_at_work(tmp_path: Path, store: Store) -> None:
+def test_status_in_another_shell_agrees_with_a_run_at_work(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "ENOUGH", 3)
     space = workspace(tmp_path, crm=World([company(n) for n in range(9)]))
     seen: list[tuple[int, Any]] = []
 

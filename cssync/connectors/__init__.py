@@ -1,5 +1,6 @@
 """What a connector author uses."""
 
+from cssync.connectors.bycolumn import ABSENT, Absent, ByColumn, Listing
 from cssync.connectors.contract import (
     Change,
     Connector,
@@ -26,8 +27,11 @@ from cssync.connectors.session import Answer, Bucket, Session, Token, Vendor, Ve
 from cssync.connectors.settings import ConnectionSettings, Secret
 
 __all__ = [
+    "ABSENT",
+    "Absent",
     "Answer",
     "Bucket",
+    "ByColumn",
     "Change",
     "ConnectionSettings",
     "Connector",
@@ -37,6 +41,7 @@ __all__ = [
     "Finding",
     "Held",
     "Identity",
+    "Listing",
     "Outcome",
     "OwnField",
     "Page",

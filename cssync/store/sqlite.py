@@ -260,7 +260,7 @@ class Store:
         self, conn: sqlite3.Connection, entity: str, connection: str, source_ids: Iterable[str], known_at: str
     ) -> set[str]:
         """Mark live rows as deleted and return the keys that were live. Rows stay; unknown ids are ignored."""
-        ids = [i for i in source_ids if "\0" not in i]  # no stored id holds one, and JSON would end there
+        ids = [i for i in dict.fromkeys(source_ids) if "\0" not in i]  # no stored id has a NUL
         table = quote(entity)
         if (
             not ids
@@ -270,12 +270,19 @@ class Store:
             ).fetchone()
         ):
             return set()
-        found = conn.execute(
-            f"UPDATE {table} SET deleted_at = ?1, synced_at = ?1 WHERE connection = ?2 AND deleted_at IS NULL "
-            "AND source_id IN (SELECT value FROM json_each(?3)) RETURNING source_id",
-            (known_at, connection, msgspec.json.encode(ids).decode()),
+        live = [
+            row[0]
+            for row in conn.execute(
+                f"SELECT r.source_id FROM json_each(?) given CROSS JOIN {table} r ON r.connection = ? "
+                "AND r.source_id = given.value WHERE r.deleted_at IS NULL",
+                (msgspec.json.encode(ids).decode(), connection),
+            )
+        ]
+        conn.executemany(
+            f"UPDATE {table} SET deleted_at = ?1, synced_at = ?1 WHERE connection = ?2 AND source_id = ?3",
+            [(known_at, connection, source_id) for source_id in live],
         )
-        return {row[0] for row in found}
+        return set(live)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -8,15 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cssync.connectors import Field, Record
-
-
-class Absent:
-    """The type of ABSENT alone, so that a column's types tell whether some record lacks it."""
-
-
-ABSENT: Any = Absent()
-"""The record does not hold the path: the stored value stays."""
+from cssync.connectors import ABSENT, Field, Record
 
 Cell = Callable[[Record], Any]
 Cast = Callable[[Any], Any]

@@ -7,16 +7,16 @@ and others do not, the rows are parted into sheets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import compress
+from itertools import chain, compress
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from cssync.connectors import Field, Record
+from cssync.connectors import ABSENT, Absent, ByColumn, Field, Record
 from cssync.sync.cast import INT64, boolean, instant, integer, text
-from cssync.sync.cells import ABSENT, Absent, Cast, among, first_of, path
+from cssync.sync.cells import Cast, among, first_of, path
 
 Values = list[Any]
 Column = Callable[["Records"], Values]
@@ -74,10 +74,23 @@ class Records:
         """Return the object that each record holds under a name; {} where it holds none."""
         found = self._inside.get(outer)
         if found is None:
-            found = self._inside[outer] = [
-                held if type(held := record.get(outer)) is dict else {} for record in self.records
-            ]
+            found = self._inside[outer] = [held if type(held) is dict else {} for held in self.held(outer)]
         return found
+
+    def held(self, name: str) -> Values:
+        """Return what each record holds under a name, ABSENT where it holds nothing."""
+        if isinstance(self.records, ByColumn):
+            self.torn = self.torn or not self.records.whole or name not in self.records.columns
+            return self.records.column(name)
+        return self.picked(name, self.records)
+
+    def picked(self, name: str, objects: Sequence[Record]) -> Values:
+        """Return what each of some objects holds under a name, ABSENT where it holds nothing."""
+        try:
+            return list(map(itemgetter(name), objects))
+        except KeyError:
+            self.torn = True
+            return [each.get(name, ABSENT) for each in objects]
 
     def once(self, source: str, what: object, work: Callable[[], Values]) -> Values:
         """Return what `work` makes of the values at a path; it is done once a page."""
@@ -99,15 +112,9 @@ def picked(source: str) -> Column:
 
         return lambda page: page.once(source, picked, lambda: walk(page))
     *outer, name = steps
-    get = itemgetter(name)
 
     def pick(page: Records) -> Values:
-        held = page.inside(outer[0]) if outer else page.records
-        try:
-            return list(map(get, held))
-        except KeyError:
-            page.torn = True
-            return [each.get(name, ABSENT) for each in held]
+        return page.picked(name, page.inside(outer[0])) if outer else page.held(name)
 
     return lambda page: page.once(source, picked, lambda: pick(page))
 
@@ -271,6 +278,24 @@ def parted(columns: Sequence[tuple[str, Values]]) -> list[tuple[list[int] | None
         without = {name for name, there in zip(torn, held, strict=True) if not there}
         found.append((None if len(places) == 1 else rows, [n for n in names if n not in without]))
     return found or [(None, names)]
+
+
+def sheet_of(alike: Sequence[Sheet]) -> Sheet:
+    """Return sheets of one entity with the same columns as one."""
+    columns = zip(*(sheet.values for sheet in alike), strict=True)
+    owners = [owner for sheet in alike for owner in sheet.owners]
+    return Sheet(alike[0].entity, alike[0].columns, [list(chain.from_iterable(c)) for c in columns], owners)
+
+
+def gone_of(lost: Iterable[Gone]) -> list[Gone]:
+    """Return rows that are gone with those of one entity together."""
+    found: dict[str, list[Gone]] = {}
+    for gone in lost:
+        found.setdefault(gone.entity, []).append(gone)
+    return [
+        Gone(entity, [i for gone in some for i in gone.ids], [o for gone in some for o in gone.owners])
+        for entity, some in found.items()
+    ]
 
 
 def without(sheet: Sheet, owners: Set[str]) -> Sheet:

@@ -16,7 +16,8 @@ from cssync.sync import cast, sweep
 from cssync.sync.columnar import Gone, Sheet, without
 
 if TYPE_CHECKING:
-    from cssync.sync.engine import Batch, Job, StreamReport
+    from cssync.sync.batches import Batch
+    from cssync.sync.engine import Job, StreamReport
 
 COUNTS = ("read", "new", "changed", "same", "echo", "tombstoned", "incomplete", "quarantined")
 _NOTE = f"""INSERT OR REPLACE INTO run_stream (run_id, connection, stream, outcome, {", ".join(COUNTS)},

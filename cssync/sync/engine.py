@@ -7,9 +7,7 @@ alone, its checkpoint as its last page left it.
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import hashlib
 import logging
 import queue
 import threading
@@ -22,15 +20,15 @@ from functools import partial
 import msgspec
 
 from cssync.config import Connection, Workspace
-from cssync.connectors import Page, PullRequest, RemoteField, Session, Stream
-from cssync.errors import ConnectionFault, CssyncError, LeaseHeld, RecordError, TransientFault
+from cssync.connectors import PullRequest, RemoteField, Session, Stream
+from cssync.errors import ConnectionFault, CssyncError, LeaseHeld, TransientFault
 from cssync.store import Fence, Store
 from cssync.sync import cast, drift, sweep
-from cssync.sync.columnar import Unusual
+from cssync.sync.batches import ENOUGH, Batch, batches, is_plain, joined
 from cssync.sync.commit import commit_page, note_run, remember_stream
 from cssync.sync.drift import Drift
 from cssync.sync.held import holding
-from cssync.sync.normalise import Normalised, Normaliser, Rows, gathered
+from cssync.sync.normalise import Normaliser
 from cssync.sync.sweep import Listed
 
 log = logging.getLogger("cssync.sync")
@@ -41,7 +39,9 @@ cycle in it; at the usual 700 a third of the time of a pull went into looking.""
 STREAMS_AT_ONCE = 4
 """Streams of one connection that are read side by side."""
 TICK = 1.0
-"""Seconds after which progress is told although nothing came in."""
+"""Seconds after which progress is told, and what has gathered is stored, although nothing came in."""
+SOON = 1.0
+"""Seconds for which small pages gather, at most, where they come one after the other."""
 HANGS = 900.0
 """Seconds without a sign of life, beside twice the connection's patience, after which a stream is given up: the longest
 exchange with a vendor takes 600 s."""
@@ -49,9 +49,6 @@ LAST_WAIT = 5.0
 """Seconds that all readers together get to end by themselves when a run breaks off."""
 PAGES_IN_FLIGHT = 4
 """Pages that wait for the writer, over all streams: what bounds memory."""
-
-VERSION_FIELDS = ("updatedAt", "updated_at", "SystemModstamp")
-"""Where the vendors we know keep a record's modification time: a page with the same ids and times is the same page."""
 
 
 @dataclass(slots=True)
@@ -89,26 +86,6 @@ class StreamReport:
         return self.read / self.seconds if self.seconds else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Bad:
-    """A record that could not be normalised."""
-
-    source_id: str
-    field: str
-    reason: str
-    raw: str
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A page, normalised and ready to commit."""
-
-    page: Page
-    good: Normalised
-    bad: Sequence[Bad]
-    requests: int = 0
-
-
 @dataclass(slots=True)
 class Job:
     """One stream being pulled."""
@@ -127,14 +104,22 @@ class Job:
     started_at: str = ""
     began: float = field(default_factory=time.monotonic)
     alive: float = field(default_factory=time.monotonic)
+    held: list[Batch] = field(default_factory=list)
+    """Small pages that wait to be stored together."""
+    stored: float = field(default_factory=time.monotonic)
     asked: int = 0
     at_work: bool = False
     hung: bool = False
     closed: bool = False
-    last_page: list[list[object]] = field(default_factory=list)
+    last_page: list[Sequence[object]] = field(default_factory=list)
     requests_before: int = 0
     cursors: set[bytes] = field(default_factory=set)
     listed: Listed = field(default_factory=Listed)
+
+    @property
+    def requests(self) -> int:
+        """Requests that the stream has cost so far; told to the thread that reads it."""
+        return self.session.requests_here - self.requests_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +172,7 @@ def sync(
         )  # a daemon: a connector that hangs must not keep the process
         for job in jobs
     ]
+    commit = partial(_commit, store, run_id=run_id, fence=fence)
     collecting = gc.get_threshold()
     gc.set_threshold(max(YOUNG_OBJECTS, collecting[0]) if collecting[0] else 0, *collecting[1:])
     for reader in readers:
@@ -197,6 +183,7 @@ def sync(
                 message = inbox.get(timeout=TICK)
             except queue.Empty:
                 for job in jobs:
+                    commit(job)
                     if _hangs(job):
                         open_jobs -= 1
                         gates[job.connection.name].release()
@@ -212,15 +199,18 @@ def sync(
                 _note_fields(store, job, message.fields, fence)
             elif message.batch is None:
                 open_jobs -= 1
+                commit(job)
                 job.report.requests = message.requests
                 _close(store, job, message.error, fence)
-            elif job.report.error is None:
-                try:
-                    commit_page(store, job, message.batch, run_id=run_id, fence=fence)
-                except LeaseHeld:
-                    raise
-                except CssyncError as error:
-                    job.report.error = error
+            else:
+                if not is_plain(message.batch):
+                    commit(job)
+                job.held.append(message.batch)
+                if not is_plain(message.batch) or sum(len(b.good.keys) for b in job.held) >= ENOUGH:
+                    commit(job)
+            for waiting in jobs:
+                if waiting.held and time.monotonic() - waiting.stored > SOON:
+                    commit(waiting)
             if progress:
                 progress(_live(job))
     finally:
@@ -234,6 +224,19 @@ def sync(
     if keep:
         remember_reports(store, reports, run_id, fence)
     return reports
+
+
+def _commit(store: Store, job: Job, *, run_id: str, fence: Fence | None) -> None:
+    """Store what has gathered of a stream; one that failed to store stores no more."""
+    held, job.held, job.stored = job.held, [], time.monotonic()
+    for batch in joined(held):
+        if job.report.error is None:
+            try:
+                commit_page(store, job, batch, run_id=run_id, fence=fence)
+            except LeaseHeld:
+                raise
+            except CssyncError as error:
+                job.report.error = error
 
 
 def _live(job: Job) -> StreamReport:
@@ -352,10 +355,9 @@ def _read(
         with gate:
             ended, job.at_work, job.alive = False, True, time.monotonic()
             _look_for_drift(store, job, inbox, stop)
-            for page in job.stream.pages(job.session, job.request):
-                _must_move(job, page, where)
-                ended = page.last
-                if stop.is_set() or not _put(inbox, _Message(job, _normalise(job, page)), stop):
+            for batch in batches(job, where):
+                ended = batch.page.last
+                if stop.is_set() or not _put(inbox, _Message(job, batch), stop):
                     return
             if not ended:
                 error = ConnectionFault(
@@ -372,7 +374,7 @@ def _read(
             fix="report it to the connector's author; `cssync -v` shows where",
         )
         error.__cause__ = bug
-    _put(inbox, _Message(job, error=error, requests=_requests(job)), stop)
+    _put(inbox, _Message(job, error=error, requests=job.requests), stop)
 
 
 def _look_for_drift(store: Store, job: Job, inbox: queue.Queue[_Message], stop: threading.Event) -> None:
@@ -396,10 +398,6 @@ def _note_fields(store: Store, job: Job, fields: Sequence[RemoteField], fence: F
     drift.remember(store, name, stream, fields, job.report.drift, at=at, fence=fence)
 
 
-def _requests(job: Job) -> int:
-    return job.session.requests_here - job.requests_before
-
-
 def _put(inbox: queue.Queue[_Message], message: _Message, stop: threading.Event) -> bool:
     while not stop.is_set():
         try:
@@ -408,47 +406,6 @@ def _put(inbox: queue.Queue[_Message], message: _Message, stop: threading.Event)
             continue
         return True
     return False
-
-
-def _must_move(job: Job, page: Page, where: str) -> None:
-    """Stop a stream whose pages repeat: a vendor's cursor that does not advance would never end."""
-    names = (job.stream.feeds[0].key, *(n for n in VERSION_FIELDS if page.records and n in page.records[0]))
-    versions = [[record.get(name) for record in page.records] for name in names]
-    place = b"" if page.cursor is None else msgspec.json.encode(page.cursor)
-    cursor = hashlib.blake2b(place, digest_size=8).digest()
-    if (page.records and versions == job.last_page) or (place and cursor in job.cursors and not page.last):
-        prints = hashlib.blake2b(repr(versions).encode(), digest_size=8).hexdigest()
-        raise ConnectionFault(
-            f"{where}: the vendor's paging does not advance (page {prints} came twice)",
-            kept="the checkpoint is the last good page's",
-            fix="run again; if it stays, ask the vendor's support with the fingerprint above",
-        )
-    job.last_page = versions
-    if place:
-        job.cursors.add(cursor)
-
-
-def _normalise(job: Job, page: Page) -> Batch:
-    rows: list[Rows] = []
-    bad: list[Bad] = []
-    for torn in page.unreadable:
-        raw = msgspec.json.encode(torn.raw, enc_hook=str)
-        job.listed.nameless = job.listed.nameless or not torn.source_id
-        bad.append(Bad(torn.source_id or hashlib.sha256(raw).hexdigest()[:16], "", torn.reason, raw.decode()))
-    told = replace(page, records=())  # the rows are made of them, and the next page may have their memory
-    with contextlib.suppress(Unusual):
-        return Batch(told, job.normalise.page(page.records), bad, _requests(job))
-    for record in page.records:
-        try:
-            rows.append(job.normalise(record))
-        except RecordError as error:
-            raw = msgspec.json.encode(record, enc_hook=str)
-            known = record.get(job.stream.feeds[0].key)
-            named = isinstance(known, (str, int)) and known != ""
-            job.listed.nameless = job.listed.nameless or not named
-            name = str(known) if named else hashlib.sha256(raw).hexdigest()[:16]
-            bad.append(Bad(name, error.field, str(error), raw.decode()))
-    return Batch(told, gathered(rows), bad, _requests(job))
 
 
 def _close(store: Store, job: Job, error: CssyncError | None, fence: Fence | None) -> None:

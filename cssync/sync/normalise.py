@@ -13,11 +13,11 @@ from itertools import compress, repeat
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from cssync.connectors import Feed, Field, Record, Stream
+from cssync.connectors import ABSENT, Absent, ByColumn, Feed, Field, Record, Stream
 from cssync.errors import RecordError
 from cssync.model import ENTITY
 from cssync.sync import cast, columnar
-from cssync.sync.cells import ABSENT, Absent, Cell, cell, path
+from cssync.sync.cells import Cell, cell, path
 from cssync.sync.columnar import Column, Gone, Records, Sheet, Unusual
 
 CURRENCY_COLUMNS = ("currency", "billing_currency")
@@ -471,7 +471,9 @@ def sheets_of(rows: Iterable[tuple[str, str, Row]]) -> list[Sheet]:
 def _kept(page: Records, owners: Sequence[str], keep: Sequence[bool]) -> tuple[Records, Sequence[str]]:
     if all(keep):
         return page, owners
-    return Records(list(compress(page.records, keep))), list(compress(owners, keep))
+    records = page.records
+    kept = records.only(keep) if isinstance(records, ByColumn) else list(compress(records, keep))
+    return Records(kept), list(compress(owners, keep))
 
 
 def _any(columns: Iterable[Sequence[bool]]) -> Sequence[bool]:

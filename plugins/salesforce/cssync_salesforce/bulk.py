@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import itertools
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from cssync.connectors import Answer, Page, Session
+from cssync.connectors import Answer, ByColumn, Page, Session
 from cssync.errors import ConnectionFault, TransientFault
 from cssync_salesforce import soql
 from cssync_salesforce.client import errors, refusal, words
@@ -24,8 +23,6 @@ PAGE_BYTES = 32 * 2**20
 """Aimed size of a result page: what one stream holds in memory."""
 PAGE_ROWS = (2_000, 50_000)
 """Fewest and most rows asked for at once."""
-GROUP = 2_000
-"""Rows that are handed on, and committed, together."""
 JOB_COST = 10
 """Requests of a job beside its results: to start it and to ask how it is, for the usual minutes."""
 SHARE_OF_DAY = 0.1
@@ -37,7 +34,7 @@ WORKING = ("Open", "UploadComplete", "InProgress")
 LAST = "null"
 """The locator of the last result page, literally."""
 
-Group = tuple[list[dict[str, Any]], "Place"]
+Group = tuple[ByColumn, "Place"]
 
 
 class Contradiction(ConnectionFault):
@@ -188,9 +185,8 @@ def _result_page(session: Session, place: Place, columns: Columns) -> Generator[
     if answer.status >= 400:
         raise NoJob(_why(answer))
     try:
-        rows = columns.records(answer.content)
-        found = sum(1 for _ in itertools.islice(rows, place.skip))
-        while group := list(itertools.islice(rows, GROUP)):
+        found = place.skip
+        for group in columns.records(answer.content, place.skip):
             found += len(group)
             yield group, replace(place, skip=found)
     except (csv.Error, UnicodeDecodeError, ValueError) as error:

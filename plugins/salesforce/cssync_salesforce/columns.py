@@ -11,7 +11,7 @@ from itertools import islice
 from math import isfinite
 from typing import Any
 
-from cssync.connectors import Session
+from cssync.connectors import ByColumn, Session
 from cssync.errors import ConnectionFault, TransientFault
 from cssync_salesforce.shape import Shape, shape
 
@@ -21,6 +21,7 @@ COMPOUND = ("address", "location")
 AT_ONCE = 2_000
 """Rows whose columns are read together: as many as are handed on together."""
 Read = Callable[[str], Any]
+Values = list[Any]
 
 
 def number(written: str) -> Any:
@@ -58,8 +59,8 @@ class Columns:
     nested: Mapping[str, tuple[str, ...]]
     plain: frozenset[str]
 
-    def records(self, content: bytes) -> Iterator[dict[str, Any]]:
-        """Yield the records of a result page, one at a time; an empty cell is null.
+    def records(self, content: bytes, skip: int = 0) -> Iterator[ByColumn]:
+        """Yield the records of a result page behind the first `skip`, AT_ONCE at a time; an empty cell is null.
 
         Raises:
             ValueError, csv.Error: it is not the CSV that was asked for. The text names no value.
@@ -68,27 +69,35 @@ class Columns:
         header = next(rows, [])
         if sorted(header) != sorted(self.names):
             raise ValueError("its columns are not those of the query")
+        for _ in islice(rows, skip):
+            pass
         while part := list(islice(rows, AT_ONCE)):
             odd = next((row for row in part if len(row) != len(header)), None)
             if odd is not None:
                 raise ValueError(f"a row up to line {rows.line_num} has {len(odd)} of {len(header)} columns")
-            values = (self._values(name, cells) for name, cells in zip(header, zip(*part, strict=True), strict=True))
-            for row in zip(*values, strict=True):
-                record = dict(zip(header, row, strict=True))
-                for name, path in self.nested.items():
-                    inner = record
-                    for step in path[:-1]:
-                        inner = inner.setdefault(step, {})
-                    inner[path[-1]] = record[name] if name in self.plain else record.pop(name)
-                yield record
+            cells = zip(*part, strict=True)
+            columns = {name: self._values(name, column) for name, column in zip(header, cells, strict=True)}
+            yield ByColumn(self._nested(columns, len(part)), len(part))
 
-    def _values(self, name: str, cells: Sequence[str]) -> Iterable[Any]:
+    def _nested(self, columns: dict[str, Values], size: int) -> dict[str, Values]:
+        """Put the fields of parents, and the parts of compound fields, where a query has them."""
+        parents: dict[str, list[dict[str, Any]]] = {}
+        for name, (head, *path, last) in self.nested.items():
+            records = parents.setdefault(head, [{} for _ in range(size)])
+            for record, value in zip(records, columns[name], strict=True):
+                for step in path:
+                    record = record.setdefault(step, {})
+                record[last] = value
+        inside = {name for name in self.nested if "." in name or name not in self.plain}
+        return {**{name: held for name, held in columns.items() if name not in inside}, **parents}
+
+    def _values(self, name: str, cells: Sequence[str]) -> Values:
         """Return the values of a column; each different text is read once."""
         read = self.reads.get(name)
         if read is None:
-            return [cell or None for cell in cells] if "" in cells else cells
+            return [cell or None for cell in cells] if "" in cells else list(cells)
         known = {cell: read(cell) if cell else None for cell in set(cells)}
-        return map(known.__getitem__, cells)
+        return list(map(known.__getitem__, cells))
 
 
 def columns(session: Session, seen: Shape, system: Sequence[str], fields: Iterable[str]) -> Columns:

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from cssync.connectors import Answer, Cursor, Page, PullRequest, Session, Tombstone
+from cssync.connectors import ABSENT, Answer, ByColumn, Cursor, Listing, Page, PullRequest, Session, Tombstone
 from cssync.errors import ConnectionFault
 from cssync_salesforce import bulk, soql
 from cssync_salesforce.client import daily, errors, refusal
@@ -61,7 +61,7 @@ def pages(
 class _Batch:
     """One answer to a query. next: path of the following one. size: bytes of the answer. left: calls left today."""
 
-    records: list[dict[str, Any]]
+    records: ByColumn
     total: int
     next: str | None
     size: int
@@ -93,6 +93,7 @@ class _Reader:
             )
         self.may_begin = True
         self.convert: dict[str, Convert] = seen.converters(fields)
+        self.listing = _listing(self.system, self.fields)
         self.columns: Columns
         inner = [n if "." in found else f"{found}.{n.partition('.')[2]}" for n, found in asked.items() if "." in n]
         self.inner = [path for path in inner if path not in beyond]
@@ -140,22 +141,22 @@ class _Reader:
                 if fault := self._contradiction(batch, received, links):
                     yield Page((), cursor=self.before)  # what may be missing lies behind the checkpoints of this pass
                     raise fault
-                stamps = self._stamped(batch.records)
+                records, stamps = self._stamped(batch.records)
                 newest = max((*stamps, newest) if newest else stamps, default=None)
-                for at, record in zip(reversed(stamps), reversed(batch.records), strict=True):
+                for at, key in zip(reversed(stamps), reversed(records.column("id")), strict=True):
                     if at <= started:  # a record that changed while we read is out of order: no place to resume from
-                        position = Position(at, record["id"], started)
+                        position = Position(at, key, started)
                         break
                 if self.wide:
-                    self._widen(batch.records)
+                    records = self._widened(records)
                 if batch.next is None and (onward := window.following(self.shape.stamp, self.session.now())):
-                    yield self._page(batch.records, position.dump() if position.record else None)
+                    yield self._page(records, position.dump() if position.record else None)
                     break
                 if batch.next is None:
-                    yield self._page(batch.records, Position(newest, None, started).dump(), last=True)
+                    yield self._page(records, Position(newest, None, started).dump(), last=True)
                     return
                 links.add(batch.next)
-                yield self._page(batch.records, position.dump() if position.record else None)
+                yield self._page(records, position.dump() if position.record else None)
                 if (
                     self.may_begin
                     and newest
@@ -206,8 +207,9 @@ class _Reader:
             yield Page((), cursor=_at(position, place))
             total = yield from bulk.finished(self.session, place)
             newest = soql.moment(place.newest)
-            for records, behind in bulk.groups(self.session, place, total, self.columns):
-                newest = max(newest, *self._stamped(records))
+            for group, behind in bulk.groups(self.session, place, total, self.columns):
+                records, stamps = self._stamped(group)
+                newest = max(newest, *stamps)
                 yield self._page(records, _at(position, replace(behind, newest=soql.instant(newest))))
         except bulk.NoJob as lost:
             self.may_begin = self._lost(str(lost)) or self.may_begin  # without the field, a job may do
@@ -230,19 +232,16 @@ class _Reader:
             fix="run again; if it persists, ask Salesforce support about the query cursor",
         )
 
-    def _stamped(self, records: Sequence[dict[str, Any]]) -> list[datetime]:
-        """Return the change stamp of each record, and set its id to the long form."""
-        stamp = self.shape.stamp
+    def _stamped(self, records: ByColumn) -> tuple[ByColumn, Sequence[datetime]]:
+        """Return the records under their ids in the long form, and the change stamp of each."""
         try:
-            if not soql.are_long([record["Id"] for record in records]):
-                for record in records:
-                    record["Id"] = soql.id18(record["Id"])
-            for record in records:
-                record["id"] = record["Id"]
-                if not record["id"]:
+            ids = records.column("Id")
+            if not soql.are_long(ids):
+                ids = [soql.id18(key) for key in ids]
+                if not all(ids):
                     raise ValueError("no id")
-            return soql.moments([record[stamp] for record in records])
-        except (KeyError, TypeError, ValueError):
+            return records.having(Id=ids, id=ids), soql.moments(records.column(self.shape.stamp))
+        except (TypeError, ValueError):
             raise bulk.Contradiction(
                 f"a record of {self.shape.object} came without a readable Id or {self.shape.stamp}",
                 kept="the checkpoint is unchanged",
@@ -252,6 +251,7 @@ class _Reader:
         """Send the query. A field that Salesforce does not know after all costs that field, not the stream; where it
         takes too long over the window, half of it is asked for: return which was read."""
         while True:
+            self.listing = _listing(self.system, self.fields)
             query = soql.select(
                 [*self.system, *self.fields],
                 self.shape.object,
@@ -312,11 +312,11 @@ class _Reader:
         raise refusal(answer, f"next page of {self.shape.object}")
 
     def _batch(self, answer: Answer) -> _Batch:
-        body = answer.json()
+        body, found = self.listing.read(answer)
         try:
-            records, total, done = body["records"], body["totalSize"], body["done"]
-            following = body.get("nextRecordsUrl")
-            fits = isinstance(records, list) and isinstance(total, int) and isinstance(done, bool)
+            records = found if isinstance(found, ByColumn) else ByColumn.of(found)
+            total, done, following = body["totalSize"], body["done"], body.get("nextRecordsUrl")
+            fits = isinstance(total, int) and isinstance(done, bool)
             fits = fits and (following is None or _LOCATOR.fullmatch(following) is not None)
         except (KeyError, TypeError, AttributeError):
             fits = False
@@ -328,39 +328,38 @@ class _Reader:
         left = daily(answer)
         return _Batch(records, total, following, len(answer.content), left and left[0])
 
-    def _page(self, records: list[dict[str, Any]], cursor: Cursor | None, *, last: bool = False) -> Page:
-        alive: list[dict[str, Any]] = []
+    def _page(self, records: ByColumn, cursor: Cursor | None, *, last: bool = False) -> Page:
+        dead = [deleted is True for deleted in records.column("IsDeleted")]
         gone: list[Tombstone] = []
-        inner = [path.split(".") for path in self.inner]
-        pages = self.settings.pages
-        for record in records:
-            if record.get("IsDeleted") is True:
-                gone.append(Tombstone(record["Id"], soql.id18(record.get(MERGED))))
-            else:
-                record.pop("attributes", None)
-                record["_url"] = f"{pages}/{record['Id']}"
-                alive.append(record)
+        if any(dead):
+            buried = records.only(dead)
+            survivors = (None if key is ABSENT else soql.id18(key) for key in buried.column(MERGED))
+            gone = [Tombstone(key, into) for key, into in zip(buried.column("Id"), survivors, strict=True)]
+            records = records.only([not is_dead for is_dead in dead])
+        columns = {name: values for name, values in records.columns.items() if name != "attributes"}
+        columns["_url"] = [f"{self.settings.pages}/{key}" for key in columns["Id"]]
         for name, convert in self.convert.items():
-            for record in alive:
-                if name in record:
-                    record[name] = convert(record[name])
+            if name in columns:
+                columns[name] = list(map(convert, columns[name]))
         for name, found in self.spelt.items():
-            for record in alive:
-                if found in record:
-                    record[name] = record[found]
-        for path in inner:
-            for record in alive:
-                _null(record, path)
+            if found in columns:
+                columns[name] = columns[found]
+        for path in self.inner:
+            head, *steps = path.split(".")
+            columns[head] = [_null(held, steps) for held in columns.get(head) or [None] * len(records)]
+        alive: Sequence[dict[str, Any]] = ByColumn(columns, len(records), whole=records.whole)
         if self.adapt:
+            alive = list(alive)
             for record in alive:
                 self.adapt(record)
         return Page(alive, cursor=cursor, deleted=gone, last=last)
 
-    def _widen(self, records: Sequence[dict[str, Any]]) -> None:
+    def _widened(self, records: ByColumn) -> ByColumn:
         """Read the fields that did not fit into the query; one request a page."""
-        ids = [r["Id"] for r in records if r.get("IsDeleted") is not True]
+        keys = records.column("Id")
+        ids = [key for key, gone in zip(keys, records.column("IsDeleted"), strict=True) if gone is not True]
         if not ids:
-            return
+            return records
         what = f"/composite/sobjects/{self.shape.object}"
         while True:
             wanted = {"ids": ids, "fields": ["Id", *self.wide]}
@@ -373,24 +372,27 @@ class _Reader:
         if not isinstance(body, list) or any(r is not None and not _has_id(r) for r in body):
             raise ConnectionFault(f"the answer of {what} is no list of records", kept="the checkpoint is unchanged")
         found = {r["Id"]: r for r in body if r is not None}
-        for record in records:
-            more = found.get(record["Id"], {})
-            record.update((name, more[name]) for name in self.wide if name in more)
+        more = {name: [found.get(key, {}).get(name, ABSENT) for key in keys] for name in self.wide}
+        return ByColumn({**records.columns, **more}, len(records), whole=False)
+
+
+def _listing(system: Sequence[str], fields: Sequence[str]) -> Listing:
+    """Return the shape of an answer to a query of these fields; those of a parent come inside it."""
+    names = dict.fromkeys(field.partition(".")[0] for field in (*system, *fields))
+    return Listing("records", tuple(names), ("totalSize", "done", "nextRecordsUrl"))
 
 
 def _at(position: Position, place: bulk.Place) -> Cursor:
     return {**position.dump(), "job": place.dump()}
 
 
-def _null(record: dict[str, Any], path: Sequence[str]) -> None:
-    """Say null, not absent, of a field of a parent that the record does not have."""
-    for step in path[:-1]:
-        if record.get(step) is None:
-            record[step] = {}
-        record = record[step]
-        if type(record) is not dict:
-            return
-    record.setdefault(path[-1], None)
+def _null(parent: Any, path: Sequence[str]) -> Any:
+    """Return what a record holds of its parent, with null, not nothing, for a field that the parent does not have."""
+    held = {} if parent is None or parent is ABSENT else parent
+    if type(held) is not dict:
+        return held
+    name, *rest = path
+    return {**held, name: _null(held.get(name), rest) if rest else held.get(name)}
 
 
 def _has_id(record: object) -> bool:

@@ -21,7 +21,7 @@ from cssync.sandbox.server import Fault, SandboxAnswer, SandboxServer
 from cssync.store import Store
 from cssync.sync import sync
 from cssync.sync.normalise import Normaliser
-from cssync_salesforce import bulk, reading
+from cssync_salesforce import bulk, columns, reading
 from cssync_salesforce.columns import number
 from cssync_salesforce.connector import SALESFORCE
 from cssync_salesforce.sandbox.org import SalesforceSandbox
@@ -59,7 +59,7 @@ def small(monkeypatch: pytest.MonkeyPatch, org: SalesforceSandbox) -> None:
     """Result pages of 25 rows, handed on in groups of 10; queries of 10."""
     org.batch = 10
     org.jobs.largest = 25
-    monkeypatch.setattr(bulk, "GROUP", 10)
+    monkeypatch.setattr(columns, "AT_ONCE", 10)
 
 
 @pytest.mark.parametrize("name", ["accounts", "contacts", "opportunities", "contracts", "users", "Product_Usage__c"])
@@ -447,14 +447,12 @@ def test_money_with_more_digits_than_a_float_holds_keeps_them() -> None:
     assert str(number("12345678901234567.89")) == "12345678901234567.89"
 
 
-def test_rows_are_read_one_at_a_time() -> None:
+def test_rows_are_read_some_at_a_time() -> None:
     text = io.StringIO()
-    csv.writer(text).writerows([["Id"], *([f"{n}"] for n in range(1000))])
-    from cssync_salesforce.columns import Columns
-
-    records = Columns(("Id",), {}, {}, frozenset(("Id",))).records(text.getvalue().encode())
-    assert next(records) == {"Id": "0"}
-    assert sum(1 for _ in records) == 999
+    csv.writer(text).writerows([["Id"], *([f"{n}"] for n in range(5000))])
+    groups = columns.Columns(("Id",), {}, {}, frozenset(("Id",))).records(text.getvalue().encode(), 7)
+    assert next(iter(next(groups))) == {"Id": "7"}
+    assert [len(group) for group in groups] == [columns.AT_ONCE, 5000 - 7 - 2 * columns.AT_ONCE]
 
 
 @pytest.mark.parametrize("fault", [None, Fault(RESULTS, nth=2, answer=wrong(HEADER), times=1)], ids=["clean", "bad"])
