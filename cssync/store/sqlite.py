@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,8 +29,8 @@ CACHE_KIB = 16_384
 """Pages kept in memory by a connection: rows of a large pull land all over the indexes."""
 ROWS_AT_ONCE = (50, 10, 1)
 """Rows of one upsert: more save nothing, and the statement of each number of rows is parsed and kept for itself."""
-KEYS = ("connection", "synced_at", "source_id")
-"""What every row begins with; the first two are the same for all rows of a statement and bound once."""
+KEYS = ("connection", "synced_at")
+"""What every row begins with: the same for all rows of a statement, and bound once."""
 _LAST_FORMER = "SELECT coalesce(max(id), 0) FROM history"
 
 
@@ -242,11 +242,14 @@ class Store:
         last_row = f"SELECT coalesce(max(rowid), 0) FROM {quote(entity)}"
         before, former = (cursor.execute(last).fetchone()[0] for last in (last_row, _LAST_FORMER))
         rows, start, written = len(values[0]), 0, 0
+        alike = tuple(rows > ROWS_AT_ONCE[0] and _is_one_value(column) for column in values)
+        once = [column[0] for column, same in zip(values, alike, strict=True) if same]
+        each = [column for column, same in zip(values, alike, strict=True) if not same]
         for step in ROWS_AT_ONCE:
-            upsert = _upsert_sql(entity, tuple(columns[1:]), step)
+            upsert = _upsert_sql(entity, tuple(columns), step, alike)
             while rows - start >= step:
-                part = chain.from_iterable(zip(*(column[start : start + step] for column in values), strict=True))
-                written += cursor.execute(upsert, [connection, known_at, *part]).rowcount
+                part = chain.from_iterable(zip(*(column[start : start + step] for column in each), strict=True))
+                written += cursor.execute(upsert, [connection, known_at, *once, *part]).rowcount
                 start += step
         if not written:
             return Upserted(frozenset(), frozenset())
@@ -296,21 +299,28 @@ def _connect(path: Path) -> sqlite3.Connection:
     return conn
 
 
+def _is_one_value(column: Sequence[Any]) -> bool:
+    return column[0] == column[-1] and column.count(column[0]) == len(column)
+
+
 @lru_cache(maxsize=256)
-def _upsert_sql(entity: str, columns: tuple[str, ...], rows: int) -> str:
+def _upsert_sql(entity: str, columns: tuple[str, ...], rows: int, alike: tuple[bool, ...]) -> str:
+    """Return the statement that stores so many rows. Its parameters: `KEYS`, each column that is `alike` in all rows
+    (nobody fills every field of a vendor, and to bind a value takes as long as to store it), then the others, row by
+    row."""
     declared = {c.name for c in ENTITY[entity].columns} | set(ABOUT)
-    unknown = set(columns) - declared
+    stored = columns[1:]
+    unknown = set(stored) - declared
     if unknown:
         raise ValueError(f"{entity} has no column {', '.join(sorted(unknown))}")
     table, every = quote(entity), (*KEYS, *columns)
-    compared = [quote(c) for c in columns if c not in (*ABOUT, *UNVERSIONED)]
+    compared = [quote(c) for c in stored if c not in (*ABOUT, *UNVERSIONED)]
     differs = " OR ".join((*(f"{table}.{c} IS NOT excluded.{c}" for c in compared), f"{table}.deleted_at IS NOT NULL"))
-    assigned = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in ("synced_at", *columns))
+    assigned = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in ("synced_at", *stored))
     alive = "deleted_at = NULL" + (", merged_into = NULL" if "merged_into" in declared else "")
-    width = len(columns) + 1
-    values = ", ".join(
-        f"(?1, ?2, {', '.join(f'?{3 + row * width + at}' for at in range(width))})" for row in range(rows)
-    )
+    once, each = count(len(KEYS) + 1), count(len(KEYS) + 1 + sum(alike))
+    fixed = [next(once) if same else None for same in alike]
+    values = ", ".join(f"(?1, ?2, {', '.join(f'?{at or next(each)}' for at in fixed)})" for _ in range(rows))
     return (
         f"INSERT INTO {table} ({', '.join(quote(c) for c in every)}) VALUES {values} "
         f"ON CONFLICT (connection, source_id) DO UPDATE SET {assigned}, {alive} WHERE {differs}"

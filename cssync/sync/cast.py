@@ -7,7 +7,7 @@ Nothing is guessed: `5,0` is no number, `2026-13-01` is no date.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
@@ -153,6 +153,11 @@ def minor_units(amount: Decimal | None, currency: str) -> int | None:
 def jsontext(value: Any) -> str | None:
     """JSON text with sorted keys, so that equal values are equal text."""
     return None if value is None else _json.encode(value).decode()
+
+
+def jsonlines(values: Sequence[Any]) -> list[Any]:
+    """Write many values, none of them None, as `jsontext` does: no JSON text of ours holds a line break."""
+    return _json.encode_lines(values).decode().split("\n")[:-1]
 
 
 _json = msgspec.json.Encoder(order="sorted", enc_hook=str)

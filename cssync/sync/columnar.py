@@ -15,7 +15,7 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 from cssync.connectors import ABSENT, Absent, ByColumn, Field, Record
-from cssync.sync.cast import INT64, boolean, instant, integer, text
+from cssync.sync.cast import INT64, boolean, instant, integer, jsonlines, jsontext, text
 from cssync.sync.cells import Cast, among, first_of, path
 
 Values = list[Any]
@@ -23,6 +23,8 @@ Column = Callable[["Records"], Values]
 """The values of a column for each record: in the column's type, None, or ABSENT."""
 _PLAIN = {str, bool, type(None)}
 """Types of which no two values are equal without being the same."""
+FEW = 32
+"""Values of a column by which it is told whether it is worth looking for those that repeat."""
 _zone, _before_hour, _before_second = attrgetter("tzinfo"), itemgetter(10), itemgetter(16)
 
 
@@ -159,6 +161,8 @@ def _each(function: Callable[[Any], Any], values: Values) -> Values:
 def _different(values: Sequence[Any]) -> Set[Any]:
     """Return the different values of a column where they repeat; the empty set where most stand there once."""
     try:
+        if len(values) > 2 * FEW and len(set(values[:FEW])) == FEW:  # what repeats does so soon
+            return frozenset()
         found = set(values)
     except TypeError:  # lists and objects
         return frozenset()
@@ -189,8 +193,9 @@ def _several(picks: Sequence[Column], read: Callable[..., Any], finish: Cast) ->
         if any(lacking):  # a field that the vendor does not have at all
             nothing = [None] * len(page.records)
             found = [nothing if lacks else values for values, lacks in zip(found, lacking, strict=True)]
-        if kinds <= _PLAIN:
-            return _mapped(lambda row: finish(read(*row)), list(zip(*found, strict=True)))
+        if kinds <= _PLAIN and (different := _different(rows := list(zip(*found, strict=True)))):
+            known = {row: finish(read(*row)) for row in different}
+            return list(map(known.__getitem__, rows))
         whole = WHOLE.get(finish)
         return whole(list(map(read, *found))) if whole else list(map(finish, map(read, *found)))
 
@@ -222,8 +227,15 @@ def _instants(values: Values) -> Values:
         ):
             return [value[:19] + "Z" for value in values]
     except (TypeError, ValueError, IndexError):  # None, "", a number, or no point in time
-        pass
+        if None in values and ABSENT not in values:
+            return _around_nulls(_instants, values)
     return [value if value is None or value is ABSENT else instant(value) for value in values]
+
+
+def _around_nulls(whole: Callable[[Values], Values], values: Values) -> Values:
+    """Apply a function of a column to what of it is not None."""
+    done = iter(whole([value for value in values if value is not None]))
+    return [None if value is None else next(done) for value in values]
 
 
 def _integers(values: Values) -> Values:
@@ -237,6 +249,12 @@ def _integers(values: Values) -> Values:
     return [value if value is None or value is ABSENT else integer(value) for value in values]
 
 
+def _jsontexts(values: Values) -> Values:
+    if None in values or ABSENT in values:
+        return [value if value is ABSENT else jsontext(value) for value in values]
+    return jsonlines(values)
+
+
 def _truths(values: Values) -> Values:
     if set(map(type, values)) == {bool}:
         return list(map(int, values))
@@ -244,7 +262,7 @@ def _truths(values: Values) -> Values:
 
 
 WHOLE: Mapping[Cast, Callable[[Values], Values]] = {
-    text: _texts, instant: _instants, integer: _integers, boolean: _truths,
+    text: _texts, instant: _instants, integer: _integers, boolean: _truths, jsontext: _jsontexts,
 }  # fmt: skip
 """Casts that a whole column goes through at once."""
 
