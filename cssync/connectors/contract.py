@@ -89,12 +89,13 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one request (or one small group of requests) returned; the unit that commits.
+    """What one request (or one small group of requests) returned; the unit that commits. Small pages that hold nothing
+    but records may be committed together.
 
-    cursor: the checkpoint to commit with these records, None to leave the checkpoint where it is (the source is not
-    ordered by the cursor, so only the last page may move it). incomplete: source_ids whose nested lists could not be
-    read; their stored row is kept. unreadable: what did not even become a record. last: the stream has been read to
-    its end.
+    records: dicts, or a `ByColumn`. cursor: the checkpoint to commit with these records, None to leave the checkpoint
+    where it is (the source is not ordered by the cursor, so only the last page may move it). incomplete: source_ids
+    whose nested lists could not be read; their stored row is kept. unreadable: what did not even become a record. last:
+    the stream has been read to its end.
     """
 
     records: Sequence[Record]

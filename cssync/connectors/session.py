@@ -21,8 +21,8 @@ class Answer:
     def json(self, shape: Any = Any) -> Any:
         """Decode the body.
 
-        shape: a TypedDict, not total, of what is wanted; what stands there beside it is not decoded. A body of another
-        shape is decoded whole: nothing is to be taken for granted.
+        shape: a TypedDict, not total, of what is wanted (`Listing` has one for flat records); what stands there beside
+        it is not decoded. A body of another shape is decoded whole: nothing is to be taken for granted.
 
         Raises:
             ConnectionFault: the body is not JSON (HTML, cut off, too deep); names the path and status, never the body.

@@ -1,8 +1,8 @@
 """Pull streams into the store.
 
 One thread a stream reads pages and normalises them; one writer (the caller's thread) commits each page's rows,
-tombstones, quarantine and checkpoint in one transaction, behind a queue of a few pages. A stream that fails stops
-alone, its checkpoint as its last page left it.
+tombstones, quarantine and checkpoint in one transaction, small pages several at a time, behind a queue of a few pages.
+A stream that fails stops alone, its checkpoint as its last page left it.
 """
 
 from __future__ import annotations
