@@ -445,6 +445,7 @@ KILLED = """
     from cssync.http import open_session
     from cssync.store import Store
     from cssync.sync import engine
+    engine.ENOUGH = 1  # a page a transaction, so that it is known what is stored
     commit, pages = engine.commit_page, 0
     def counted(*args, **options):
         global pages
