@@ -19,7 +19,7 @@ from cssync.connectors import Feed, Page, Tombstone
 from cssync.errors import ConnectionFault, LeaseLost
 from cssync.store import Store
 from cssync.sync import StreamReport, engine, sync
-from cssync.sync.quarantine import Choice, link_of, retry
+from cssync.sync.quarantine import Choice, drop, held, link_of, retry
 from cssync_hubspot import HUBSPOT
 from fake_vendor import NOW, World, company, sessions, workspace
 
@@ -89,6 +89,29 @@ def test_a_bad_record_is_quarantined_alone_and_released_when_mended(tmp_path: Pa
     world.companies[1]["staff"] = "5"
     pull(tmp_path, world, store, full=True)
     assert "2" not in {r["source_id"] for r in store.query("SELECT source_id FROM quarantine")}
+
+
+def test_a_record_whose_id_holds_nul_is_listed_by_its_whole_id_until_it_is_dropped(
+    tmp_path: Path, store: Store
+) -> None:
+    """In a full pass, too; up to its NUL it reads like record `a`, which is gone, and like one more of its kind."""
+    world = World([company(1), *({**company(2), "id": i} for i in ("a", "a\0b", "a\0c"))])
+    pull(tmp_path, world, store)
+    del world.companies[1]
+    for full in (False, True, True):
+        report = pull(tmp_path, world, store, full=full)
+        assert (report.quarantined, report.outcome) == ((2, "partial") if full else (0, "empty"))
+        listed = {str(r["source_id"]): r for r in held(store, Choice())}
+        assert sorted(listed) == ["a\0b", "a\0c"]
+        assert listed["a\0b"]["field"] == "id"
+        assert listed["a\0b"]["raw"]["id"] == "a\0b"
+    assert [r[0] for r in store.query("SELECT source_id FROM account_source WHERE deleted_at IS NULL")] == ["1"]
+    assert retry(store, workspace(tmp_path, crm=world), Choice(source_id="a\0b"), NOW).kept == 1
+    assert drop(store, Choice(source_id="a\0b")) == 1
+    assert [r["source_id"] for r in held(store, Choice())] == ["a\0c"]
+    world.companies[1:] = [company(3)]
+    pull(tmp_path, world, store, full=True)
+    assert held(store, Choice()) == []
 
 
 def test_deletes_and_merges_leave_tombstones_in_every_entity_of_the_stream(tmp_path: Path, store: Store) -> None:

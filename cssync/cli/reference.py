@@ -164,6 +164,7 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "lease": "who is at work now",
         "runs": "table run",
         "at_work": "what the run at work has done with each stream so far",
+        "reading": "streams that the run at work is reading now, or was when it died",
         "streams": "table source_state",
         "accounts": "count",
         "bands": "accounts in each",

@@ -36,6 +36,7 @@ def status(call: Call, runs: int) -> int:
 
 def look(store: Store, workspace: Workspace, runs: int) -> dict[str, Any]:
     """Return everything that `status` tells. Instants are UTC."""
+    from cssync.runs.crash import READING
     from cssync.runs.lease import holder
 
     states = {(r["connection"], r["stream"]): dict(r) for r in store.query("SELECT * FROM source_state")}
@@ -62,6 +63,11 @@ def look(store: Store, workspace: Workspace, runs: int) -> dict[str, Any]:
                 """SELECT s.* FROM run_stream s JOIN run r ON r.id = s.run_id WHERE r.ended_at IS NULL
                    AND s.run_id = (SELECT max(id) FROM run) ORDER BY s.connection, s.stream"""
             )
+        ],
+        "reading": [
+            name
+            for (run_id,) in store.query("SELECT max(id) FROM run WHERE ended_at IS NULL")
+            for (name,) in store.query(READING, (run_id,))
         ],
         "streams": streams,
         "accounts": _counts(store, "SELECT 'all', count(*) FROM account WHERE deleted_at IS NULL").get("all", 0),
@@ -124,16 +130,24 @@ def lines(found: dict[str, Any], moment: datetime) -> Iterator[str]:
     yield ""
     yield from columns(
         ("RUN", "COMMAND", "STARTED", "OUTCOME"),
-        (
-            (r["id"], r["command"], f"{ago(r['started_at'], moment)} ago", r["outcome"] or "at work or crashed")
-            for r in found["runs"]
-        ),
+        ((r["id"], r["command"], f"{ago(r['started_at'], moment)} ago", _fate(r, found)) for r in found["runs"]),
     )
     yield ""
     yield f"accounts: {found['accounts']:,}{_tail(found['bands'])}"
     for name in ("tasks", "plans", "outbox"):
         yield f"{name}: {sum(found[name].values()):,}{_tail(found[name])}"
     yield f"quarantine: {found['quarantine']:,}"
+
+
+def _fate(run: dict[str, Any], found: dict[str, Any]) -> str:
+    """What became of a run; of one that died, also what it was reading. A dead one is closed by the next."""
+    from cssync.runs.crash import died
+
+    if run["outcome"] == "crashed":
+        return f"crashed: {(run['summary'] or {}).get('error', 'the process died')}"
+    if run["outcome"] is None and found["lease"] is None:
+        return f"crashed: {died(found['reading'])}"
+    return run["outcome"] or "at work"
 
 
 def _tail(counts: dict[str, int]) -> str:

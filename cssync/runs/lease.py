@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from cssync.errors import LeaseHeld, LeaseLost
 from cssync.http.clock import SYSTEM, Clock
+from cssync.runs.crash import close_dead
 from cssync.store import Store
 from cssync.store.owner import gone, me
 
@@ -108,10 +109,7 @@ def _take(store: Store, owner: str, clock: Clock, seconds: float) -> Lease:
         if row is not None and _alive(row, now):
             raise _held(conn, row)
         if row is not None:
-            conn.execute(
-                "UPDATE run SET ended_at = ?, outcome = 'crashed', exit_code = 1 WHERE ended_at IS NULL",
-                (row["heartbeat_at"],),
-            )
+            close_dead(conn, row["heartbeat_at"])
         fence = 1 if row is None else row["fence"] + 1
         conn.execute(
             "INSERT OR REPLACE INTO lease (name, owner, fence, heartbeat_at, expires_at) VALUES (?, ?, ?, ?, ?)",

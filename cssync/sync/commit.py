@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cssync.sync.batches import Batch
     from cssync.sync.engine import Job, StreamReport
 
+AT_WORK = "at work"
+"""Outcome of a stream that is being read."""
 COUNTS = ("read", "new", "changed", "same", "echo", "tombstoned", "incomplete", "quarantined")
 _NOTE = f"""INSERT OR REPLACE INTO run_stream (run_id, connection, stream, outcome, {", ".join(COUNTS)},
             requests, seconds, error) VALUES ({", ".join("?" * (len(COUNTS) + 7))})"""
@@ -60,7 +62,7 @@ def commit_page(store: Store, job: Job, batch: Batch, *, run_id: str, fence: Fen
         report.requests = batch.requests
         if not job.keep:
             raise _OnlyLooking
-        note_run(conn, run_id, report, "at work")
+        note_run(conn, run_id, report, AT_WORK)
 
 
 def _upsert(store: Store, conn: sqlite3.Connection, job: Job, batch: Batch, known_at: str) -> tuple[set[str], set[str]]:
@@ -223,6 +225,15 @@ def _count(job: Job, batch: Batch, new: set[str], changed: set[str], echoes: set
     report.same = report.read - (
         report.new + report.changed + report.echo + report.tombstoned + report.incomplete + report.quarantined
     )
+
+
+def remember_reports(
+    store: Store, reports: Sequence[StreamReport], run_id: str, fence: Fence | None, outcome: str | None = None
+) -> None:
+    """Write one `run_stream` row for each report, with an outcome of its own or this one."""
+    with store.transaction(fence, lasting=outcome is None) as conn:
+        for report in reports:
+            note_run(conn, run_id, report, outcome or report.outcome)
 
 
 def note_run(conn: sqlite3.Connection, run_id: str, report: StreamReport, outcome: str) -> None:

@@ -25,7 +25,7 @@ from cssync.errors import ConnectionFault, CssyncError, LeaseHeld, TransientFaul
 from cssync.store import Fence, Store
 from cssync.sync import cast, drift, sweep
 from cssync.sync.batches import ENOUGH, Batch, batches, is_plain, joined
-from cssync.sync.commit import commit_page, note_run, remember_stream
+from cssync.sync.commit import AT_WORK, commit_page, remember_reports, remember_stream
 from cssync.sync.drift import Drift
 from cssync.sync.held import holding
 from cssync.sync.normalise import Normaliser
@@ -111,6 +111,7 @@ class Job:
     at_work: bool = False
     hung: bool = False
     closed: bool = False
+    note: Callable[[str], None] = lambda outcome: None
     last_page: list[Sequence[object]] = field(default_factory=list)
     requests_before: int = 0
     cursors: set[bytes] = field(default_factory=set)
@@ -162,6 +163,8 @@ def sync(
     jobs, reports = _jobs(store, workspace, sessions, only=only, stream=stream, full=full, keep=keep)
     for job in jobs:
         job.listed.believed = accept_deletions
+        if keep:
+            job.note = partial(remember_reports, store, (job.report,), run_id, fence)
     inbox: queue.Queue[_Message] = queue.Queue(maxsize=PAGES_IN_FLIGHT)
     stop = threading.Event()
     open_jobs = len(jobs)
@@ -353,6 +356,8 @@ def _read(
     job.requests_before = job.session.requests_here  # a pool's thread may have served another stream
     try:
         with gate:
+            if not stop.is_set():
+                job.note(AT_WORK)  # the last word of a process that its connector takes along
             ended, job.at_work, job.alive = False, True, time.monotonic()
             _look_for_drift(store, job, inbox, stop)
             for batch in batches(job, where):
@@ -435,6 +440,7 @@ def _close(store: Store, job: Job, error: CssyncError | None, fence: Fence | Non
         )
     if job.keep:
         remember_stream(store, job, complete=not failed, fence=fence)
+        job.note(report.outcome)
 
 
 def remember_feeds(store: Store, workspace: Workspace, fence: Fence | None) -> None:
@@ -445,10 +451,3 @@ def remember_feeds(store: Store, workspace: Workspace, fence: Fence | None) -> N
     with store.transaction(fence) as conn:
         conn.execute("DELETE FROM source_feed")
         conn.executemany("INSERT INTO source_feed VALUES (?, ?, ?)", feeds)
-
-
-def remember_reports(store: Store, reports: Sequence[StreamReport], run_id: str, fence: Fence | None) -> None:
-    """Write one `run_stream` row for each report."""
-    with store.transaction(fence) as conn:
-        for report in reports:
-            note_run(conn, run_id, report, report.outcome)

@@ -67,10 +67,13 @@ def mark(conn: sqlite3.Connection, job: Job, ids: Sequence[str]) -> None:
         conn.execute(f"DROP TABLE IF EXISTS {_seen(job)}")
         job.listed.marked = True
     conn.execute(f"CREATE TABLE IF NOT EXISTS {_seen(job)} (source_id PRIMARY KEY) WITHOUT ROWID")
+    odd = [(i,) for i in ids if "\0" in i]  # of quarantined records: no other id may hold one. SQLite's JSON ends there
+    plain = [i for i in ids if "\0" not in i] if odd else ids
     marked = conn.execute(
-        f"INSERT OR IGNORE INTO {_seen(job)} SELECT value FROM json_each(?)", (msgspec.json.encode(ids).decode(),)
-    )
-    job.listed.doubled += len(ids) - marked.rowcount
+        f"INSERT OR IGNORE INTO {_seen(job)} SELECT value FROM json_each(?)", (msgspec.json.encode(plain).decode(),)
+    ).rowcount
+    marked += conn.executemany(f"INSERT OR IGNORE INTO {_seen(job)} VALUES (?)", odd).rowcount if odd else 0
+    job.listed.doubled += len(ids) - marked
 
 
 def unlisted(conn: sqlite3.Connection, job: Job) -> Iterator[tuple[Job, list[Tombstone]]]:
