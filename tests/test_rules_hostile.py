@@ -1,11 +1,13 @@
 """Hostile rule files are refused in words, with little work and little memory.
 
-Work is counted in calls and returns, so that the test says the same on every machine: a million of them took less than
-50 ms of CPU on a machine at rest, and the costliest file of the corpus takes 60,000.
+Work is counted in calls and returns, so that the test says the same on every machine. The costliest file of the corpus
+takes 60,000, a few ms of CPU; the costliest within all limits 675,000, and none of those took 50 ms of CPU on a machine
+with six times the load that it has cores for.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -22,7 +24,7 @@ from hostile_rules import GROWING, corpus
 
 CORPUS = dict(corpus())
 MOST_CALLS = 60_000
-MOST_CALLS_OF_A_LARGE_FILE = 1_000_000
+MOST_CALLS_OF_A_LARGE_FILE = 750_000
 MOST_BYTES = 8_000_000
 
 
@@ -94,7 +96,7 @@ def test_the_largest_file_within_the_limits_is_refused_in_words(name: str) -> No
     large = max((GROWING[name](n) for n in (800, 1_200, 1_600)), key=lambda text: len(text) if within(text) else 0)
     with pytest.raises(ConfigError) as refused, counted(MOST_CALLS_OF_A_LARGE_FILE):
         read_rules([Source("h.yaml", large)])
-    assert "more than 5,000" not in refused.value.message
+    assert not re.search("more than 5,000 (values|lines)", refused.value.message)
     assert refused.value.message.count("h.yaml:") <= 50
 
 
@@ -108,9 +110,9 @@ def test_the_words_of_a_files_expressions_are_counted_and_those_of_others_are_no
         sums = (f"  {name}{n}: {'+'.join(['seats'] * 30)}\n" for n in range(lines))
         return Source(f"{name}.yaml", f"pack: {name}\nfeatures:\n" + "".join(sums))
 
-    assert len(read_rules([file("a", 160), file("b", 160)]).features) == 320
-    with pytest.raises(ConfigError, match=r"b\.yaml:\d+:\d+: the expressions of this file have more than 10,000 words"):
-        read_rules([file("a", 160), file("b", 170)])
+    assert len(read_rules([file("a", 80), file("b", 80)]).features) == 160
+    with pytest.raises(ConfigError, match=r"b\.yaml:\d+:\d+: the expressions of this file have more than 5,000 words"):
+        read_rules([file("a", 80), file("b", 85)])
 
 
 def test_the_counter_stops_what_goes_on_for_ever() -> None:

@@ -12,8 +12,8 @@ from cssync.errors import ConfigError
 
 SHOWN = 50
 """Faults after which reading stops: nobody reads more of them, and a file that was made to be wrong has thousands."""
-MAX_WORDS = 10_000
-"""Words and signs in the expressions of one file: seven times what the largest standard pack has."""
+MAX_WORDS = 5_000
+"""Words and signs in the expressions of one file: three times what the largest standard pack has."""
 NEAR = 150
 """Known words that a misspelt one is compared with letter by letter, at most."""
 
