@@ -104,7 +104,7 @@ class PastWorld:
         ids = [str(n) for n in range(COMPANIES)]
         self.put(now, "account_source", "crm", *(
             {"source_id": i, "name": f"Company {i}", "domains": f'["c{i}.example"]', "status": "active",
-             "csm_source_id": "7", "touch_tier_override": "low"} for i in ids))  # fmt: skip
+             "csm_source_id": "7", "touch_tier_override": "low", "success_goals": f"goal {i}"} for i in ids))  # fmt: skip
         self.put(now, "account_source", "desk", *(
             {"source_id": f"o{i}", "name": f"Desk {i}", "domains": f'["c{i}.example"]'} for i in ids[:6]))  # fmt: skip
         today = now.date()
@@ -149,9 +149,9 @@ class PastWorld:
                 "opened_at": stamp(now - timedelta(hours=self.chance.randint(1, 100)))})  # fmt: skip
         for n in range(1, self.tickets + 1):
             if self.chance.random() < 0.3:
-                self.put(
-                    now, "ticket", "desk", {"source_id": f"t{n}", "status": self.chance.choice(["open", "solved"])}
-                )
+                self.put(now, "ticket", "desk", {
+                    "source_id": f"t{n}", "status": self.chance.choice(["open", "solved"]),
+                    "reopened_count": (n + self.n) // 4, "updated_at": stamp(now - timedelta(hours=n))})  # fmt: skip
             if self.chance.random() < 0.1:
                 self.bury(now, "ticket", "desk", f"t{n}")  # some of them come back
 

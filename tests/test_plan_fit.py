@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from cssync.config import Workspace, Writeback
 from cssync.connectors import RemoteField
 from cssync.errors import ConfigError, ConnectionFault
+from cssync.rules.cutting import cut
 from cssync.rules.texts import end_of, same_but_date, signed, unsigned
 from cssync.store import Store
 from cssync.writeback import plan as planning
 from cssync.writeback.apply import apply_plan
-from cssync.writeback.fit import Descriptions, cut, misfit, shortened
+from cssync.writeback.fit import Descriptions, misfit, shortened
 from cssync.writeback.plan import Plan
 from fake_crm import AS_OF, TYPES, Crm, account, pulled, result, sessions, workspace
 

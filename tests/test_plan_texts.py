@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from cssync.config import Limits, Workspace
+from cssync.errors import ConfigError
+from cssync.rules.faults import Source
+from cssync.rules.packs import read_rules
 from cssync.rules.texts import render
 from cssync.rules.tree import Place, Template
 from cssync.store import Store
@@ -125,3 +128,37 @@ def test_the_last_line_is_no_reason_to_write_a_task_again(tmp_path: Path, store:
 def test_a_customers_name_cannot_steer_the_sentence_it_stands_in(name: str, shown: str) -> None:
     text = {"en": Template(("Renewal of ", Place("name", "text", kind="account")))}
     assert render(text, "en", lambda place: (name, "")) == f"Renewal of {shown}"
+
+
+@pytest.mark.parametrize(
+    ("goals", "shown"),
+    [
+        (None, "Health ok. Next: call."),
+        ("", "Health ok. Next: call."),
+        ("\u200e \n", "Health ok. Next: call."),
+        ("grow\n- in {Asia}", "Health ok. Goals: grow - in {Asia}. Next: call."),
+        ("x" * 301, f"Health ok. Goals: {'x' * 299}…. Next: call."),
+    ],
+)
+def test_a_stretch_of_a_text_is_left_out_where_a_place_in_it_has_no_value(goals: str | None, shown: str) -> None:
+    pack = (
+        "pack: p\ntasks: {T: {when: is_test, once_per: year, title: x, due: in 2 business days, "
+        'body: "Health ok. {?Goals: {success_goals}. }Next: call."}}\n'
+    )
+    body = read_rules([Source("p.yaml", pack)]).packs[0].tasks[0].body
+    assert render(body, "en", lambda place: (goals, "")) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{?no place}", "is left out where a place in it has no value: name one"),
+        ("a {?{name} and {?{uid}}}", "`{?` is not closed, or holds another one"),
+        ("a {?never closed {name}", "`{?` is not closed"),
+        ("{?{nam}}", "there is no feature or column 'nam'"),
+    ],
+)
+def test_a_stretch_that_may_be_left_out_is_refused_in_words(text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read_rules([Source("p.yaml", f"pack: p\nsignals: {{S: {{when: is_test, because: '{text}'}}}}\n")])
+    assert words in error.value.message

@@ -59,6 +59,8 @@ def test_the_world_is_worth_replaying(lived: tuple[PastWorld, list[Mapping[str, 
     assert len(world.store.query("SELECT DISTINCT number FROM renewal_event WHERE account_uid IN "
                                  "(SELECT account_uid FROM event_result)")) == 2  # fmt: skip
     assert merged == 1
+    dated = world.store.query("SELECT count(DISTINCT reopened_at) FROM ticket")[0][0]
+    assert dated >= 3
     assert world.store.query("SELECT 1 FROM result WHERE state = 'stale'") or any(
         "stale" in repr(d["result"]) for d in days
     )

@@ -55,6 +55,30 @@ def test_an_absent_column_keeps_its_value_and_an_explicit_none_clears_it(store: 
     assert [tuple(r) for r in rows] == [("A2", "a@x.example"), ("B", None)]
 
 
+def test_a_rising_count_is_dated_by_the_version_that_brought_it(store: Store) -> None:
+    """Vendors say how often a ticket was reopened, not when: what was counted before it was first seen has no date."""
+
+    def reopened(count: int | None, updated: str | None, seen: str, **more: Any) -> str | None:
+        row = {"source_id": "1", "reopened_count": count, **({"updated_at": updated} if updated else {}), **more}
+        put(store, row, at=seen, entity="ticket")
+        return str(store.query("SELECT reopened_at FROM ticket")[0][0])
+
+    days = [f"2026-11-2{n}T00:00:00Z" for n in range(9)]
+    assert reopened(3, days[0], days[1]) == "None"
+    assert reopened(3, days[2], days[3], status="open") == "None"
+    assert reopened(4, days[3], days[4]) == days[3]
+    assert reopened(4, days[4], days[5], status="solved") == days[3]
+    assert reopened(2, days[4], days[5]) == days[3]  # a count that falls is a correction
+    assert reopened(5, None, days[6]) == days[6]
+    assert reopened(None, days[6], days[7]) == days[6]
+    assert reopened(7, days[7], days[8]) == days[6]  # from not known to 7: of old or of new, nobody knows
+    with_own = [{"source_id": "1", "reopened_count": 8, "reopened_at": days[2]}]
+    put(store, *with_own, at=days[8], entity="ticket")  # a vendor that says when
+    assert store.query("SELECT reopened_at FROM ticket")[0][0] == days[2]
+    former = [json.loads(r[0]).get("reopened_at") for r in store.query('SELECT "row" FROM history ORDER BY id')]
+    assert former[:3] == [None, None, days[3]]
+
+
 def test_a_moved_modification_time_alone_is_no_change(store: Store) -> None:
     put(store, {"source_id": "1", "name": "A", "updated_at": AT})
     assert put(store, {"source_id": "1", "name": "A", "updated_at": LATER}, at=LATER) == (set(), set())
@@ -134,7 +158,7 @@ def test_a_commit_waits_for_the_disk_unless_a_power_cut_may_take_it(store: Store
     assert waits()
 
 
-NEWEST = ("m004_release_0_4", "b7b656a04158")
+NEWEST = ("m005_release_0_5", "b7492ea3b316")
 """The newest migration, and the file it makes."""
 
 

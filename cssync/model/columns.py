@@ -62,6 +62,7 @@ PROFILE = (
     col("csm_sentiment", "text", "the customer success manager's own judgement", "green", "yellow", "red"),
     col("csm_sentiment_at", "instant", "when it was given"),
     col("csm_sentiment_by", "text", "who gave it"),
+    col("success_goals", "text", "what the customer wants to reach with the product, as people wrote it"),
     col("override_band", "text", "band set by a person", "green", "yellow", "red"),
     col("override_reason", "text", "why"),
     col("override_until", "date", "last day it holds"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from cssync.model.columns import PROFILE, Column, col
 
@@ -13,6 +13,8 @@ class Entity:
     """A normalised vendor table. Its key is (connection, source_id); see VENDOR_COLUMNS for what every one has.
 
     indexes: beside those that every table has; one that begins with account_uid takes the place of the plain one.
+    dated: instants that the store itself fills where they are not mapped, each with a count that vendors only keep as
+    a running total: an increase is dated by the version that brought it.
     """
 
     name: str
@@ -20,6 +22,7 @@ class Entity:
     columns: tuple[Column, ...]
     account_bound: bool = True
     indexes: tuple[tuple[str, ...], ...] = ()
+    dated: Mapping[str, str] = field(default_factory=dict)
 
     def column(self, name: str) -> Column | None:
         """Return the declared or vendor column of that name, None if there is none."""
@@ -155,11 +158,18 @@ ENTITIES: tuple[Entity, ...] = (
             col("first_reply_at", "instant", "first public reply of an agent"),
             col("solved_at", "instant", "when it was solved, NULL while open"),
             col("reopened_count", "integer", "times reopened"),
+            col(
+                "reopened_at",
+                "instant",
+                "when it was last reopened; unless mapped, when the first stored version with a higher reopened_count "
+                "was modified",
+            ),
             col("escalated", "bool", "escalated"),
             col("product_code", "text", "product"),
         ),
         # Tickets that came of age since the last evaluation are found by it.
         indexes=(("opened_at",),),
+        dated={"reopened_at": "reopened_count"},
     ),
     Entity(
         "ticket_metric",

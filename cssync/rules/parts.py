@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from cssync.rules.catalogue import ACCOUNT, FACTS, REASONS
 from cssync.rules.check import Scope, expression, typed_lines
 from cssync.rules.faults import Mark, Stop, did_you_mean
 from cssync.rules.features import FeatureReader
 from cssync.rules.nodes import Node, Scalar
-from cssync.rules.shape import Shape, places
-from cssync.rules.tree import Expr, Place, Template, Texts, Type
+from cssync.rules.shape import Shape, places, stretches
+from cssync.rules.tree import Edge, Expr, Place, Template, Texts, Type
 
 
 class PartReader:
@@ -64,8 +64,20 @@ class PartReader:
     def texts(self, node: Node | None, what: str) -> Texts:
         return {locale: Template(tuple(self.parts(scalar))) for locale, scalar in self.shape.texts(node, what)}
 
-    def parts(self, scalar: Scalar) -> Iterable[str | Place]:
-        for before, name, form, mark in places(scalar):
+    def parts(self, scalar: Scalar) -> Iterator[str | Place | Edge]:
+        for start, end, optional in stretches(scalar):
+            found = list(self.stretch(scalar, start, end))
+            if not optional:
+                yield from found
+                continue
+            if not any(isinstance(part, Place) for part in found):
+                self.faults.add(scalar.at(start), "`{?...}` is left out where a place in it has no value: name one")
+            yield from (Edge.OPEN, *found, Edge.CLOSE)
+
+    def stretch(self, scalar: Scalar, start: int, end: int) -> Iterator[str | Place]:
+        for before, name, form, mark in places(scalar, start, end):
+            if "{?" in before:
+                self.faults.add(mark, "`{?` is not closed, or holds another one: write `{?text with a {name}}`")
             if before:
                 yield before
             if not name:

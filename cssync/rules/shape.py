@@ -14,6 +14,7 @@ ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}", re.ASCII)
 LOCALES = ("en", "ja")
 MAX_TEXT = 1_000
 _PLACE = re.compile(r"\{([^{}]*)\}")
+_OPTIONAL = re.compile(r"\{\?((?:[^{}]|\{[^{}]*\})*)\}")
 _DURATION = re.compile(r"(\d{1,5})d", re.ASCII)
 _HOURS = re.compile(r"(\d{1,5})([dh])", re.ASCII)
 
@@ -143,14 +144,25 @@ class Shape:
         return found
 
 
-def places(scalar: Scalar) -> Iterator[tuple[str, str, str, Mark]]:
-    """Yield (text before, name, format, mark) of each `{name}` or `{name:format}`; last with an empty name."""
+def stretches(scalar: Scalar) -> Iterator[tuple[int, int, bool]]:
+    """Yield (start, end, optional) of a text's stretches: `{?...}` is one that may be left out."""
     at = 0
-    for match in _PLACE.finditer(scalar.text):
+    for match in _OPTIONAL.finditer(scalar.text):
+        yield at, match.start(), False
+        yield match.start(1), match.end(1), True
+        at = match.end()
+    yield at, len(scalar.text), False
+
+
+def places(scalar: Scalar, start: int = 0, end: int | None = None) -> Iterator[tuple[str, str, str, Mark]]:
+    """Yield (text before, name, format, mark) of each `{name}` or `{name:format}` between two places of a text; last
+    with an empty name."""
+    at, end = start, len(scalar.text) if end is None else end
+    for match in _PLACE.finditer(scalar.text, start, end):
         name, _, form = match[1].partition(":")
         yield scalar.text[at : match.start()], name.strip(), form.strip(), scalar.at(match.start())
         at = match.end()
-    yield scalar.text[at:], "", "", scalar.mark
+    yield scalar.text[at:end], "", "", scalar.at(at)
 
 
 def plain(texts: tuple[tuple[str, Scalar], ...]) -> Texts:
@@ -158,7 +170,7 @@ def plain(texts: tuple[tuple[str, Scalar], ...]) -> Texts:
     return {locale: Template((scalar.text,)) for locale, scalar in texts}
 
 
-__all__ = ["ID", "LOCALES", "NAME", "Place", "Shape", "places", "plain"]
+__all__ = ["ID", "LOCALES", "NAME", "Place", "Shape", "places", "plain", "stretches"]
 
 
 def _empty(node: Node) -> str:

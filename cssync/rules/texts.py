@@ -11,8 +11,9 @@ from fractions import Fraction
 from typing import Any
 
 from cssync.model import decimals
+from cssync.rules.cutting import cut
 from cssync.rules.outcome import Outcome
-from cssync.rules.tree import Cap, Place, Score, Template, Texts
+from cssync.rules.tree import Cap, Edge, Place, Score, Template, Texts
 from cssync.rules.trends import Direction
 
 WORDS: Mapping[str, Mapping[str, str]] = {
@@ -67,6 +68,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "by_people": "CRMで完了済み",
     },
 }  # fmt: skip
+QUOTED = 300
+"""UTF-16 code units of a text of people or vendors inside a sentence of ours."""
 REASONS = 3
 """Lost points named in a text."""
 
@@ -116,17 +119,24 @@ def _half_up(value: float, places: int) -> str:
 
 
 def render(texts: Texts, lang: str, lookup: Callable[[Place], tuple[Any, str]]) -> str:
-    """Fill a text of a pack. lookup gives value and currency of a place."""
+    """Fill a text of a pack. lookup gives value and currency of a place. What people or vendors wrote is cut."""
     template = texts.get(lang) or texts.get("en") or Template(())
     words = WORDS[lang if lang in texts else "en"]
     found = []
+    begins, complete = 0, True
     for part in template.parts:
         if isinstance(part, Place):
             value, currency = lookup(part)
             word = words.get(value) if part.kind == "result" and isinstance(value, str) else None
-            found.append(word or shown(value, words, part.format, currency, part.type))
+            text = word or shown(value, words, part.format, currency, part.type)
+            complete = complete and value is not None and text != ""
+            found.append(cut(text, QUOTED) if part.kind != "result" else text)
+        elif part is Edge.OPEN:
+            begins, complete = len(found), True
+        elif part is Edge.CLOSE:
+            del found[len(found) if complete else begins :]
         else:
-            found.append(part)
+            found.append(str(part))
     return "".join(found)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
 from cssync.rules.faults import Mark, Source
@@ -48,11 +49,18 @@ class Expr:
         return {e.value for e in self.walk() if e.op == op}
 
 
+class Edge(Enum):
+    """Ends of a stretch of a text that is left out where one of its places has no value."""
+
+    OPEN = "open"
+    CLOSE = "close"
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """A text with places: str parts and (name, type, format) places; `format` is "" or `percent`."""
 
-    parts: tuple[str | Place, ...]
+    parts: tuple[str | Place | Edge, ...]
 
     @property
     def names(self) -> set[str]:

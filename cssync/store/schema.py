@@ -181,3 +181,8 @@ def m003_release_0_3(db: Database) -> None:
 @migrations()
 def m004_release_0_4(db: Database) -> None:
     add_missing(db)
+
+
+@migrations()
+def m005_release_0_5(db: Database) -> None:
+    add_missing(db)

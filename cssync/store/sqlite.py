@@ -316,7 +316,13 @@ def _upsert_sql(entity: str, columns: tuple[str, ...], rows: int, alike: tuple[b
     table, every = quote(entity), (*KEYS, *columns)
     compared = [quote(c) for c in stored if c not in (*ABOUT, *UNVERSIONED)]
     differs = " OR ".join((*(f"{table}.{c} IS NOT excluded.{c}" for c in compared), f"{table}.deleted_at IS NOT NULL"))
-    assigned = ", ".join(f"{quote(c)} = excluded.{quote(c)}" for c in ("synced_at", *stored))
+    risen = {at: n for at, n in ENTITY[entity].dated.items() if n in stored and at not in stored}
+    seen_at = "coalesce(excluded.updated_at, excluded.synced_at)" if "updated_at" in stored else "excluded.synced_at"
+    dates = (
+        f"{quote(at)} = CASE WHEN excluded.{quote(n)} > {table}.{quote(n)} THEN {seen_at} ELSE {table}.{quote(at)} END"
+        for at, n in risen.items()
+    )
+    assigned = ", ".join((*(f"{quote(c)} = excluded.{quote(c)}" for c in ("synced_at", *stored)), *dates))
     alive = "deleted_at = NULL" + (", merged_into = NULL" if "merged_into" in declared else "")
     once, each = count(len(KEYS) + 1), count(len(KEYS) + 1 + sum(alike))
     fixed = [next(once) if same else None for same in alike]

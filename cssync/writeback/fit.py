@@ -8,8 +8,7 @@ mappings go on.
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from itertools import groupby
@@ -19,6 +18,7 @@ from cssync.config.workspace import Workspace
 from cssync.connectors.contract import RemoteField
 from cssync.connectors.session import Session
 from cssync.errors import ConfigError, CssyncError
+from cssync.rules.cutting import cut, units
 from cssync.rules.texts import end_of
 from cssync.store import Fence, Store
 from cssync.writeback.changes import Draft, Note, PlannedChange, dump, load
@@ -31,10 +31,8 @@ Lengths = Mapping[tuple[str, str], int]
 Describe = Callable[[str], Shape | None]
 """Connection -> its fields; None where the vendor cannot say, or did not answer."""
 
-ELLIPSIS = "…"
 NUMBERS = ("integer", "real", "number", "money", "percent")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_JOINER = "\u200d"
 
 
 class Descriptions:
@@ -87,26 +85,12 @@ def lengths(store: Store, workspace: Workspace) -> Lengths:
     }
 
 
-def cut(text: str, length: int) -> str:
-    """Return `text` within `length` UTF-16 code units (the strictest way vendors count), ending in `…` where it was
-    cut; never inside a character: a letter keeps its accents, an emoji its parts."""
-    if _units(text) <= length:
-        return text
-    room, kept = length - 1, ""
-    for character in _characters(text):
-        room -= _units(character)
-        if room < 0:
-            break
-        kept += character
-    return kept.rstrip() + ELLIPSIS if length > 0 else ""
-
-
 def shortened(text: str, length: int) -> str:
     """Return `text` within `length` as `cut` does, but leave the end of a text of ours whole: that cssync wrote it, and
     the date of its data. Only where there is room for little more than that, it is cut like any other."""
     end = end_of(text)
-    room = length - _units(end)
-    if _units(text) <= length or room < _units(end):
+    room = length - units(end)
+    if units(text) <= length or room < units(end):
         return cut(text, length)
     return cut(text.removesuffix(end), room) + end
 
@@ -198,22 +182,3 @@ def _is_number(value: Any) -> bool:
         return Decimal(str(value)).is_finite()
     except InvalidOperation:
         return False
-
-
-def _units(text: str) -> int:
-    return len(text) + sum(ord(c) > 0xFFFF for c in text)
-
-
-def _characters(text: str) -> Iterator[str]:
-    """Yield what a reader takes for one character: a base with its marks, joined emoji, pairs of flag letters."""
-    character = ""
-    for c in text:
-        flag = "\U0001f1e6" <= c <= "\U0001f1ff"
-        extends = unicodedata.category(c) in ("Mn", "Me", "Mc") or c == _JOINER or "\U0001f3fb" <= c <= "\U0001f3ff"
-        half = flag and len(character) == 1 and "\U0001f1e6" <= character <= "\U0001f1ff"
-        if character and not (extends or character.endswith(_JOINER) or half):
-            yield character
-            character = ""
-        character += c
-    if character:
-        yield character

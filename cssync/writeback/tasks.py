@@ -15,12 +15,12 @@ from typing import Any, Literal
 
 from cssync.config.workspace import OPPORTUNITIES, Workspace
 from cssync.connectors.contract import TaskContent
+from cssync.rules.cutting import cut
 from cssync.store import Store
 from cssync.writeback.canonical import altered
 from cssync.writeback.changes import Note, PlannedChange, load
 from cssync.writeback.digest import PACK as DIGEST
 from cssync.writeback.digest import PREFIX, Digests
-from cssync.writeback.fit import cut
 from cssync.writeback.merged import Orphan, adoptions, orphans
 from cssync.writeback.opportunities import opportunity_rows, taking_opportunities
 from cssync.writeback.outbox import failed

@@ -209,3 +209,38 @@ def test_an_earlier_as_of_never_touches_current_results(store: Store) -> None:
     run(store)
     with pytest.raises(ConfigError, match="lies before"):
         run(store, AS_OF - timedelta(days=1))
+
+
+def test_reopenings_of_an_old_ticket_count_from_the_day_the_vendors_count_rose(store: Store) -> None:
+    """The vendor keeps a running count without dates: what it was when the ticket was first seen counts for nothing."""
+    healthy(store)
+    old = [{"source_id": f"t{n}", "status": "open", "opened_at": "2026-01-10T00:00:00Z"} for n in range(3)]
+    put(store, "ticket", *({**row, "reopened_count": 5} for row in old))
+    run(store)
+    assert results(store)["risk.flags"] == ([], "ok")
+    risen = [{**row, "reopened_count": 6, "updated_at": "2026-11-20T09:00:00Z"} for row in old]
+    put(store, "ticket", *risen, known_at="2026-11-20T10:00:00Z")
+    run(store, AS_OF + timedelta(hours=8))
+    assert results(store)["risk.flags"] == (["K03"], "ok")
+    because = store.query("SELECT because FROM signal WHERE name = 'K03'")[0][0]
+    assert "tickets reopened in 30 days: 3; newest: t0, t1, t2, the oldest opened on 2026-01-10" in because
+    for day, flags in ((29, ["K03"]), (30, [])):
+        at = AS_OF + timedelta(days=day)
+        succeed(store, at.strftime("%Y-%m-%dT00:00:00Z"))
+        run(store, at)
+        assert [f for f in results(store)["risk.flags"][0] if f == "K03"] == flags
+
+
+@pytest.mark.parametrize("goals", [None, "Halve the time\nto invoice"])
+def test_a_success_review_names_the_customers_goals_where_they_are_mapped(store: Store, goals: str | None) -> None:
+    contract(store, start_date="2025-05-20", end_date="2027-05-18")
+    with store.transaction() as conn:
+        conn.execute("UPDATE account SET touch_tier_override = 'high'")
+    run(store)
+    with store.transaction() as conn:
+        conn.execute("UPDATE account SET success_goals = ?", (goals,))
+    report = run(store, AS_OF + timedelta(hours=1))
+    assert report.partly  # the account alone is looked at, and its open task reworded
+    body = store.query("SELECT body FROM task WHERE rule = 'R01'")[0][0]
+    told = " Goals of the customer: Halve the time to invoice." if goals else ""
+    assert f"score unknown.{told} Next: agree" in body

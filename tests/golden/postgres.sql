@@ -310,11 +310,13 @@ count(*) FILTER (WHERE (t."status" IN ('new', 'open', 'pending', 'hold'))) AS n_
 max(to_char((CAST(substr(t."opened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD')) AS v_last_ticket_on,
 count(*) FILTER (WHERE t."opened_at" >= '2026-10-21T15:00:00' AND
 t."opened_at" < '2026-11-20T15:00:00' AND ((strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'cancel') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'downgrade') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'terminat') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'switch to another') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'fewer seats') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), '解約') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), '退会') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'ダウングレード') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), '乗り換え') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'プラン変更') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), '席数を減') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), '契約終了') > 0))) AS n_leaving_tickets_30d,
-count(*) FILTER (WHERE t."opened_at" >= '2026-10-21T15:00:00' AND
-t."opened_at" < '2026-11-20T15:00:00' AND (t."reopened_count" > 0::int8)) AS n_reopened_30d,
+count(*) FILTER (WHERE ((t."reopened_count" > 0::int8) AND (((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."opened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 29::int8) OR ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."reopened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 29::int8)))) AS n_reopened_30d,
+min(to_char((CAST(substr(t."opened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD')) FILTER (WHERE ((t."reopened_count" > 0::int8) AND (((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."opened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 29::int8) OR ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."reopened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 29::int8)))) AS v_reopened_since,
 count(*) FILTER (WHERE t."opened_at" >= '2026-10-30T15:00:00' AND
 t."opened_at" < '2026-11-20T15:00:00') AS n_tickets_21d, count(*) FILTER (WHERE t."opened_at" <= '2026-11-18T02:59:59Z' AND
 ((t."priority" = 'urgent') AND (t."status" IN ('new', 'open', 'pending', 'hold')))) AS n_urgent_over_48h,
+min(to_char((CAST(substr(t."opened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD')) FILTER (WHERE t."opened_at" <= '2026-11-18T02:59:59Z' AND
+((t."priority" = 'urgent') AND (t."status" IN ('new', 'open', 'pending', 'hold')))) AS v_urgent_since,
 count(*) FILTER (WHERE t."opened_at" >= '2026-09-21T15:00:00' AND
 t."opened_at" < '2026-11-20T15:00:00' AND (CASE WHEN t."subject" IS NOT NULL THEN FALSE END)) AS n_add_on_tickets,
 count(*) FILTER (WHERE ((t."priority" = 'urgent') AND (t."status" IN ('new', 'open', 'pending', 'hold')))) AS n_urgent_open FROM "ticket" t WHERE t.deleted_at IS NULL AND
@@ -499,8 +501,7 @@ SELECT p.account_uid, max(CASE WHEN p.place = 1 THEN p.value END) || coalesce(',
 '') || coalesce(', ' || max(CASE WHEN p.place = 3 THEN p.value END),
 '') AS value FROM (SELECT t.account_uid, t."source_id" AS value,
 CASE WHEN t."opened_at" IS NULL THEN 0 ELSE 1 END AS dated, row_number() OVER (PARTITION BY t.account_uid, CASE WHEN t."opened_at" IS NULL THEN 0 ELSE 1 END ORDER BY t."opened_at" DESC, t.connection, t.source_id) AS place FROM "ticket" t WHERE t.deleted_at IS NULL AND
-t.account_uid IS NOT NULL AND t."opened_at" >= '2026-10-21T15:00:00' AND
-t."opened_at" < '2026-11-20T15:00:00' AND (t."reopened_count" > 0::int8) AND
+t.account_uid IS NOT NULL AND CASE WHEN ((t."reopened_count" > 0::int8) AND (((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."opened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 29::int8) OR ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."reopened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 29::int8))) THEN 1 ELSE 0 END = 1 AND
 t."source_id" IS NOT NULL) p WHERE p.dated = 1 AND p.place <= 3 GROUP BY p.account_uid
 ;
 
@@ -742,7 +743,8 @@ CAST((f_reached <> 0) AS INTEGER) AS t_6_done, NULL AS t_6_due,
 -- renewal
 WITH RECURSIVE base AS MATERIALIZED (SELECT a.uid AS uid, coalesce(fact_events.event, 1) AS event,
 a."csm_uid" AS a_csm_uid, a."locale" AS a_locale, a."name" AS a_name,
-a."owner_uid" AS a_owner_uid, a."status" AS a_status, CASE WHEN fact_events.event IS NULL THEN fact_terms.renews_on ELSE fact_events.renews_on END AS f_renews_on,
+a."owner_uid" AS a_owner_uid, a."status" AS a_status, a."success_goals" AS a_success_goals,
+CASE WHEN fact_events.event IS NULL THEN fact_terms.renews_on ELSE fact_events.renews_on END AS f_renews_on,
 CASE WHEN fact_events.event IS NULL THEN fact_terms.term_end ELSE fact_events.term_end END AS f_term_end,
 CASE WHEN fact_events.event IS NULL THEN fact_terms.notice_deadline ELSE fact_events.notice_deadline END AS f_notice_deadline,
 CASE WHEN fact_events.event IS NULL THEN fact_terms.anchor ELSE fact_events.anchor END AS f_anchor,
@@ -841,8 +843,8 @@ b.event
 
 -- risk
 WITH RECURSIVE past_0 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.band' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.band' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
-past_24 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
-past_27 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' AND until > '2026-10-21T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
+past_25 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
+past_28 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' AND until > '2026-10-21T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
 base AS MATERIALIZED (SELECT a.uid AS uid, a."csm_uid" AS a_csm_uid,
 a."first_contract_date" AS a_first_contract_date, a."locale" AS a_locale,
 a."name" AS a_name, a."owner_uid" AS a_owner_uid, a."status" AS a_status,
@@ -853,13 +855,14 @@ fact_weeks.weeks_left_out AS f_weeks_left_out, fact_contact.last_contact_on AS f
 list_leaving_ids_30d.value AS f_leaving_ids_30d, list_leaving_phrases_30d.value AS f_leaving_phrases_30d,
 list_reopened_ids_30d.value AS f_reopened_ids_30d, list_urgent_ids_48h.value AS f_urgent_ids_48h,
 of_tickets.v_last_ticket_on AS f_last_ticket_on, coalesce(of_tickets.n_leaving_tickets_30d, 0) AS f_leaving_tickets_30d,
-coalesce(of_tickets.n_reopened_30d, 0) AS f_reopened_30d, coalesce(of_tickets.n_tickets_21d, 0) AS f_tickets_21d,
-coalesce(of_tickets.n_urgent_over_48h, 0) AS f_urgent_over_48h,
-CAST(NULL AS BIGINT) AS f_unhappy_14d, CAST(NULL AS TEXT) AS f_unhappy_kind,
-CAST(NULL AS DOUBLE PRECISION) AS f_unhappy_score, CAST(NULL AS TEXT) AS f_unhappy_tickets,
-of_usage.v_first_used_on AS f_first_used_on, of_contracts.v_first_term_on AS f_first_term_on,
-list_seat_lines_30d.value AS f_seat_lines_30d, list_left_roles_30d.value AS f_left_roles_30d,
-coalesce(of_contacts.n_champions, 0) AS f_champions, coalesce(of_contacts.n_champions_left_180d, 0) AS f_champions_left_180d,
+coalesce(of_tickets.n_reopened_30d, 0) AS f_reopened_30d, of_tickets.v_reopened_since AS f_reopened_since,
+coalesce(of_tickets.n_tickets_21d, 0) AS f_tickets_21d, coalesce(of_tickets.n_urgent_over_48h, 0) AS f_urgent_over_48h,
+of_tickets.v_urgent_since AS f_urgent_since, CAST(NULL AS BIGINT) AS f_unhappy_14d,
+CAST(NULL AS TEXT) AS f_unhappy_kind, CAST(NULL AS DOUBLE PRECISION) AS f_unhappy_score,
+CAST(NULL AS TEXT) AS f_unhappy_tickets, of_usage.v_first_used_on AS f_first_used_on,
+of_contracts.v_first_term_on AS f_first_term_on, list_seat_lines_30d.value AS f_seat_lines_30d,
+list_left_roles_30d.value AS f_left_roles_30d, coalesce(of_contacts.n_champions, 0) AS f_champions,
+coalesce(of_contacts.n_champions_left_180d, 0) AS f_champions_left_180d,
 coalesce(of_contacts.n_people_left_30d, 0) AS f_people_left_30d,
 of_contacts.v_person_left_on AS f_person_left_on, coalesce(of_contacts.n_sponsors, 0) AS f_sponsors,
 coalesce(of_contacts.n_sponsors_left_180d, 0) AS f_sponsors_left_180d,
@@ -869,10 +872,10 @@ CAST(NULL AS BIGINT) AS f_unpaid_invoices, CAST(NULL AS TEXT) AS f_unpaid_since,
 coalesce(of_usage_events.n_sensitive_7d, 0) AS f_sensitive_7d,
 coalesce(of_usage_events.n_sensitive_before, 0) AS f_sensitive_before,
 replace(replace(substr(past_0.value, 2, length(past_0.value) - 2), E'\\"', '"'), E'\\\\', E'\\') AS f_band_before,
-CAST(past_24.value AS BIGINT) AS f_score_before, CAST(past_27.value AS BIGINT) AS f_seats_before,
+CAST(past_25.value AS BIGINT) AS f_score_before, CAST(past_28.value AS BIGINT) AS f_seats_before,
 CASE WHEN r0.value <> 'null' AND r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), E'\\"', '"'), E'\\\\', E'\\') END AS r_health_band,
 CASE WHEN r1.value <> 'null' AND r1.state <> 'stale' THEN replace(replace(substr(r1.value, 2, length(r1.value) - 2), E'\\"', '"'), E'\\\\', E'\\') END AS r_health_reasons,
-CASE WHEN r2.value <> 'null' AND r2.state <> 'stale' THEN CAST(r2.value AS BIGINT) END AS r_health_score FROM account a LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN list_leaving_ids_30d ON list_leaving_ids_30d.account_uid = a.uid LEFT JOIN list_leaving_phrases_30d ON list_leaving_phrases_30d.account_uid = a.uid LEFT JOIN list_reopened_ids_30d ON list_reopened_ids_30d.account_uid = a.uid LEFT JOIN list_urgent_ids_48h ON list_urgent_ids_48h.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN list_seat_lines_30d ON list_seat_lines_30d.account_uid = a.uid LEFT JOIN list_left_roles_30d ON list_left_roles_30d.account_uid = a.uid LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN list_sensitive_names ON list_sensitive_names.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN past_0 ON past_0.account_uid = a.uid LEFT JOIN past_24 ON past_24.account_uid = a.uid LEFT JOIN past_27 ON past_27.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
+CASE WHEN r2.value <> 'null' AND r2.state <> 'stale' THEN CAST(r2.value AS BIGINT) END AS r_health_score FROM account a LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN list_leaving_ids_30d ON list_leaving_ids_30d.account_uid = a.uid LEFT JOIN list_leaving_phrases_30d ON list_leaving_phrases_30d.account_uid = a.uid LEFT JOIN list_reopened_ids_30d ON list_reopened_ids_30d.account_uid = a.uid LEFT JOIN list_urgent_ids_48h ON list_urgent_ids_48h.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN list_seat_lines_30d ON list_seat_lines_30d.account_uid = a.uid LEFT JOIN list_left_roles_30d ON list_left_roles_30d.account_uid = a.uid LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN list_sensitive_names ON list_sensitive_names.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN past_0 ON past_0.account_uid = a.uid LEFT JOIN past_25 ON past_25.account_uid = a.uid LEFT JOIN past_28 ON past_28.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
 r0.name = 'health.band' LEFT JOIN result r1 ON r1.account_uid = a.uid AND
 r1.name = 'health.reasons' LEFT JOIN result r2 ON r2.account_uid = a.uid AND
 r2.name = 'health.score' WHERE a.deleted_at IS NULL AND coalesce(a.is_test, 0) = 0 AND
@@ -887,6 +890,7 @@ CAST((((f_champions_left_180d > 0::int8) AND (f_champions = 0::int8)) OR ((f_spo
 (CAST(f_sensitive_before AS DOUBLE PRECISION) / NULLIF(12::int8, 0)) AS f_sensitive_usual,
 (CASE WHEN (a_first_contract_date >= '1990-01-01') THEN a_first_contract_date WHEN TRUE THEN f_first_term_on END) AS f_started_on,
 (CASE WHEN (f_urgent_over_48h > 0::int8) THEN f_urgent_ids_48h WHEN TRUE THEN f_reopened_ids_30d END) AS f_trouble_ids,
+(CASE WHEN (f_urgent_over_48h > 0::int8) THEN f_urgent_since WHEN TRUE THEN f_reopened_since END) AS f_trouble_since,
 (CASE WHEN NULL THEN '-' WHEN TRUE THEN f_unhappy_tickets END) AS f_unhappy_about FROM base b),
 formula_2 AS (SELECT b.*, (CASE WHEN (f_seats_reduced <> 0) THEN f_seat_lines_30d WHEN TRUE THEN '-' END) AS f_changed_lines,
 (CAST('2026-11-20' AS DATE) - CAST(f_started_on AS DATE)) AS f_days_in FROM formula_1 b),
