@@ -104,7 +104,7 @@ class PastWorld:
         ids = [str(n) for n in range(COMPANIES)]
         self.put(now, "account_source", "crm", *(
             {"source_id": i, "name": f"Company {i}", "domains": f'["c{i}.example"]', "status": "active",
-             "csm_source_id": "7", "touch_tier_override": "low", "success_goals": f"goal {i}"} for i in ids))  # fmt: skip
+             "csm_source_id": "7", "touch_tier_override": "low", "success_goals": i} for i in ids))  # fmt: skip
         self.put(now, "account_source", "desk", *(
             {"source_id": f"o{i}", "name": f"Desk {i}", "domains": f'["c{i}.example"]'} for i in ids[:6]))  # fmt: skip
         today = now.date()

@@ -225,6 +225,7 @@ OUTPUTS: Mapping[str, tuple[Type, tuple[str, ...]]] = {
     "band": ("text", BANDS),
     "coverage": ("integer", ()),
     "reasons": ("text", ()),
+    "lost_points": ("text", ()),
     "as_of": ("date", ()),
     "data_status": ("text", ("ok", "partial", "stale")),
     "model": ("text", ()),
@@ -241,8 +242,10 @@ ON_REQUEST: Mapping[str, str] = {
     **dict.fromkeys(("rollup_score", "rollup_coverage", "rollup_worst_band"), "roll_up"),
 }
 """Output -> the key of `score:` that it needs; the others are there with every score."""
-READABLE = ("score", "band", "coverage", "trend", "model", "computed_band")
+READABLE = ("score", "band", "coverage", "trend", "model", "computed_band", "lost_points")
 """Score outputs that expressions may read."""
+LATE = ("trend", "lost_points")
+"""Those that are known only after the pack itself has run."""
 REASONS = "reasons"
 """The output of a score that texts of other packs may hold."""
 

@@ -22,6 +22,8 @@ from cssync.rules.facts import LINKS
 from cssync.rules.feature_rows import states, write_feature_rows
 from cssync.rules.freshness import Context, Stopped, distinct, instant, read_doubtful, read_freshness, with_usage
 from cssync.rules.grounds import entities_of, measure_entities
+from cssync.rules.lost import OUTPUT as LOST
+from cssync.rules.lost import most_lost, write_lost
 from cssync.rules.outcome import Outcome
 from cssync.rules.results import (
     SCORED,
@@ -384,7 +386,7 @@ class PackEvaluation:
     # --- texts ---
 
     def score_texts(self) -> dict[str, int]:
-        """Write `reasons` of touched accounts, then `as_of` where any other output of the score changed."""
+        """Write `reasons` and `lost_points` of touched accounts; `as_of` where another output of the score changed."""
         score = self.pack.score
         assert score is not None  # noqa: S101 - called for packs with a score only
         late = {
@@ -408,13 +410,15 @@ class PackEvaluation:
             "AND r.name = ?",
             (f"{prefix}reasons",))}  # fmt: skip
         heading = read_trends(self.conn) if score.trend else {}
-        texts, dated = [], []
+        texts, dated, lost, kept = [], [], {}, []
         for row in self.conn.execute("SELECT n.* FROM touched t JOIN now n ON n.uid = t.uid ORDER BY n.uid"):
             uid = row["uid"]
             if uid in held and uid in before:
                 texts.append((uid, before[uid][0], "stale", json.loads(before[uid][0])))
+                kept.append(uid)
                 continue
             outcome, lookup = self.read(row)
+            lost[uid] = most_lost(score, outcome, self.lang, lookup)
             old_in = {m for m, uids in stopped.items() if uid in uids}
             body = reasons(score, outcome, self.lang, lookup, late, heading.get(uid), unsure, old_in)
             old = json.loads(before[uid][0]) if uid in before else ""
@@ -426,6 +430,7 @@ class PackEvaluation:
         told = [prefix + n for n in score_outputs(score.keys) if n in EXPLAINED]
         marks = ", ".join("?" * len(told))
         counts = {f"{prefix}reasons": write_values(self.conn, f"{prefix}reasons", texts, self.stamp)}
+        counts[f"{prefix}{LOST}"] = write_lost(self.conn, f"{prefix}{LOST}", lost, kept, self.stamp)
         self.conn.executemany(
             f"UPDATE result SET because = ? WHERE account_uid = ? AND name IN ({marks}) AND because IS NOT ?",
             [(why := unsigned(text), uid, *told, why) for uid, _, _, text in texts],

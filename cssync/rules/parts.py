@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cssync.rules.catalogue import ACCOUNT, FACTS, REASONS
+from cssync.rules.catalogue import ACCOUNT, FACTS, LATE, REASONS
 from cssync.rules.check import Scope, expression, typed_lines
 from cssync.rules.faults import Mark, Stop, did_you_mean
 from cssync.rules.features import FeatureReader
@@ -28,7 +28,8 @@ class PartReader:
     def find(self, name: str, mark: Mark) -> Expr | None:
         if self.scoring and name.partition(".")[0] == self.name and "." in name:
             raise self.faults.stop(mark, f"{name} is computed from this score, which cannot rest on itself")
-        if name == f"{self.name}.trend" and "trend" in self.features.readable(self.name):
+        pack, _, output = name.partition(".")
+        if pack == self.name and output in LATE and output in self.features.readable(pack):
             raise self.faults.stop(mark, f"{name} is known only after this pack has run: read it in another pack")
         return self.features.lookup(name, mark)
 

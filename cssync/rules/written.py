@@ -25,6 +25,7 @@ _SCORE: Mapping[str, tuple[str, str]] = {
     "band": ("band", "Band of the score; unknown when too little is known."),
     "coverage": ("coverage", "Percent of the measures' weight that is known."),
     "reasons": ("reasons", "What takes points off, largest first, with the numbers behind it; signed and dated."),
+    "lost_points": ("lost points", "The measures that take most points off, with the points; - where none does."),
     "as_of": ("data as of", "Day up to which the data behind the score is complete."),
     "data_status": ("data status", "ok; partial: a source is late; stale: the last score is shown."),
     "model": ("model", "Which model judged the account."),

@@ -45,7 +45,7 @@ FEATURES = """
 SELECT pack, as_of, features, states FROM feature_row f WHERE account_uid = :uid AND as_of =
 (SELECT max(as_of) FROM feature_row WHERE account_uid = f.account_uid AND pack = f.pack AND as_of <= :at) ORDER BY pack
 """
-SCORED = ("score", "band", "coverage", "reasons", "model", "computed_band", "trend", "trend_points")
+SCORED = ("score", "band", "coverage", "reasons", "lost_points", "model", "computed_band", "trend", "trend_points")
 """Outputs that the headline of a pack shows."""
 
 

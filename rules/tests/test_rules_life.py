@@ -244,3 +244,35 @@ def test_a_success_review_names_the_customers_goals_where_they_are_mapped(store:
     body = store.query("SELECT body FROM task WHERE rule = 'R01'")[0][0]
     told = " Goals of the customer: Halve the time to invoice." if goals else ""
     assert f"score unknown.{told} Next: agree" in body
+
+
+def test_a_fall_names_the_lost_points_of_now_and_of_a_fortnight_before(store: Store) -> None:
+    from cssync.writeback.changes import PlannedChange
+    from cssync.writeback.evidence import evidence
+    from cssync.writeback.plan import Plan
+
+    healthy(store)
+    run(store)
+    assert results(store)["health.lost_points"] == ("usage trend -4.0", "ok")
+    at = AS_OF + timedelta(days=14)
+    succeed(store, "2026-12-04T02:00:00Z")
+    used = {"metric": "active_users", "value": 10.0}
+    again = [{"source_id": f"w{n}", "grain": "week", "period_start": f"2026-11-{n}", **used} for n in (16, 23)]
+    put(store, "usage_metric", *again, {"source_id": "e", "grain": "day", "period_start": "2026-12-03", **used})
+    put(store, "ticket", *({"status": "solved", "opened_at": "2026-12-03T00:00:00Z"} for _ in range(20)))
+    run(store, at)
+    now = "ticket load -18.2, usage trend -4.0"
+    assert results(store)["health.lost_points"] == (now, "ok")
+    (row,) = store.query("SELECT because, evidence FROM signal WHERE name = 'K02'")
+    assert f"lost points: {now}; then: usage trend -4.0" in row["because"]
+    assert '"lost_before": "usage trend -4.0"' in row["evidence"]
+    flags = PlannedChange("crm", "companies", "1", "a", "Acme", "set", "cs_flags", None, ["K02"], "risk.flags", "")
+    shown = evidence(store, RULES, Plan("p", "2026-12-04T03:00:00Z", "", "open", (), "", (flags,)))
+    assert shown["a", "risk.flags"]["K02"]["lost_before"] == "usage trend -4.0"
+    assert shown["a", "risk.flags"]["K02"]["lost_now"] == now
+    view = explain(store, RULES, workspace(store), "a", at).pack("risk")
+    assert view is not None
+    inputs = {i.name: i.value for i in view.inputs}
+    assert (inputs["lost_before"], inputs["lost_now"]) == ("usage trend -4.0", now)
+    run(store, at + timedelta(days=13))  # usage is stale beyond its hold
+    assert results(store)["health.lost_points"] == (now, "stale")
