@@ -334,7 +334,11 @@ def _fold(a: Aggregate, kind: str, values: list[tuple[Row, Any]], any_row: bool,
     if not values:
         return None
     if a.function in ("min", "max"):
-        return (min if a.function == "min" else max)(v for _, v in values)
+        end = min if a.function == "min" else max
+        if kind == "date" and a.column is not None:  # the day of the first or last instant
+            name = str(a.column.value)
+            return end(values, key=lambda pair: str(pair[0][name]))[1]
+        return end(v for _, v in values)
     if a.function == "most_common":
         times = Counter(v for _, v in values)
         return LISTED.join(sorted(times, key=lambda v: (-times[v], v))[: a.most])

@@ -26,7 +26,7 @@ def most_lost(score: Score, outcome: Outcome, lang: str, lookup: Callable[[Place
     if outcome.score is None:
         return None
     labels = {m.name: m.label for m in score.measures}
-    lost = ((x.measure, tenths(x.points)) for x in lost_points(outcome.weights, outcome.measures)[:REASONS])
+    lost = ((x.measure, tenths(x.points)) for x in lost_points(outcome.weights, outcome.measures, REASONS))
     named = [f"{render(labels[measure], lang, lookup)} -{points}" for measure, points in lost if points != "0.0"]
     return WORDS[lang]["join"].join(named) or NOTHING
 

@@ -110,9 +110,18 @@ class SourcePass:
         if aggregate.column is None:
             return "1"
         raw = self.ref(aggregate.column)
+        if self.of_instants(aggregate):
+            return f"t.{self.d.quoted(aggregate.column.value)}"
         if aggregate.function not in ("sum", "avg"):
             return raw
         return self.d.real(self.d.nearest(f"{raw} * 1000") if aggregate.column.type == "number" else raw)
+
+    def of_instants(self, aggregate: Aggregate) -> bool:
+        """Whether the first or last of some instants is asked for: that one is turned into a day, and not each."""
+        if aggregate.function not in ("min", "max") or aggregate.column is None:
+            return False
+        column = row_column(self.source, aggregate.column.value)
+        return column is not None and column.type == "instant"
 
     def columns(self, feature: Feature) -> dict[str, tuple[str, str]]:
         """Columns of the pass that `result` and `currency` read, with their aggregate and the condition on its rows.
@@ -250,7 +259,7 @@ class SourcePass:
             if feature.type == "number":
                 value = f"CASE WHEN coalesce({u}, 0) = 0 THEN 0.0 ELSE {total} END"
         else:
-            value = v
+            value = self.d.local_day(v, self.spans) if self.of_instants(aggregate) else v
         conditions = [f"{n} >= {at_least}"] if at_least else []
         if feature.type == "money":
             conditions.append(f"({self.name}.c_{name} IS NULL OR {self.name}.c_{name} = {self.name}.d_{name})")

@@ -148,15 +148,17 @@ class Lost:
     points: Fraction
 
 
-def lost_points(weights: Mapping[str, int], measures: Mapping[str, int | None]) -> tuple[Lost, ...]:
+def lost_points(
+    weights: Mapping[str, int], measures: Mapping[str, int | None], most: int | None = None
+) -> tuple[Lost, ...]:
     """Return what each known measure costs, largest first; exactly 100 - the unrounded score in sum.
 
-    weights: measure -> its weight under the account's model; one without weight costs nothing.
+    weights: measure -> its weight under the account's model; one without weight costs nothing. most: so many alone.
     """
-    known = [(name, w, value) for name, w in weights.items() if w and (value := measures.get(name)) is not None]
-    covered = sum(weight for _, weight, _ in known)
-    lost = (Lost(name, Fraction(weight * (100 - value), covered)) for name, weight, value in known)
-    return tuple(sorted(lost, key=lambda x: -x.points))
+    known = [(w * (100 - v), name, w) for name, w in weights.items() if w and (v := measures.get(name)) is not None]
+    covered = sum(weight for _, _, weight in known)
+    known.sort(key=lambda k: -k[0])
+    return tuple(Lost(name, Fraction(cost, covered)) for cost, name, _ in known[:most])
 
 
 def tenths(points: Fraction) -> str:
@@ -181,7 +183,7 @@ def reasons(
     It holds no date that moves with the days, so that it changes only when a reason or its rounded number changes.
     """
     words = WORDS[lang]
-    labels = {m.name: render(m.label, lang, lookup) for m in score.measures}
+    labels = {m.name: m.label for m in score.measures}
     override = override_text(score, outcome, lang, lookup)
     parts = [override] if override else []
     computed = outcome.computed_band or ""
@@ -198,9 +200,9 @@ def reasons(
         why = words["join"].join(cap_text(score.caps[n], n, outcome, lang, lookup) for n in true)
         parts.append(words["capped"].format(score=outcome.score, raw=outcome.raw_score, why=why))
     texts = {m.name: m.because for m in score.measures}
-    for lost in lost_points(outcome.weights, outcome.measures)[:REASONS] if outcome.score is not None else ():
+    for lost in lost_points(outcome.weights, outcome.measures, REASONS) if outcome.score is not None else ():
         if tenths(lost.points) != "0.0":
-            text = render(texts[lost.measure], lang, lookup) or labels[lost.measure]
+            text = render(texts[lost.measure], lang, lookup) or render(labels[lost.measure], lang, lookup)
             parts.append(words["lost"].format(points=tenths(lost.points), text=text))
     old = set(stale)
     weighed = [m.name for m in score.measures if outcome.weights.get(m.name)]
@@ -213,7 +215,8 @@ def reasons(
         ("stopped", [n for n in weighed if n in set(stopped) and outcome.measures.get(n) is not None]),
     ):
         if names:
-            parts.append(words[word].format(names=words["join"].join(labels[n] for n in names)))
+            named = words["join"].join(render(labels[n], lang, lookup) for n in names)
+            parts.append(words[word].format(names=named))
     if outcome.score is not None:
         parts.append(words["coverage"].format(coverage=outcome.coverage))
     return words["space"].join(parts)

@@ -307,15 +307,18 @@ t."opened_at" < '2026-11-20T15:00:00') AS n_tickets_30d, count(*) FILTER (WHERE 
 count(*) FILTER (WHERE t."opened_at" >= '2026-10-21T15:00:00' AND
 t."opened_at" < '2026-11-20T15:00:00' AND (t."priority" = 'urgent')) AS n_urgent_30d,
 count(*) FILTER (WHERE (t."status" IN ('new', 'open', 'pending', 'hold'))) AS n_open_tickets,
-max(to_char((CAST(substr(t."opened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD')) AS v_last_ticket_on,
-count(*) FILTER (WHERE t."opened_at" >= '2026-10-21T15:00:00' AND
+max(t."opened_at") AS v_last_ticket_on, count(*) FILTER (WHERE t."opened_at" >= '2026-10-21T15:00:00' AND
 t."opened_at" < '2026-11-20T15:00:00' AND ((strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'cancel') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'downgrade') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'terminat') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'switch to another') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'fewer seats') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), '解約') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), '退会') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'ダウングレード') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), '乗り換え') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), 'プラン変更') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), '席数を減') > 0) OR (strpos(translate(t."subject", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'), '契約終了') > 0))) AS n_leaving_tickets_30d,
-count(*) FILTER (WHERE ((t."reopened_count" > 0::int8) AND (((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."opened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 29::int8) OR ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."reopened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 29::int8)))) AS n_reopened_30d,
-min(to_char((CAST(substr(t."opened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD')) FILTER (WHERE ((t."reopened_count" > 0::int8) AND (((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."opened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 29::int8) OR ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."reopened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 29::int8)))) AS v_reopened_since,
+count(*) FILTER (WHERE t."opened_at" >= '2026-10-21T15:00:00' AND
+t."opened_at" < '2026-11-20T15:00:00' AND (t."reopened_count" > 0::int8)) AS n_reopened_new,
+min(t."opened_at") FILTER (WHERE t."opened_at" >= '2026-10-21T15:00:00' AND
+t."opened_at" < '2026-11-20T15:00:00' AND (t."reopened_count" > 0::int8)) AS v_reopened_new_since,
+count(*) FILTER (WHERE (((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."reopened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 29::int8) AND ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."opened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) > 29::int8))) AS n_reopened_old,
+min(t."opened_at") FILTER (WHERE (((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."reopened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 29::int8) AND ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."opened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) > 29::int8))) AS v_reopened_old_since,
 count(*) FILTER (WHERE t."opened_at" >= '2026-10-30T15:00:00' AND
 t."opened_at" < '2026-11-20T15:00:00') AS n_tickets_21d, count(*) FILTER (WHERE t."opened_at" <= '2026-11-18T02:59:59Z' AND
 ((t."priority" = 'urgent') AND (t."status" IN ('new', 'open', 'pending', 'hold')))) AS n_urgent_over_48h,
-min(to_char((CAST(substr(t."opened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD')) FILTER (WHERE t."opened_at" <= '2026-11-18T02:59:59Z' AND
+min(t."opened_at") FILTER (WHERE t."opened_at" <= '2026-11-18T02:59:59Z' AND
 ((t."priority" = 'urgent') AND (t."status" IN ('new', 'open', 'pending', 'hold')))) AS v_urgent_since,
 count(*) FILTER (WHERE t."opened_at" >= '2026-09-21T15:00:00' AND
 t."opened_at" < '2026-11-20T15:00:00' AND (CASE WHEN t."subject" IS NOT NULL THEN FALSE END)) AS n_add_on_tickets,
@@ -404,12 +407,12 @@ t.account_uid IS NOT NULL) t GROUP BY t.account_uid, t.event
 ;
 
 -- of_contacts
-SELECT t.account_uid, max(to_char((CAST(substr(t."left_company_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD')) FILTER (WHERE ((t."role" = 'champion') AND ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."left_company_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) >= 0::int8))) AS v_champion_left_on,
+SELECT t.account_uid, max(t."left_company_at") FILTER (WHERE ((t."role" = 'champion') AND ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."left_company_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) >= 0::int8))) AS v_champion_left_on,
 count(*) FILTER (WHERE ((t."role" = 'champion') AND (to_char((CAST(substr(t."left_company_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') IS NULL) AND (((t."is_active" <> 0) IS NULL) OR (t."is_active" <> 0)))) AS n_champions,
 count(*) FILTER (WHERE ((t."role" = 'exec_sponsor') AND (to_char((CAST(substr(t."left_company_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') IS NULL) AND (((t."is_active" <> 0) IS NULL) OR (t."is_active" <> 0)))) AS n_sponsors,
 count(*) FILTER (WHERE ((t."role" = 'champion') AND (((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."left_company_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 180::int8) OR ((to_char((CAST(substr(t."left_company_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') IS NULL) AND (NOT (t."is_active" <> 0)))))) AS n_champions_left_180d,
 count(*) FILTER (WHERE ((t."role" IN ('champion', 'exec_sponsor')) AND (((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."left_company_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 30::int8) OR ((to_char((CAST(substr(t."left_company_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') IS NULL) AND (NOT (t."is_active" <> 0)) AND ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."updated_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 30::int8))))) AS n_people_left_30d,
-max(to_char((CAST(substr(t."left_company_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD')) FILTER (WHERE ((t."role" IN ('champion', 'exec_sponsor')) AND ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."left_company_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) >= 0::int8))) AS v_person_left_on,
+max(t."left_company_at") FILTER (WHERE ((t."role" IN ('champion', 'exec_sponsor')) AND ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."left_company_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) >= 0::int8))) AS v_person_left_on,
 count(*) FILTER (WHERE ((t."role" = 'exec_sponsor') AND (((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."left_company_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 180::int8) OR ((to_char((CAST(substr(t."left_company_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') IS NULL) AND (NOT (t."is_active" <> 0)))))) AS n_sponsors_left_180d FROM "contact" t WHERE t.deleted_at IS NULL AND
 t.account_uid IS NOT NULL GROUP BY t.account_uid
 ;
@@ -430,7 +433,7 @@ t.account_uid IS NOT NULL AND t."at" >= '2026-08-21T15:00:00' GROUP BY t.account
 SELECT t.account_uid, count(*) FILTER (WHERE t."requested_at" >= '2026-09-21T15:00:00' AND
 t."requested_at" < '2026-11-20T15:00:00' AND (CASE WHEN t."topic" IS NOT NULL THEN FALSE END)) AS n_add_on_requests,
 count(*) FILTER (WHERE ((t."status" = 'shipped') AND ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."shipped_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 30::int8))) AS n_shipped_30d,
-max(to_char((CAST(substr(t."shipped_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD')) FILTER (WHERE ((t."status" = 'shipped') AND ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."shipped_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 30::int8))) AS v_shipped_on,
+max(t."shipped_at") FILTER (WHERE ((t."status" = 'shipped') AND ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."shipped_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 30::int8))) AS v_shipped_on,
 max(t."topic") FILTER (WHERE t.place_shipped_topic = 1) AS v_shipped_topic FROM (SELECT t.*,
 CASE WHEN (((t."status" = 'shipped') AND ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."shipped_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 30::int8))) AND
 t."requested_at" IS NOT NULL AND t."topic" IS NOT NULL THEN row_number() OVER (PARTITION BY t.account_uid, CASE WHEN (((t."status" = 'shipped') AND ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."shipped_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 30::int8))) AND t."requested_at" IS NOT NULL AND t."topic" IS NOT NULL THEN 1 ELSE 0 END ORDER BY t."requested_at" DESC, t.connection, t.source_id) END AS place_shipped_topic FROM "feature_request" t WHERE t.deleted_at IS NULL AND
@@ -501,7 +504,7 @@ SELECT p.account_uid, max(CASE WHEN p.place = 1 THEN p.value END) || coalesce(',
 '') || coalesce(', ' || max(CASE WHEN p.place = 3 THEN p.value END),
 '') AS value FROM (SELECT t.account_uid, t."source_id" AS value,
 CASE WHEN t."opened_at" IS NULL THEN 0 ELSE 1 END AS dated, row_number() OVER (PARTITION BY t.account_uid, CASE WHEN t."opened_at" IS NULL THEN 0 ELSE 1 END ORDER BY t."opened_at" DESC, t.connection, t.source_id) AS place FROM "ticket" t WHERE t.deleted_at IS NULL AND
-t.account_uid IS NOT NULL AND CASE WHEN ((t."reopened_count" > 0::int8) AND (((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."opened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 29::int8) OR ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."reopened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 29::int8))) THEN 1 ELSE 0 END = 1 AND
+t.account_uid IS NOT NULL AND CASE WHEN ((t."reopened_count" > 0::int8) AND (((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."reopened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 29::int8) OR ((CAST('2026-11-20' AS DATE) - CAST(to_char((CAST(substr(t."opened_at", 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS DATE)) BETWEEN 0::int8 AND 29::int8))) THEN 1 ELSE 0 END = 1 AND
 t."source_id" IS NOT NULL) p WHERE p.dated = 1 AND p.place <= 3 GROUP BY p.account_uid
 ;
 
@@ -593,7 +596,7 @@ of_usage.v_checklist_done AS f_checklist_done, of_usage.v_checklist_items AS f_c
 CASE WHEN EXISTS (SELECT 1 FROM "usage_metric" e WHERE e.deleted_at IS NULL AND e.account_uid = a.uid) THEN coalesce(of_usage.v_core_features_used, 0) END AS f_core_features_used,
 of_usage.v_first_used_on AS f_first_used_on, of_usage.v_first_value_on AS f_first_value_on,
 of_contracts.v_first_term_on AS f_first_term_on, list_champion_ids.value AS f_champion_ids,
-list_sponsor_ids.value AS f_sponsor_ids, of_contacts.v_champion_left_on AS f_champion_left_on,
+list_sponsor_ids.value AS f_sponsor_ids, to_char((CAST(substr(of_contacts.v_champion_left_on, 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS f_champion_left_on,
 coalesce(of_contacts.n_champions, 0) AS f_champions, coalesce(of_contacts.n_sponsors, 0) AS f_sponsors,
 CAST(NULL AS BIGINT) AS f_unpaid_amount, CAST(NULL AS TEXT) AS f_unpaid_ids,
 CAST(NULL AS BIGINT) AS f_unpaid_invoices, CAST(NULL AS TEXT) AS f_unpaid_since,
@@ -844,8 +847,8 @@ b.event
 -- risk
 WITH RECURSIVE past_0 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.band' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.band' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
 past_16 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.lost_points' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.lost_points' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
-past_27 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
-past_30 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' AND until > '2026-10-21T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
+past_30 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'health.score' AND since <= '2026-11-06T03:00:00Z' AND until > '2026-11-06T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
+past_33 AS (SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' UNION ALL SELECT account_uid, value FROM result_history WHERE name = 'renewal.seats' AND since <= '2026-10-21T03:00:00Z' AND until > '2026-10-21T03:00:00Z') p WHERE value <> 'null' GROUP BY account_uid),
 base AS MATERIALIZED (SELECT a.uid AS uid, a."csm_uid" AS a_csm_uid,
 a."first_contract_date" AS a_first_contract_date, a."locale" AS a_locale,
 a."name" AS a_name, a."owner_uid" AS a_owner_uid, a."status" AS a_status,
@@ -855,18 +858,20 @@ fact_weeks.usage_before AS f_usage_before, fact_weeks.usage_growth AS f_usage_gr
 fact_weeks.weeks_left_out AS f_weeks_left_out, fact_contact.last_contact_on AS f_last_contact_on,
 list_leaving_ids_30d.value AS f_leaving_ids_30d, list_leaving_phrases_30d.value AS f_leaving_phrases_30d,
 list_reopened_ids_30d.value AS f_reopened_ids_30d, list_urgent_ids_48h.value AS f_urgent_ids_48h,
-of_tickets.v_last_ticket_on AS f_last_ticket_on, coalesce(of_tickets.n_leaving_tickets_30d, 0) AS f_leaving_tickets_30d,
-coalesce(of_tickets.n_reopened_30d, 0) AS f_reopened_30d, of_tickets.v_reopened_since AS f_reopened_since,
+to_char((CAST(substr(of_tickets.v_last_ticket_on, 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS f_last_ticket_on,
+coalesce(of_tickets.n_leaving_tickets_30d, 0) AS f_leaving_tickets_30d,
+coalesce(of_tickets.n_reopened_new, 0) AS f_reopened_new, to_char((CAST(substr(of_tickets.v_reopened_new_since, 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS f_reopened_new_since,
+coalesce(of_tickets.n_reopened_old, 0) AS f_reopened_old, to_char((CAST(substr(of_tickets.v_reopened_old_since, 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS f_reopened_old_since,
 coalesce(of_tickets.n_tickets_21d, 0) AS f_tickets_21d, coalesce(of_tickets.n_urgent_over_48h, 0) AS f_urgent_over_48h,
-of_tickets.v_urgent_since AS f_urgent_since, CAST(NULL AS BIGINT) AS f_unhappy_14d,
-CAST(NULL AS TEXT) AS f_unhappy_kind, CAST(NULL AS DOUBLE PRECISION) AS f_unhappy_score,
-CAST(NULL AS TEXT) AS f_unhappy_tickets, of_usage.v_first_used_on AS f_first_used_on,
-of_contracts.v_first_term_on AS f_first_term_on, list_seat_lines_30d.value AS f_seat_lines_30d,
-list_left_roles_30d.value AS f_left_roles_30d, coalesce(of_contacts.n_champions, 0) AS f_champions,
-coalesce(of_contacts.n_champions_left_180d, 0) AS f_champions_left_180d,
+to_char((CAST(substr(of_tickets.v_urgent_since, 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS f_urgent_since,
+CAST(NULL AS BIGINT) AS f_unhappy_14d, CAST(NULL AS TEXT) AS f_unhappy_kind,
+CAST(NULL AS DOUBLE PRECISION) AS f_unhappy_score, CAST(NULL AS TEXT) AS f_unhappy_tickets,
+of_usage.v_first_used_on AS f_first_used_on, of_contracts.v_first_term_on AS f_first_term_on,
+list_seat_lines_30d.value AS f_seat_lines_30d, list_left_roles_30d.value AS f_left_roles_30d,
+coalesce(of_contacts.n_champions, 0) AS f_champions, coalesce(of_contacts.n_champions_left_180d, 0) AS f_champions_left_180d,
 coalesce(of_contacts.n_people_left_30d, 0) AS f_people_left_30d,
-of_contacts.v_person_left_on AS f_person_left_on, coalesce(of_contacts.n_sponsors, 0) AS f_sponsors,
-coalesce(of_contacts.n_sponsors_left_180d, 0) AS f_sponsors_left_180d,
+to_char((CAST(substr(of_contacts.v_person_left_on, 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS f_person_left_on,
+coalesce(of_contacts.n_sponsors, 0) AS f_sponsors, coalesce(of_contacts.n_sponsors_left_180d, 0) AS f_sponsors_left_180d,
 CAST(NULL AS BIGINT) AS f_unpaid_amount, CAST(NULL AS TEXT) AS f_unpaid_ids,
 CAST(NULL AS BIGINT) AS f_unpaid_invoices, CAST(NULL AS TEXT) AS f_unpaid_since,
 'JPY' AS c_unpaid_amount, list_sensitive_names.value AS f_sensitive_names,
@@ -874,11 +879,11 @@ coalesce(of_usage_events.n_sensitive_7d, 0) AS f_sensitive_7d,
 coalesce(of_usage_events.n_sensitive_before, 0) AS f_sensitive_before,
 replace(replace(substr(past_0.value, 2, length(past_0.value) - 2), E'\\"', '"'), E'\\\\', E'\\') AS f_band_before,
 replace(replace(substr(past_16.value, 2, length(past_16.value) - 2), E'\\"', '"'), E'\\\\', E'\\') AS f_lost_before,
-CAST(past_27.value AS BIGINT) AS f_score_before, CAST(past_30.value AS BIGINT) AS f_seats_before,
+CAST(past_30.value AS BIGINT) AS f_score_before, CAST(past_33.value AS BIGINT) AS f_seats_before,
 CASE WHEN r0.value <> 'null' AND r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), E'\\"', '"'), E'\\\\', E'\\') END AS r_health_band,
 CASE WHEN r1.value <> 'null' AND r1.state <> 'stale' THEN replace(replace(substr(r1.value, 2, length(r1.value) - 2), E'\\"', '"'), E'\\\\', E'\\') END AS r_health_lost_points,
 CASE WHEN r2.value <> 'null' AND r2.state <> 'stale' THEN replace(replace(substr(r2.value, 2, length(r2.value) - 2), E'\\"', '"'), E'\\\\', E'\\') END AS r_health_reasons,
-CASE WHEN r3.value <> 'null' AND r3.state <> 'stale' THEN CAST(r3.value AS BIGINT) END AS r_health_score FROM account a LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN list_leaving_ids_30d ON list_leaving_ids_30d.account_uid = a.uid LEFT JOIN list_leaving_phrases_30d ON list_leaving_phrases_30d.account_uid = a.uid LEFT JOIN list_reopened_ids_30d ON list_reopened_ids_30d.account_uid = a.uid LEFT JOIN list_urgent_ids_48h ON list_urgent_ids_48h.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN list_seat_lines_30d ON list_seat_lines_30d.account_uid = a.uid LEFT JOIN list_left_roles_30d ON list_left_roles_30d.account_uid = a.uid LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN list_sensitive_names ON list_sensitive_names.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN past_0 ON past_0.account_uid = a.uid LEFT JOIN past_16 ON past_16.account_uid = a.uid LEFT JOIN past_27 ON past_27.account_uid = a.uid LEFT JOIN past_30 ON past_30.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
+CASE WHEN r3.value <> 'null' AND r3.state <> 'stale' THEN CAST(r3.value AS BIGINT) END AS r_health_score FROM account a LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_usage ON fact_usage.account_uid = a.uid LEFT JOIN fact_weeks ON fact_weeks.account_uid = a.uid LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN list_leaving_ids_30d ON list_leaving_ids_30d.account_uid = a.uid LEFT JOIN list_leaving_phrases_30d ON list_leaving_phrases_30d.account_uid = a.uid LEFT JOIN list_reopened_ids_30d ON list_reopened_ids_30d.account_uid = a.uid LEFT JOIN list_urgent_ids_48h ON list_urgent_ids_48h.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_usage ON of_usage.account_uid = a.uid LEFT JOIN of_contracts ON of_contracts.account_uid = a.uid LEFT JOIN list_seat_lines_30d ON list_seat_lines_30d.account_uid = a.uid LEFT JOIN list_left_roles_30d ON list_left_roles_30d.account_uid = a.uid LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN list_sensitive_names ON list_sensitive_names.account_uid = a.uid LEFT JOIN of_usage_events ON of_usage_events.account_uid = a.uid LEFT JOIN past_0 ON past_0.account_uid = a.uid LEFT JOIN past_16 ON past_16.account_uid = a.uid LEFT JOIN past_30 ON past_30.account_uid = a.uid LEFT JOIN past_33 ON past_33.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
 r0.name = 'health.band' LEFT JOIN result r1 ON r1.account_uid = a.uid AND
 r1.name = 'health.lost_points' LEFT JOIN result r2 ON r2.account_uid = a.uid AND
 r2.name = 'health.reasons' LEFT JOIN result r3 ON r3.account_uid = a.uid AND
@@ -890,11 +895,12 @@ formula_1 AS (SELECT b.*, CAST((((f_band_before = 'green') AND (r_health_band IN
 r_health_lost_points AS f_lost_now, CAST(((f_first_used_on IS NULL) AND (f_active_users_28d = 0::int8)) AS INTEGER) AS f_never_used,
 90::int8 AS f_onboarding_days, CAST(((f_last_contact_on IS NULL) OR ((CAST('2026-11-20' AS DATE) - CAST(f_last_contact_on AS DATE)) > 21::int8)) AS INTEGER) AS f_out_of_touch,
 CAST((((f_champions_left_180d > 0::int8) AND (f_champions = 0::int8)) OR ((f_sponsors_left_180d > 0::int8) AND (f_sponsors = 0::int8))) AS INTEGER) AS f_place_vacant,
-(f_score_before - r_health_score) AS f_score_lost, CAST((f_seats < f_seats_before) AS INTEGER) AS f_seats_reduced,
+(f_reopened_new + f_reopened_old) AS f_reopened_30d, (f_score_before - r_health_score) AS f_score_lost,
+CAST((f_seats < f_seats_before) AS INTEGER) AS f_seats_reduced,
 (CAST(f_sensitive_before AS DOUBLE PRECISION) / NULLIF(12::int8, 0)) AS f_sensitive_usual,
 (CASE WHEN (a_first_contract_date >= '1990-01-01') THEN a_first_contract_date WHEN TRUE THEN f_first_term_on END) AS f_started_on,
 (CASE WHEN (f_urgent_over_48h > 0::int8) THEN f_urgent_ids_48h WHEN TRUE THEN f_reopened_ids_30d END) AS f_trouble_ids,
-(CASE WHEN (f_urgent_over_48h > 0::int8) THEN f_urgent_since WHEN TRUE THEN f_reopened_since END) AS f_trouble_since,
+(CASE WHEN (f_urgent_over_48h > 0::int8) THEN f_urgent_since WHEN (f_reopened_old > 0::int8) THEN f_reopened_old_since WHEN TRUE THEN f_reopened_new_since END) AS f_trouble_since,
 (CASE WHEN NULL THEN '-' WHEN TRUE THEN f_unhappy_tickets END) AS f_unhappy_about FROM base b),
 formula_2 AS (SELECT b.*, (CASE WHEN (f_seats_reduced <> 0) THEN f_seat_lines_30d WHEN TRUE THEN '-' END) AS f_changed_lines,
 (CAST('2026-11-20' AS DATE) - CAST(f_started_on AS DATE)) AS f_days_in FROM formula_1 b),
@@ -990,8 +996,9 @@ CAST((f_in_trouble <> 0) AS INTEGER) AS t_0_done, NULL AS t_0_due,
 WITH RECURSIVE base AS MATERIALIZED (SELECT a.uid AS uid, a."csm_uid" AS a_csm_uid,
 a."locale" AS a_locale, a."name" AS a_name, a."owner_uid" AS a_owner_uid,
 a."status" AS a_status, coalesce(of_feature_requests.n_shipped_30d, 0) AS f_shipped_30d,
-of_feature_requests.v_shipped_on AS f_shipped_on, of_feature_requests.v_shipped_topic AS f_shipped_topic,
-CASE WHEN r0.value <> 'null' AND r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), E'\\"', '"'), E'\\\\', E'\\') END AS r_touch_tier FROM account a LEFT JOIN of_feature_requests ON of_feature_requests.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
+to_char((CAST(substr(of_feature_requests.v_shipped_on, 1, 19) AS TIMESTAMP) + INTERVAL '540 minutes'), 'YYYY-MM-DD') AS f_shipped_on,
+of_feature_requests.v_shipped_topic AS f_shipped_topic, CASE WHEN r0.value <> 'null' AND
+r0.state <> 'stale' THEN replace(replace(substr(r0.value, 2, length(r0.value) - 2), E'\\"', '"'), E'\\\\', E'\\') END AS r_touch_tier FROM account a LEFT JOIN of_feature_requests ON of_feature_requests.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
 r0.name = 'touch.tier' WHERE a.deleted_at IS NULL AND coalesce(a.is_test, 0) = 0 AND
 ((a."status" IS NULL) OR (a."status" <> 'prospect'))) SELECT b.*,
 CAST(((r_touch_tier IN ('high', 'low')) AND (f_shipped_30d > 0::int8)) AS INTEGER) AS t_0,
