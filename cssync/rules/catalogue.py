@@ -200,6 +200,8 @@ FACTS: Mapping[str, Fact] = {
                               ("interaction",)),
     "term_ends_apart": Fact("integer", "days by which connections differ on the end of the term", "ends", _TERMS),
     "term_ends": Fact("text", "end of the term by connection, such as crm:2027-03-31 sales:2027-05-15", "ends", _TERMS),
+    "product_list": Fact("text", "codes of the products of the lines in force, in ascending order", "products", _LINES,
+                         _TERMS),
     "products_owned": Fact("integer", "different products of the lines in force", "peers", _LINES, _TERMS),
     "peer_product": Fact("text", "product that most accounts of the same segment own, and this one does not", "peers",
                          _LINES, _TERMS),

@@ -224,21 +224,37 @@ def ends(c: Context, d: Dialect) -> dict[str, str]:
     }
 
 
+def _in_force(c: Context, d: Dialect) -> str:
+    """Join and conditions that lines `t` name a product and are in force today, by own dates or the contract's."""
+    today = d.day(c.today)
+    until = "CASE WHEN k.auto_renew = 1 THEN '9999-12-31' ELSE coalesce(k.end_date, '9999-12-31') END"
+    return f"""LEFT JOIN contract k ON k.connection = t.connection AND k.source_id = t.contract_source_id
+                AND k.deleted_at IS NULL
+            WHERE {live("t", c, d)} AND t.product_code IS NOT NULL
+            AND coalesce(k.status, 'active') NOT IN ('draft', 'terminated')
+            AND coalesce(t.start_date, k.start_date, {today}) <= {today}
+            AND coalesce(t.end_date, {until}) >= {today}"""
+
+
+def products(c: Context, d: Dialect) -> dict[str, str]:
+    """The products that an account owns, by name."""
+    return {
+        "product_owned": f"SELECT DISTINCT t.account_uid, t.product_code FROM contract_line t {_in_force(c, d)}",
+        "product_listed": f"""SELECT account_uid, {d.joined_in_order("product_code", "account_uid")} AS listed
+            FROM product_owned""",
+        "fact_products": """SELECT account_uid, min(listed) AS product_list FROM product_listed
+            GROUP BY account_uid""",
+    }
+
+
 def peers(c: Context, d: Dialect) -> dict[str, str]:
     """The product that most customers of the same segment own and this one does not. It looks at all accounts, even
     where only one is asked for."""
-    today = d.day(c.today)
     all_of = replace(c, only=None, among=False)
-    until = "CASE WHEN k.auto_renew = 1 THEN '9999-12-31' ELSE coalesce(k.end_date, '9999-12-31') END"
     return {
         "peer_owned": f"""SELECT DISTINCT t.account_uid, t.product_code, a.segment FROM contract_line t
             JOIN account a ON a.uid = t.account_uid AND a.deleted_at IS NULL AND coalesce(a.is_test, 0) = 0
-            LEFT JOIN contract k ON k.connection = t.connection AND k.source_id = t.contract_source_id
-                AND k.deleted_at IS NULL
-            WHERE {live("t", all_of, d)} AND t.product_code IS NOT NULL AND a.segment IS NOT NULL
-            AND coalesce(k.status, 'active') NOT IN ('draft', 'terminated')
-            AND coalesce(t.start_date, k.start_date, {today}) <= {today}
-            AND coalesce(t.end_date, {until}) >= {today}""",
+            {_in_force(all_of, d)} AND a.segment IS NOT NULL""",
         "peer_segment": """SELECT segment, count(DISTINCT account_uid) AS accounts FROM peer_owned GROUP BY segment""",
         "peer_product": """SELECT segment, product_code, count(*) AS owners FROM peer_owned
             GROUP BY segment, product_code""",
@@ -269,6 +285,7 @@ GROUPS: Mapping[str, Callable[[Context, Dialect], dict[str, str]]] = {
     "burn": burn,
     "ends": ends,
     "peers": peers,
+    "products": products,
 }
 NEEDS: Mapping[str, tuple[str, ...]] = {"lines": ("terms",), "weeks": ("usage",), "burn": ("terms",)}
 """Groups whose expressions another group builds on."""

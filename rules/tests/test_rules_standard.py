@@ -62,7 +62,7 @@ def test_every_row_of_the_written_field_dictionary_has_a_result_and_is_offered_b
 
 
 def test_every_group_of_facts_is_built_for_a_whole_evaluation() -> None:
-    assert set(GROUPS) == {"terms", "lines", "usage", "weeks", "deals", "contact", "burn", "ends", "peers"}
+    assert set(GROUPS) == {"terms", "lines", "usage", "weeks", "deals", "contact", "burn", "ends", "peers", "products"}
 
 
 def test_an_unknown_score_reads_as_unknown_in_japanese() -> None:

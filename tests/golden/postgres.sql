@@ -283,10 +283,10 @@ t.product_code, a.segment FROM contract_line t JOIN account a ON a.uid = t.accou
 a.deleted_at IS NULL AND coalesce(a.is_test, 0) = 0 LEFT JOIN contract k ON k.connection = t.connection AND
 k.source_id = t.contract_source_id AND k.deleted_at IS NULL WHERE t.deleted_at IS NULL AND
 t.account_uid IS NOT NULL AND t.product_code IS NOT NULL AND
-a.segment IS NOT NULL AND coalesce(k.status, 'active') NOT IN ('draft', 'terminated') AND
+coalesce(k.status, 'active') NOT IN ('draft', 'terminated') AND
 coalesce(t.start_date, k.start_date, '2026-11-20') <= '2026-11-20' AND
-coalesce(t.end_date, CASE WHEN k.auto_renew = 1 THEN '9999-12-31' ELSE coalesce(k.end_date, '9999-12-31') END) >= '2026-11-20'),
-peer_segment AS (SELECT segment, count(DISTINCT account_uid) AS accounts FROM peer_owned GROUP BY segment),
+coalesce(t.end_date, CASE WHEN k.auto_renew = 1 THEN '9999-12-31' ELSE coalesce(k.end_date, '9999-12-31') END) >= '2026-11-20' AND
+a.segment IS NOT NULL), peer_segment AS (SELECT segment, count(DISTINCT account_uid) AS accounts FROM peer_owned GROUP BY segment),
 peer_product AS (SELECT segment, product_code, count(*) AS owners FROM peer_owned GROUP BY segment,
 product_code), peer_ranked AS (SELECT p.segment, p.product_code,
 p.owners, s.accounts, row_number() OVER (PARTITION BY p.segment ORDER BY p.owners DESC, p.product_code) AS place FROM peer_product p JOIN peer_segment s ON s.segment = p.segment),
@@ -298,6 +298,18 @@ fact_peers AS (SELECT o.account_uid, o.products AS products_owned,
 s.accounts AS peer_accounts, p.product_code AS peer_product,
 (CAST(p.owners AS DOUBLE PRECISION) / NULLIF(s.accounts, 0)) AS peer_share FROM peer_account o JOIN peer_segment s ON s.segment = o.segment LEFT JOIN peer_missing m ON m.account_uid = o.account_uid LEFT JOIN peer_ranked p ON p.segment = o.segment AND
 p.place = m.place) SELECT * FROM fact_peers
+;
+
+-- fact_products
+WITH RECURSIVE product_owned AS (SELECT DISTINCT t.account_uid,
+t.product_code FROM contract_line t LEFT JOIN contract k ON k.connection = t.connection AND
+k.source_id = t.contract_source_id AND k.deleted_at IS NULL WHERE t.deleted_at IS NULL AND
+t.account_uid IS NOT NULL AND t.product_code IS NOT NULL AND
+coalesce(k.status, 'active') NOT IN ('draft', 'terminated') AND
+coalesce(t.start_date, k.start_date, '2026-11-20') <= '2026-11-20' AND
+coalesce(t.end_date, CASE WHEN k.auto_renew = 1 THEN '9999-12-31' ELSE coalesce(k.end_date, '9999-12-31') END) >= '2026-11-20'),
+product_listed AS (SELECT account_uid, string_agg(product_code, ' ') OVER (PARTITION BY account_uid ORDER BY product_code ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS listed FROM product_owned),
+fact_products AS (SELECT account_uid, min(listed) AS product_list FROM product_listed GROUP BY account_uid) SELECT * FROM fact_products
 ;
 
 -- of_tickets
@@ -764,7 +776,7 @@ CASE WHEN coalesce(fact_events.event, 1) = 1 THEN fact_lines.renewal_arr ELSE fa
 coalesce(CASE WHEN coalesce(fact_events.event, 1) = 1 THEN fact_lines.currency ELSE fact_event_lines.currency END, 'JPY') AS c_renewal_arr,
 fact_contact.last_contact_on AS f_last_contact_on, CASE WHEN fact_ends.term_ends_apart IS NOT NULL THEN coalesce(fact_event_ends.term_ends_apart, 0) END AS f_term_ends_apart,
 CASE WHEN fact_ends.term_ends IS NOT NULL THEN coalesce(fact_event_ends.term_ends, CAST(NULL AS TEXT)) END AS f_term_ends,
-fact_peers.products_owned AS f_products_owned, coalesce(of_tickets.n_open_tickets, 0) AS f_open_tickets,
+fact_products.product_list AS f_product_list, coalesce(of_tickets.n_open_tickets, 0) AS f_open_tickets,
 of_opportunities_by_event.v_notice_reason AS f_notice_reason,
 of_opportunities_by_event.v_renewal_stage AS f_renewal_stage,
 of_opportunities_by_event.v_renewal_won_on AS f_renewal_won_on,
@@ -778,7 +790,7 @@ CASE WHEN r2.value <> 'null' AND r2.state <> 'stale' THEN CAST(r2.value AS BIGIN
 CASE WHEN r3.value <> 'null' AND r3.state <> 'stale' THEN replace(replace(substr(r3.value, 2, length(r3.value) - 2), E'\\"', '"'), E'\\\\', E'\\') END AS r_health_trend,
 CASE WHEN r4.value <> 'null' AND r4.state <> 'stale' THEN replace(replace(substr(r4.value, 2, length(r4.value) - 2), E'\\"', '"'), E'\\\\', E'\\') END AS r_touch_tier FROM account a LEFT JOIN fact_terms ON fact_terms.account_uid = a.uid LEFT JOIN fact_events ON fact_events.account_uid = a.uid LEFT JOIN fact_lines ON fact_lines.account_uid = a.uid LEFT JOIN fact_event_lines ON fact_event_lines.account_uid = a.uid AND
 fact_event_lines.event = coalesce(fact_events.event, 1) LEFT JOIN fact_contact ON fact_contact.account_uid = a.uid LEFT JOIN fact_ends ON fact_ends.account_uid = a.uid LEFT JOIN fact_event_ends ON fact_event_ends.account_uid = a.uid AND
-fact_event_ends.event = coalesce(fact_events.event, 1) LEFT JOIN fact_peers ON fact_peers.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_opportunities_by_event ON of_opportunities_by_event.account_uid = a.uid AND
+fact_event_ends.event = coalesce(fact_events.event, 1) LEFT JOIN fact_products ON fact_products.account_uid = a.uid LEFT JOIN of_tickets ON of_tickets.account_uid = a.uid LEFT JOIN of_opportunities_by_event ON of_opportunities_by_event.account_uid = a.uid AND
 of_opportunities_by_event.event = coalesce(fact_events.event, 1) LEFT JOIN of_contacts ON of_contacts.account_uid = a.uid LEFT JOIN result r0 ON r0.account_uid = a.uid AND
 r0.name = 'health.band' LEFT JOIN result r1 ON r1.account_uid = a.uid AND
 r1.name = 'health.reasons' LEFT JOIN result r2 ON r2.account_uid = a.uid AND
