@@ -315,6 +315,17 @@ def test_headers_that_cannot_be_read_are_told_once_and_in_words(
     assert "function" not in caplog.text
 
 
+def test_a_chain_of_causes_that_leads_back_ends(api: respx.MockRouter, session: Open) -> None:
+    def circle(request: httpx.Request) -> httpx.Response:
+        error, cause = httpx.ReadError("reset"), OSError("reset by peer")
+        cause.__context__ = error
+        raise error from cause
+
+    api.get("/records").mock(side_effect=circle)
+    with pytest.raises(TransientFault, match="connection broke"):
+        session().get("/records")
+
+
 def test_a_redirect_is_refused_by_name_and_never_followed(api: respx.MockRouter, session: Open) -> None:
     api.get("/records").respond(302, headers={"Location": "https://evil.example/login?next=1"})
     with pytest.raises(ConnectionFault, match=r"redirects to evil\.example; not followed"):

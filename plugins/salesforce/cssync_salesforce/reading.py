@@ -92,6 +92,7 @@ class _Reader:
                 *(self.shape.object, field),
             )
         self.may_begin = True
+        self.slow = False
         self.convert: dict[str, Convert] = seen.converters(fields)
         self.listing = _listing(self.system, self.fields)
         self.columns: Columns
@@ -264,9 +265,9 @@ class _Reader:
             found = errors(answer)
             half = window.half(self.session.now()) if any(code == "QUERY_TIMEOUT" for code, _ in found) else None
             if half:
-                log.warning(
-                    "Salesforce takes too long over %s: asking for a shorter time of changes", self.shape.object
-                )
+                level = logging.INFO if self.slow else logging.WARNING
+                self.slow = True
+                log.log(level, "Salesforce takes too long over %s: it is read in shorter times", self.shape.object)
             elif not self._lost(" ".join(message for _, message in found)):
                 raise refusal(answer, f"query of {self.shape.object}")
             window = half or window

@@ -509,6 +509,7 @@ def test_a_pull_in_shorter_times_goes_on_behind_its_checkpoint(
     replica: Replicas,
     monkeypatch: pytest.MonkeyPatch,
     killed_after: int,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     for _ in range(30):
         time.pass_(hours=7)
@@ -516,8 +517,10 @@ def test_a_pull_in_shorter_times_goes_on_behind_its_checkpoint(
     overtaxed(org, "Contact", 12, monkeypatch)
     contacts = replica("contacts")
     contacts.pull(live, until=killed_after)
+    before = [m for m in caplog.messages if "it is read in shorter times" in m]
     contacts.pull(live)
     assert held(contacts) == alive(org, "Contact")
+    assert before == ["Salesforce takes too long over Contact: it is read in shorter times"], "told once a pull"
 
 
 def test_too_many_changes_of_one_second_end_the_stream_and_not_in_a_circle(
