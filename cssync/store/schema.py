@@ -153,7 +153,7 @@ def create(db: Database) -> None:
     same file, each going through the whole model again."""
     add_missing(db)
     done = Migrations(migrations.name)
-    for migration in migrations._migrations:
+    for migration in migrations.pending(db):
         done(name=migration.name)(_done)
     done.apply(db)
 
