@@ -218,6 +218,16 @@ def _texts(values: Values) -> Values:
 
 
 def _instants(values: Values) -> Values:
+    """Read points in time; each once where they repeat (a date without a time, an import)."""
+    different = _different(values)
+    if not different or not set(map(type, values)) <= _PLAIN:
+        return _cut(values)
+    once = list(different)
+    known = dict(zip(once, _cut(once), strict=True))
+    return list(map(known.__getitem__, values))
+
+
+def _cut(values: Values) -> Values:
     """Read points in time. Where all stand there in UTC with date, time and zone in full, they are but cut."""
     try:
         if (
@@ -228,7 +238,7 @@ def _instants(values: Values) -> Values:
             return [value[:19] + "Z" for value in values]
     except (TypeError, ValueError, IndexError):  # None, "", a number, or no point in time
         if None in values and ABSENT not in values:
-            return _around_nulls(_instants, values)
+            return _around_nulls(_cut, values)
     return [value if value is None or value is ABSENT else instant(value) for value in values]
 
 
