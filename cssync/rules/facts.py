@@ -237,9 +237,10 @@ def _in_force(c: Context, d: Dialect) -> str:
 
 
 def products(c: Context, d: Dialect) -> dict[str, str]:
-    """The products that an account owns, by name."""
+    """The products that an account owns, by name. SQLite takes a list of empty names alone for none."""
     return {
-        "product_owned": f"SELECT DISTINCT t.account_uid, t.product_code FROM contract_line t {_in_force(c, d)}",
+        "product_owned": f"""SELECT DISTINCT t.account_uid, t.product_code FROM contract_line t {_in_force(c, d)}
+            AND t.product_code <> ''""",
         "product_listed": f"""SELECT account_uid, {d.joined_in_order("product_code", "account_uid")} AS listed
             FROM product_owned""",
         "fact_products": """SELECT account_uid, min(listed) AS product_list FROM product_listed

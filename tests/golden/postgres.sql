@@ -307,8 +307,9 @@ k.source_id = t.contract_source_id AND k.deleted_at IS NULL WHERE t.deleted_at I
 t.account_uid IS NOT NULL AND t.product_code IS NOT NULL AND
 coalesce(k.status, 'active') NOT IN ('draft', 'terminated') AND
 coalesce(t.start_date, k.start_date, '2026-11-20') <= '2026-11-20' AND
-coalesce(t.end_date, CASE WHEN k.auto_renew = 1 THEN '9999-12-31' ELSE coalesce(k.end_date, '9999-12-31') END) >= '2026-11-20'),
-product_listed AS (SELECT account_uid, string_agg(product_code, ' ') OVER (PARTITION BY account_uid ORDER BY product_code ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS listed FROM product_owned),
+coalesce(t.end_date, CASE WHEN k.auto_renew = 1 THEN '9999-12-31' ELSE coalesce(k.end_date, '9999-12-31') END) >= '2026-11-20' AND
+t.product_code <> ''), product_listed AS (SELECT account_uid,
+string_agg(product_code, ' ') OVER (PARTITION BY account_uid ORDER BY product_code ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS listed FROM product_owned),
 fact_products AS (SELECT account_uid, min(listed) AS product_list FROM product_listed GROUP BY account_uid) SELECT * FROM fact_products
 ;
 
