@@ -161,6 +161,7 @@ def test_what_if_facts_were_otherwise(world: PastWorld) -> None:
         ("seats=many", "seats takes a whole number"),
         ("seats", "gives no value"),
         ("renews_on=soon", "a day such as"),
+        ("renews_on=0001-01-01", "a day such as"),
         ("usage_growth=nan", "usage_growth takes a number"),
     ],
 )

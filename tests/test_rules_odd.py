@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,6 +90,23 @@ def test_it_is_refused_at_its_place(rules: Rules, text: str | bytes, said: str) 
         assert code == 2
         assert said in out
         assert "Traceback" not in out
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "Pacific/Honolulu"])
+def test_a_day_is_that_day_whatever_the_time_zone_of_this_computer(
+    rules: Rules, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    text = (
+        "pack: p\nfeatures: {asked: csm_sentiment_at}\ntests:\n"
+        "  - {name: day, as_of: 2026-11-20, given: {csm_sentiment_at: 2026-08-22}, then: {asked: 2026-08-22}}\n"
+    )
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert rules(a=text) == (0, "1 passed, 0 failed\n")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_pack_that_two_files_hold_names_both(rules: Rules) -> None:

@@ -245,6 +245,9 @@ def stored_value(kind: str, raw: Any, context: Context) -> Any:
 
 
 def _local_day(instant: str, context: Context) -> date:
+    """The day of the business time zone; a day without a time, as tests and simulations give it, is that day."""
+    if "T" not in instant:
+        return date.fromisoformat(instant)
     minutes = next(m for start, m in offsets(context.zone, context.as_of.year + 1) if instant >= start)
     at = datetime.fromisoformat(instant.replace("Z", "+00:00")).astimezone(UTC)
     return (at + timedelta(minutes=minutes)).date()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cssync.config import Workspace
 from cssync.errors import ConfigError
-from cssync.rules.calendar import local_date
+from cssync.rules.calendar import EARLIEST, LATEST, local_date
 from cssync.rules.catalogue import ACCOUNT, FACTS, OUTPUTS, column_type
 from cssync.rules.compiler import compile_pack, result_column
 from cssync.rules.evaluate import context_for, reading_of, usage_coverage
@@ -76,7 +76,10 @@ def _value(name: str, text: str, kind: Type) -> Any:
         if kind == "bool":
             return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
         if kind == "date":
-            return date.fromisoformat(text)
+            day = date.fromisoformat(text)
+            if EARLIEST <= day <= LATEST:
+                return day
+            raise ValueError(text)
         if kind in ("integer", "money"):
             return int(text)
         if kind == "number":
