@@ -115,6 +115,8 @@ def _ask(
         ]
     found = done(got)
     there = {str((item.get("from") or {}).get("id")) for item in found}
+    if body(got).get("numErrors") and not body(got).get("errors"):  # some failed: any of those that are not there
+        answer.failed.update({i["id"] for i in part} - there)
     for error in body(got).get("errors") or ():
         if error.get("category") == "OBJECT_NOT_FOUND" or "NO_ASSOCIATIONS" in str(error.get("subCategory")):
             continue  # HubSpot's way to say that there are none

@@ -455,7 +455,8 @@ def test_the_checkpoint_is_the_beginning_of_a_run_however_long_it_takes(rig: Any
     assert rig.pull("companies", got.cursor).records[min(known(rig))]["properties"]["name"].startswith("Changed")
 
 
-def test_an_error_about_one_record_inside_a_good_answer_makes_that_record_incomplete(rig: Any) -> None:
+@pytest.mark.parametrize("listed", [True, False])
+def test_an_error_about_one_record_inside_a_good_answer_makes_that_record_incomplete(rig: Any, listed: bool) -> None:
     cursor = rig.pull("deals").cursor
     rig.clock.now += 3600
     deals = rig.fill("deals", 3, dealname="x")
@@ -467,8 +468,9 @@ def test_an_error_about_one_record_inside_a_good_answer_makes_that_record_incomp
         answer = real(request)
         if "/associations/" in request.path:
             answer.body["results"] = [r for r in answer.body["results"] if r["from"]["id"] != deals[1]]
+            answer.body["numErrors"] = 1
             answer.body["errors"] = [{"status": "error", "category": "INTERNAL_ERROR", "message": "try later",
-                                      "context": {"fromObjectId": [deals[1]]}}]  # fmt: skip
+                                      "context": {"fromObjectId": [deals[1]]}}] * listed  # fmt: skip
         return answer
 
     rig.app.handle = handle
