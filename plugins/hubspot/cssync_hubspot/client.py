@@ -349,7 +349,7 @@ def batch_read(session: Session, kind: str, ids: Sequence[str], fields: Sequence
         )
         found = body(answer)
         yield from listed(answer, found)
-        for error in found.get("errors") or ():
+        for error in found.get("errors") or ([{}] if found.get("numErrors") else []):  # counted, and not listed
             if error.get("category") != "OBJECT_NOT_FOUND":
                 words, _ = complaint(error)
                 raise ConnectionFault(
