@@ -32,6 +32,9 @@ FIELDS = (
     "AccountId",
     "IsEscalated",
     "Seats__c",
+    "ContactId",
+    "Type",
+    "Reason",
     "Owner.Name",
 )
 SHAPE = Shape(
@@ -65,6 +68,7 @@ def record(number: int, **values: Any) -> dict[str, Any]:
         "attributes": {"type": "Case", "url": "/x"}, "Id": f"500{number:012d}AAA", "SystemModstamp": STAMP,
         "IsDeleted": False, "Subject": "It hurts", "Status": "New", "IsClosed": False, "Priority": "High",
         "CreatedDate": STAMP, "ClosedDate": None, "AccountId": "001000000000001AAA", "IsEscalated": True,
+        "ContactId": None, "Type": "Problem", "Reason": "Other",
         "Seats__c": 5.0, "Owner": {"attributes": {"type": "User"}, "Name": "Ada"},
     }  # fmt: skip
     return {**usual, **values}
