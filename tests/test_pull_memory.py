@@ -26,7 +26,7 @@ from cssync.http import UNLIMITED, open_session
 from cssync.http.clock import ManualClock
 from cssync.http.wire import Received, Wire
 from cssync.store import Store
-from cssync.sync import StreamReport, sync
+from cssync.sync import StreamReport, engine, sync
 from cssync_hubspot import HUBSPOT
 from cssync_salesforce import bulk, soql
 from cssync_salesforce.connector import SALESFORCE
@@ -153,6 +153,7 @@ def held(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Case], li
 
         monkeypatch.setattr(Wire, "send", send)
         monkeypatch.setattr(bulk, "PAGE_ROWS", (PAGE, PAGE))
+        monkeypatch.setattr(engine, "ENOUGH", 1)  # a page that gathers with the next would be waited for
         seen: list[int] = []
         stored, told = [0], threading.Event()
 
