@@ -83,6 +83,14 @@ def test_trouble_leaves_the_world_and_the_journal_of_an_undisturbed_run(
         calm[vendor].must_equal(office)
 
 
+@pytest.mark.parametrize("vendor", CREATES)
+def test_lost_answers_are_no_fault_when_all_of_it_arrived(tmp_path: Path, calm: dict[str, Twin], vendor: str) -> None:
+    with calm[vendor].disturbed(tmp_path) as office:
+        office.server.faults += [Fault(route[vendor], drop=True, after=True) for route in (UPDATES, CREATES)]
+        assert office.run()
+        calm[vendor].must_equal(office)
+
+
 BULK = {
     "opening": "POST .*/jobs/ingest", "filling": "PUT .*/batches", "closing": "PATCH .*/jobs/ingest/",
     "reading": "GET .*/(successfulResults|failedResults)",

@@ -208,7 +208,7 @@ def _carry_out(work: Work, mine: list[Entry]) -> None:
         if work.fault is not None or not mine:
             return
         work.silent = ""
-    if work.silent:
+    if work.silent and any(entry.key in keys for entry in pending(work.store)):
         work.fault = TransientFault(
             f"{work.connection.name}: writes are not answered ({work.silent})",
             kept="what was sent is in the outbox and is looked up before anything is sent again",
