@@ -65,7 +65,7 @@ def _public(country: str | None) -> Container[date]:
         return ()
     try:
         return holidays.country_holidays(country)
-    except NotImplementedError:
+    except NotImplementedError:  # what the library says of a country that it does not know
         raise ConfigError(
             f"there is no holiday calendar for {country!r}",
             fix="`holidays:` in cssync.yaml takes an ISO code such as JP",

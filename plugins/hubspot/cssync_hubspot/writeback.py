@@ -247,7 +247,7 @@ def properties(session: Session, change: Change) -> dict[str, str]:
         "hs_task_status": "COMPLETED" if closing or task.status == "done" else "NOT_STARTED",
         **({} if closing else {"hs_timestamp": due.strftime("%Y-%m-%dT%H:%M:%SZ")}),
         **({} if closing else {"hs_task_priority": PRIORITY[task.priority]}),
-        **({"hs_task_type": "TODO"} if change.action == "create_task" else {}),
+        **({"hs_task_type": "TODO"} if change.action == "create_task" else {}),  # its plain kind
         **({"hubspot_owner_id": task.owner_source_id} if task.owner_source_id and not closing else {}),
     }
 

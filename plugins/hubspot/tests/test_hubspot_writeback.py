@@ -228,7 +228,7 @@ def test_a_task_is_created_with_its_company_and_found_again_by_its_key(ready: An
         "hs_task_status": "NOT_STARTED",
         "hs_timestamp": "2026-12-28T03:00:00Z",
         "hs_task_priority": "HIGH",
-        "hs_task_type": "TODO",
+        "hs_task_type": "TODO",  # its plain kind
         "hubspot_owner_id": "77",
     }
     assert made["associations"] == [
