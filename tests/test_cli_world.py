@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from arr_of_rules import arr_facts
 from cssync.cli import main
 from cssync.cli.init import TEMPLATE
+from cssync.cli.when import now
 from cssync.config.load import load_workspace
 from cssync.metrics.fx import load_rates, rounded
 from cssync.plugins import plugins
@@ -547,7 +548,11 @@ def test_report_prints_a_table_a_document_and_a_file(here: Path) -> None:
     assert invoke("report", "desk", "--out", "no/such/folder.md").exit_code == 2
 
 
-def test_a_plan_shows_the_evidence_of_each_change_and_still_does_when_the_data_moved_on(there: Path) -> None:
+def test_a_plan_shows_the_evidence_of_each_change_and_still_does_when_the_data_moved_on(
+    there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = now()
+    monkeypatch.setattr("cssync.cli.when.now", lambda: moment)
     plan = json.loads(invoke("plan", "--json").stdout)
     changes = {(c["account_uid"], c["result_name"]): c for c in plan["changes"]}
     with Store.open(there / "cssync.db") as store:

@@ -39,7 +39,7 @@ def demo(call: Call, keep: Path | None, serve: bool, port: int | None, companies
     HTTP: pull, link, judge, plan, apply, read back, and the same again to show that nothing is written when nothing
     changed. Needs no account and no network. Exit code 0 when all of it was verified.
     """
-    from cssync.cli.work import now
+    from cssync.cli.when import now
     from cssync.plugins import plugins
     from cssync.sandbox.demo import demo as run
     from cssync.sandbox.make_world import make

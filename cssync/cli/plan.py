@@ -16,7 +16,8 @@ def plan(call: Call, show: str | None) -> int:
     The plan is stored under its id; `cssync apply PLAN` sends exactly that. It takes the place of an older one that
     was not carried out. Exit code 4 when a brake holds it: then it needs `cssync approve PLAN`.
     """
-    from cssync.cli.work import now, working
+    from cssync.cli.when import now
+    from cssync.cli.work import working
     from cssync.errors import LeaseHeld
     from cssync.rules import load
     from cssync.views.plan import plan_document, plan_lines

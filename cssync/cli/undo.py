@@ -17,7 +17,8 @@ def undo(call: Call, run: str) -> int:
     left alone. Tasks that the run created and nobody has touched are closed. Nothing is sent: the plan waits for
     `cssync apply PLAN`, and brakes hold it as any other (exit code 4).
     """
-    from cssync.cli.work import now, working
+    from cssync.cli.when import now
+    from cssync.cli.work import working
     from cssync.rules import load
     from cssync.views.plan import plan_document, plan_lines
     from cssync.writeback.plan import make_undo

@@ -355,7 +355,8 @@ TABLES: tuple[Table, ...] = (
         (
             col("id", "text", "plan id"),
             col("created_at", "instant", "when"),
-            col("as_of", "instant", "as-of of the results it rests on"),
+            col("as_of", "instant", "moment it speaks of"),
+            col("results_as_of", "instant", "as-of of the evaluation whose results it rests on"),
             col("status", "text", "state", "open", "held", "approved", "applied", "superseded", "refused"),
             col("held_by", "text", "which brake and why"),
             col("digest", "text", "hash of the changes: same inputs, same digest"),

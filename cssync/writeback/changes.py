@@ -85,7 +85,8 @@ class Draft:
 class Plan:
     """A frozen list of intended writes; the same inputs give the same `digest`, byte for byte.
 
-    `held_by` are the reasons for which it needs approval. `as_of` and `created_at` are UTC instants.
+    `held_by` are the reasons for which it needs approval. `as_of`, `created_at` and `results_as_of`, the as-of of the
+    evaluation whose results it rests on, are UTC instants.
     """
 
     id: str
@@ -96,6 +97,7 @@ class Plan:
     digest: str
     changes: tuple[PlannedChange, ...]
     notes: tuple[Note, ...] = ()
+    results_as_of: str = ""
 
     @property
     def totals(self) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """What each change of a plan stands on: the features behind its result, as they were when it was judged.
 
-It is read from the feature rows of the plan's as_of, which never change afterwards; the plan itself holds the sentence
-(`because`).
+It is read from the feature rows of the evaluation that the plan rests on: a later one has rows of its own, even in the
+second in which the plan was made. The plan itself holds the sentence (`because`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def evidence(store: Store, rules: RuleSet, plan: Plan) -> dict[tuple[str, str], 
         for r in store.query(
             "SELECT account_uid, pack, features, max(as_of) FROM feature_row WHERE as_of <= ? AND account_uid IN "
             "(SELECT value FROM json_each(?)) GROUP BY account_uid, pack",
-            (plan.as_of, uids),
+            (plan.results_as_of, uids),
         )
     }
     names = {result: _names(rules, result) for result in {result for _, result in wanted}}

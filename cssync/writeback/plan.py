@@ -160,6 +160,7 @@ def _freeze(
         digest=mark,
         changes=found.changes,
         notes=found.notes,
+        results_as_of=_results_as_of(store),
     )
     _agree(store, found, fence, plan.created_at)
     _keep(store, plan, run_id, fence)
@@ -171,7 +172,22 @@ def draft_plan(store: Store, workspace: Workspace, rules: RuleSet, as_of: dateti
     found = draft(store, workspace, mapped_types(workspace, rules), as_of)
     found, why = _part(store, workspace, rules, found, as_of)
     at = as_of.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Plan(UNSTORED, at, at, "held" if why else "open", why, digest(found.changes), found.changes, found.notes)
+    return Plan(
+        UNSTORED,
+        at,
+        at,
+        "held" if why else "open",
+        why,
+        digest(found.changes),
+        found.changes,
+        found.notes,
+        _results_as_of(store),
+    )
+
+
+def _results_as_of(store: Store) -> str:
+    sql = "SELECT coalesce((SELECT max(as_of) FROM evaluation), (SELECT max(as_of) FROM result), '')"
+    return str(store.query(sql)[0][0])
 
 
 def written_types(rules: RuleSet) -> dict[str, str]:
@@ -275,10 +291,10 @@ def _keep(store: Store, plan: Plan, run_id: str, fence: Fence | None) -> None:
     with store.transaction(fence) as conn:
         conn.execute(f"UPDATE plan SET status = 'superseded' WHERE status IN ({','.join('?' * len(ALIVE))})", ALIVE)
         conn.execute(
-            "INSERT INTO plan (id, created_at, as_of, status, held_by, digest, totals, run_id) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (plan.id, plan.created_at, plan.as_of, plan.status, "\n".join(plan.held_by) or None, plan.digest,
-             dump({**plan.totals, "notes": [asdict(note) for note in plan.notes]}), run_id),
+            "INSERT INTO plan (id, created_at, as_of, results_as_of, status, held_by, digest, totals, run_id) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (plan.id, plan.created_at, plan.as_of, plan.results_as_of, plan.status, "\n".join(plan.held_by) or None,
+             plan.digest, dump({**plan.totals, "notes": [asdict(note) for note in plan.notes]}), run_id),
         )  # fmt: skip
         conn.executemany(
             "INSERT INTO plan_change (plan_id, seq, connection, stream, source_id, account_uid, action, field, old, "
@@ -309,4 +325,5 @@ def _plan(store: Store, row: Any) -> Plan:
             PlannedChange(**{n: c[n] for n in names}, old=load(c["old"]), new=load(c["new"])) for c in changes
         ),
         notes=tuple(Note(**note) for note in (load(row["totals"]) or {}).get("notes", ())),
+        results_as_of=row["as_of"] if row["results_as_of"] is None else row["results_as_of"],  # NULL up to 0.4
     )
