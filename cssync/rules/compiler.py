@@ -16,10 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
-from cssync.rules.calendar import offsets
 from cssync.rules.catalogue import FACTS, OUTPUTS, SOURCES
 from cssync.rules.chain import behind, chained, of_group
 from cssync.rules.dialect import SQLITE, Dialect
@@ -30,6 +29,7 @@ from cssync.rules.freshness import Context, instant
 from cssync.rules.grounds import all_known, all_ok, is_cap_held, is_held, is_known
 from cssync.rules.listing import is_listed, list_of, listed_value, listing
 from cssync.rules.memory import REMEMBERED
+from cssync.rules.result_sql import past_rows, read_json
 from cssync.rules.score_sql import ScoreSql
 from cssync.rules.sources import SourcePass
 from cssync.rules.tree import (
@@ -70,37 +70,6 @@ def results_behind(exprs: Iterable[Expr], features: Mapping[str, Feature]) -> se
     names = closure({n for e in found for n in e.names("feature")}, features)
     found += [d for n in names if n in features and isinstance(d := features[n].definition, Expr)]
     return {name for e in found for name in e.names("result")}
-
-
-def past_rows(past: Past, context: Context, dialect: Dialect) -> str:
-    """SELECT of account_uid and value: JSON text of the result at that time, or the day its present value began."""
-    name, here = dialect.text(past.result), context.within("account_uid")
-    if past.ago is None:
-        spans = offsets(context.zone, context.as_of.year + 1)
-        return (
-            f"SELECT account_uid, {dialect.local_day('since', spans)} AS value FROM result "
-            f"WHERE name = {name} AND value <> 'null' AND state <> 'stale'{here}"
-        )
-    at = context.as_of - timedelta(days=past.ago)
-    then = dialect.text(at.strftime("%Y-%m-%dT%H:%M:%SZ"))
-    return (
-        f"SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = {name} "
-        f"AND since <= {then}{here} UNION ALL SELECT account_uid, value FROM result_history WHERE name = {name} "
-        f"AND since <= {then} AND until > {then}{here}) p WHERE value <> 'null' GROUP BY account_uid"
-    )
-
-
-def read_json(value: str, kind: Type, dialect: Dialect) -> str:
-    """SQL of a result's value out of its JSON text, as rules see it."""
-    if kind in ("integer", "number"):
-        return dialect.parsed(value) if kind == "integer" else dialect.real(value)
-    if kind == "bool":
-        return f"CASE {value} WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
-    bare = f"substr({value}, 2, length({value}) - 2)"
-    if kind == "date":
-        return bare
-    escaped, plain, two, one = map(dialect.text, ('\\"', '"', "\\\\", "\\"))
-    return f"replace(replace({bare}, {escaped}, {plain}), {two}, {one})"
 
 
 def compile_pack(

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from cssync.rules.calendar import offsets
 from cssync.rules.catalogue import ACCOUNT, OUTPUTS, SOURCES, SourceTable
-from cssync.rules.compiler import read_json
 from cssync.rules.dialect import SQLITE
 from cssync.rules.emitter import Emitter
 from cssync.rules.faults import Mark, Source
 from cssync.rules.freshness import Context
 from cssync.rules.grounds import entities_of
 from cssync.rules.reports import ACCOUNTS, Report
+from cssync.rules.result_sql import read_json
 from cssync.rules.results import score_entities
 from cssync.rules.sources import SourcePass
 from cssync.rules.tree import Aggregate, Expr, Feature, RuleSet, rule_exprs
