@@ -193,7 +193,7 @@ ENTITIES: tuple[Entity, ...] = (
             col("kind", "text", "question", "csat", "nps", "ces"),
             col("scale_max", "integer", "highest answer possible"),
             col("score", "real", "the answer"),
-            col("comment", "text", "free text", personal=True),
+            col("comment", "text", "what the person added, in their own words"),
             col("contact_source_id", "text", "contact in the same connection"),
             col("ticket_source_id", "text", "ticket in the same connection"),
             col("responded_at", "instant", "when answered"),

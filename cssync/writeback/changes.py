@@ -91,13 +91,13 @@ class Plan:
 
     id: str
     as_of: str
+    results_as_of: str
     created_at: str
     status: Status
     held_by: tuple[str, ...]
     digest: str
     changes: tuple[PlannedChange, ...]
     notes: tuple[Note, ...] = ()
-    results_as_of: str = ""
 
     @property
     def totals(self) -> dict[str, int]:

@@ -154,13 +154,13 @@ def _freeze(
     plan = Plan(
         id="p-" + hashlib.blake2b(f"{run_id}/{mark}".encode(), digest_size=4).hexdigest(),
         as_of=as_of.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        results_as_of=_results_as_of(store),
         created_at=stamp(clock),
         status=status,
         held_by=why,
         digest=mark,
         changes=found.changes,
         notes=found.notes,
-        results_as_of=_results_as_of(store),
     )
     _agree(store, found, fence, plan.created_at)
     _keep(store, plan, run_id, fence)
@@ -172,17 +172,8 @@ def draft_plan(store: Store, workspace: Workspace, rules: RuleSet, as_of: dateti
     found = draft(store, workspace, mapped_types(workspace, rules), as_of)
     found, why = _part(store, workspace, rules, found, as_of)
     at = as_of.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Plan(
-        UNSTORED,
-        at,
-        at,
-        "held" if why else "open",
-        why,
-        digest(found.changes),
-        found.changes,
-        found.notes,
-        _results_as_of(store),
-    )
+    status: Status = "held" if why else "open"
+    return Plan(UNSTORED, at, _results_as_of(store), at, status, why, digest(found.changes), found.changes, found.notes)
 
 
 def _results_as_of(store: Store) -> str:
@@ -317,6 +308,7 @@ def _plan(store: Store, row: Any) -> Plan:
     return Plan(
         id=row["id"],
         as_of=row["as_of"],
+        results_as_of=row["as_of"] if row["results_as_of"] is None else row["results_as_of"],  # NULL up to 0.4
         created_at=row["created_at"],
         status=row["status"],
         held_by=tuple((row["held_by"] or "").split("\n")) if row["held_by"] else (),
@@ -325,5 +317,4 @@ def _plan(store: Store, row: Any) -> Plan:
             PlannedChange(**{n: c[n] for n in names}, old=load(c["old"]), new=load(c["new"])) for c in changes
         ),
         notes=tuple(Note(**note) for note in (load(row["totals"]) or {}).get("notes", ())),
-        results_as_of=row["as_of"] if row["results_as_of"] is None else row["results_as_of"],  # NULL up to 0.4
     )

@@ -267,7 +267,9 @@ def test_a_fall_names_the_lost_points_of_now_and_of_a_fortnight_before(store: St
     assert f"lost points: {now}; then: usage trend -4.0" in row["because"]
     assert '"lost_before": "usage trend -4.0"' in row["evidence"]
     flags = PlannedChange("crm", "companies", "1", "a", "Acme", "set", "cs_flags", None, ["K02"], "risk.flags", "")
-    shown = evidence(store, RULES, Plan("p", "2026-12-04T03:00:00Z", "", "open", (), "", (flags,)))
+    shown = evidence(
+        store, RULES, Plan("p", "2026-12-04T03:00:00Z", "2026-12-04T03:00:00Z", "", "open", (), "", (flags,))
+    )
     assert shown["a", "risk.flags"]["K02"]["lost_before"] == "usage trend -4.0"
     assert shown["a", "risk.flags"]["K02"]["lost_now"] == now
     view = explain(store, RULES, workspace(store), "a", at).pack("risk")
@@ -276,3 +278,22 @@ def test_a_fall_names_the_lost_points_of_now_and_of_a_fortnight_before(store: St
     assert (inputs["lost_before"], inputs["lost_now"]) == ("usage trend -4.0", now)
     run(store, at + timedelta(days=13))  # usage is stale beyond its hold
     assert results(store)["health.lost_points"] == (now, "stale")
+
+
+@pytest.mark.parametrize(
+    ("comment", "told"),
+    [
+        ("Nobody\n ever\x00 answered.\u202e", " Newest comment: “Nobody ever answered.”."),
+        ("長い待ち時間" * 100, f" Newest comment: “{('長い待ち時間' * 50)[:299]}…”."),
+        (None, ""),
+    ],
+    ids=["lines", "long", "none"],
+)
+def test_an_unhappy_sponsor_is_heard_in_their_own_words(store: Store, comment: str | None, told: str) -> None:
+    healthy(store)
+    put(store, "contact", {"source_id": "p", "role": "exec_sponsor"})
+    bad = {"kind": "csat", "score": 0.0, "contact_source_id": "p", "responded_at": "2026-11-19T00:00:00Z"}
+    put(store, "survey_response", {"source_id": "s", "comment": comment, **bad})
+    run(store)
+    body = store.query("SELECT body FROM task WHERE rule = 'K05'")[0][0]
+    assert body.startswith(f"Bad answers of sponsors and administrators in 14 days: 1, the last: csat 0.{told} Newest")
