@@ -14,8 +14,6 @@ from functools import partial
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
-from pydantic import SecretStr
-
 from cssync.connectors.contract import Connector
 from cssync.connectors.judging import BUSY, http_date, judge_by_status, retry_after
 from cssync.connectors.session import Answer, Bucket, Session, Token, Verdict
@@ -25,7 +23,7 @@ from cssync.http.call import Call, call
 from cssync.http.clock import SYSTEM, Clock
 from cssync.http.guard import Guard, Origin, split
 from cssync.http.limit import Limiter, ProcessLimiter
-from cssync.http.redaction import install, redact, remember
+from cssync.http.redaction import credentials, install, redact, remember
 from cssync.http.retry import CONNECT_TRIES, TRIES, UNREADABLE_TRIES, Again, persist
 from cssync.http.seal import Seal
 from cssync.http.token import TokenSource, Vault
@@ -40,7 +38,6 @@ LIMIT = "rate limit"
 LONGEST = 600
 """Characters of a vendor's words that a message carries."""
 FIX = "check the settings of the connection; if they are right, report this with the vendor's words and request id"
-REQUEST_IDS = ("x-hubspot-correlation-id", "x-zendesk-request-id", "x-request-id", "x-sfdc-request-id", "cf-ray")
 
 
 class HttpSession:
@@ -65,7 +62,8 @@ class HttpSession:
         self._share = share
         self._clock = clock
         self._vendor = vendor = connector.vendor(settings)
-        install(_secrets(settings, vendor.headers))
+        secrets = credentials(settings, vendor.headers)
+        install(secrets)
         self._guard = Guard(connection, connector.hosts, settings.allow_hosts)
         try:
             where = "base_url" if settings.base_url else "the vendor's address as configured"
@@ -75,7 +73,6 @@ class HttpSession:
         self._buckets = vendor.buckets
         self._patterns = tuple(re.compile(b.paths) for b in self._buckets)
         self._wire = Wire(self._guard, vendor.concurrency, clock, settings.timeout)
-        secrets = _secrets(settings, vendor.headers)
         seal = Seal(connection, secrets) if secrets else None  # without a credential nothing could be sealed
         self._tokens = (
             TokenSource(self._login, clock, vault if seal else None, seal) if vendor.login or vendor.renew else None
@@ -324,9 +321,9 @@ class HttpSession:
     def _take_note(self, answer: Received) -> None:
         """Take over the limits that the headers tell, and hand what they say is left to the limiter, for whom it
         concerns in whatever process."""
-        told = {n: (c, s) for n, c, s in self._asked(lambda a: list(self._vendor.allowed(a)), answer) or () if c > 0}
-        if any(told.get(b.name, (b.calls, b.seconds)) != (b.calls, b.seconds) for b in self._buckets):
-            self._buckets = tuple(_plan(b, *told[b.name]) if b.name in told else b for b in self._buckets)
+        said = self._asked(lambda found: list(self._vendor.allowed(found)), answer) or ()
+        told = {name: {"calls": calls, "seconds": seconds} for name, calls, seconds in said if calls > 0}
+        self._buckets = tuple(replace(b, **told.get(b.name, {})) for b in self._buckets)
         for name, remaining, seconds in self._asked(lambda found: list(self._vendor.left(found)), answer) or ():
             bucket = next((b for b in self._buckets if b.name == name), None)
             if bucket is not None:
@@ -336,7 +333,9 @@ class HttpSession:
         """Return the answer, or raise what its verdict means."""
         if verdict.kind == "ok" or (verdict.kind in ("fail", "renew") and answer.status in wanted.accept):
             return answer
-        words = f"answered {answer.status}: {verdict.message or 'no reason given'}{_request_id(answer, verdict)}"
+        words = (
+            f"answered {answer.status}: {verdict.message or 'no reason given'}{answer.named_beside(verdict.message)}"
+        )
         passing = verdict.kind in ("wait", "retry")
         hold = self._charged(wanted)[0].name if verdict.kind == "wait" else None
         if passing and answer.status >= 500 and not wanted.repeatable:
@@ -497,20 +496,3 @@ def open_session(
         yield session
     finally:
         session.close()
-
-
-def _plan(bucket: Bucket, calls: int, seconds: float) -> Bucket:
-    """The bucket with what the vendor allows."""
-    return replace(bucket, calls=calls, seconds=seconds)
-
-
-def _request_id(answer: Received, verdict: Verdict) -> str:
-    found = next((answer.headers[name] for name in REQUEST_IDS if name in answer.headers), "")
-    return f" (request id {found[:80]})" if found and found not in verdict.message else ""
-
-
-def _secrets(settings: ConnectionSettings, headers: Mapping[str, str]) -> list[str]:
-    """Return the secret settings, and the credential in each static header that carries one."""
-    named = [v.get_secret_value() for _, v in settings if isinstance(v, SecretStr)]
-    carried = [v.split()[-1] for k, v in headers.items() if re.search("auth|key|token|secret", k, re.I) and v.strip()]
-    return named + carried

@@ -13,9 +13,14 @@ import logging
 import re
 import threading
 import traceback
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
+
+from pydantic import SecretStr
+
+if TYPE_CHECKING:
+    from cssync.connectors.settings import ConnectionSettings
 
 MASK = "[redacted]"
 SHORTEST = 4
@@ -46,6 +51,13 @@ def forms(secret: str) -> set[str]:
         if len(core) >= 2 * SHORTEST:
             found |= {core, core.replace("+", "-").replace("/", "_")}
     return {f for f in found if len(f) >= SHORTEST}
+
+
+def credentials(settings: ConnectionSettings, headers: Mapping[str, str]) -> list[str]:
+    """Return the secret settings, and the credential in each static header that carries one."""
+    named = [v.get_secret_value() for _, v in settings if isinstance(v, SecretStr)]
+    carried = [v.split()[-1] for k, v in headers.items() if re.search("auth|key|token|secret", k, re.I) and v.strip()]
+    return named + carried
 
 
 def remember(secrets: Iterable[str]) -> None:

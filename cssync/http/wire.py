@@ -29,6 +29,7 @@ MAX_SECONDS = 600.0
 TIMEOUT = httpx.Timeout(connect=10.0, read=150.0, write=60.0, pool=60.0)
 """150 s without a byte: a SOQL query may take 120 s before its first one. A connection's `timeout` takes its place."""
 PIECE = 2**20
+REQUEST_IDS = ("x-hubspot-correlation-id", "x-zendesk-request-id", "x-request-id", "x-sfdc-request-id", "cf-ray")
 _HEADER = re.compile(r"[\t\x20-\x7e]*")
 
 
@@ -39,6 +40,11 @@ class Received(Answer):
 
     connection: str = ""
     again: Callable[[], Answer] | None = field(default=None, compare=False, repr=False)
+
+    def named_beside(self, words: str) -> str:
+        """Return ` (request id ID)` to put behind the vendor's words; "" where they name it, or there is none."""
+        found = next((self.headers[name] for name in REQUEST_IDS if name in self.headers), "")
+        return f" (request id {found[:80]})" if found and found not in words else ""
 
 
 class Interrupted(Exception):  # noqa: N818 - the session turns it into an error with a name
