@@ -60,7 +60,8 @@ WHERE = {
     "tickets": ["status = 'open'", "priority in ('urgent', 'high')", "reopened_count >= 1", "solved_at is missing",
                 "days_since(opened_at) between 2 and 9", "not escalated", "starts_with(subject, 'é')",
                 "category != 'billing' or contains(category, \"o'o\")", "category in kinds", "category not in none",
-                "mentions(category, words) or mentions(subject, kinds)", "not mentions(subject, none)"],
+                "mentions(category, stems) or mentions(subject, kinds)", "not mentions(subject, none)",
+                "mentions(subject, words)"],
     "usage": ["value > 0", "metric = 'active_users'", "product_code is not missing"],
     "surveys": ["kind = 'csat'", "score >= scale_max - 1", "score * 2 > 3"],
     "invoices": ["paid_at is missing", "days_until(due_date) < 3"],
@@ -93,7 +94,7 @@ def aggregate(name: str, function: str, target: str, more: str = "") -> st.Searc
         return st.builds(
             lambda w, t, of: f"  {name}: {{{function}: {target}" + (f', where: "{_escaped(w)}"' if w else "")
             + f"{t.partition(', at_least')[0]}{more.replace('some', of)}}}",
-            where, window(), st.sampled_from(["kinds", "words", "none"]),
+            where, window(), st.sampled_from(["kinds", "words", "none", *["stems"] * (function == "mentioned")]),
         )  # fmt: skip
     return st.builds(
         lambda w, t: f"  {name}: {{{function}: {target}" + (f', where: "{_escaped(w)}"' if w else "") + f"{t}{more}}}",
@@ -177,6 +178,7 @@ def conditions(depth: int) -> st.SearchStrategy[str]:
                 "is_test",
                 "segment not in kinds",
                 "mentions(segment, words)",
+                "mentions(segment, stems)",
                 "size(words) > n_kinds",
             ]
         ),
@@ -201,7 +203,7 @@ def packs(draw: st.DrawFn) -> str:
         (
             "pack: made",
             "lists: {kinds: [billing, é], none: [], words: {en: [BILL, o'o], ja: [É]}, "
-            "metrics: [active_users, logins, exports]}",
+            'stems: [BILL*, "*o\'o", é], metrics: [active_users, logins, exports]}',
             "features:",
             *draw(BASE),
             f'  f_one: "{_escaped(draw(numbers(2)))}"',
@@ -258,7 +260,23 @@ times = st.builds(
 )
 counts = st.integers(-2, 12) | st.none() | st.just(10**9)
 values = st.sampled_from([None, 0.0, 0.1, 0.2, 0.3, 1.0, 2.0005, 3.4999, 41.0, -0.0015, 1e6])
-words = st.sampled_from([None, "", "billing", "Billing O'O", "o'o", "é", "É", "ß"])
+words = st.sampled_from(
+    [
+        None,
+        "",
+        "billing",
+        "Billing O'O",
+        "o'o",
+        "é",
+        "É",
+        "ß",
+        "rebilling",
+        "rebilling: Billingの",
+        "bill",
+        "éÉ é",
+        "bo'o",
+    ]
+)
 ROWS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "tickets": st.fixed_dictionaries(
         {

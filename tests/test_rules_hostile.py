@@ -111,7 +111,9 @@ def test_the_words_of_a_files_expressions_are_counted_and_those_of_others_are_no
         return Source(f"{name}.yaml", f"pack: {name}\nfeatures:\n" + "".join(sums))
 
     assert len(read_rules([file("a", 80), file("b", 80)]).features) == 160
-    with pytest.raises(ConfigError, match=r"b\.yaml:\d+:\d+: the expressions of this file have more than 5,000 words"):
+    with pytest.raises(
+        ConfigError, match=r"b\.yaml:\d+:\d+: the expressions of this file have more than 5,000 words, "
+    ):
         read_rules([file("a", 80), file("b", 85)])
 
 

@@ -218,7 +218,7 @@ FUNCTIONS: Mapping[str, str] = {
     "round": "nearest whole number, halves up",
     "starts_with": "text begins with the given letters",
     "contains": "text contains the given letters",
-    "mentions": "text contains one of a list's words; A to Z are the same in either case, other letters as they are",
+    "mentions": "text holds one of a list's words as a whole word; A to Z in either case; `*` lets a word go on there",
     "size": "number of members of a list",
 }
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from cssync.rules.catalogue import FUNCTIONS
 from cssync.rules.faults import Faults, Mark, Stop, did_you_mean
 from cssync.rules.grammar import Syntax, parse, parse_line
-from cssync.rules.lists import folded
+from cssync.rules.lists import compared
 from cssync.rules.nodes import Node, Scalar
 from cssync.rules.tree import Expr, Type
+from cssync.rules.words import word
 
 NUMBERS = ("integer", "number")
 _ORDERED = (*NUMBERS, "money", "date")
@@ -143,15 +144,19 @@ class _Checker:
 
     def in_list(self, s: Syntax) -> Expr:
         left = self.wanted(s.args[0], ("text",), "a text before a list")
-        members = (Expr("text", "text", value=word) for word in self.members(s.args[1]))
-        return Expr(s.op, "bool", (left, *members))
+        members = self.members(s.args[1])
+        if fault := compared(members):
+            raise self.stop(s.args[1], fault)
+        return Expr(s.op, "bool", (left, *(Expr("text", "text", value=member) for member in members)))
 
     def members(self, s: Syntax) -> tuple[str, ...]:
         if s.op not in ("list", "name") or s.value not in self.scope.lists:
             name = str(s.value) if s.op in ("list", "name") else "..."
             hint = did_you_mean(name, self.scope.lists)
             raise self.stop(s, f"there is no list {name!r}{hint}; declare it in `lists:`")
-        return self.scope.lists[s.value]
+        found = self.scope.lists[s.value]
+        self.faults.spend(_mark(s), len(found))
+        return found
 
     def list_call(self, s: Syntax) -> Expr:
         """`mentions(text, LIST)` and `size(LIST)`."""
@@ -162,7 +167,7 @@ class _Checker:
         if s.value == "size":
             return Expr("number", "integer", value=len(members))
         text = self.wanted(s.args[0], ("text",), "a text")
-        return Expr("mentions", "bool", (text,), tuple(dict.fromkeys(folded(word) for word in members)))
+        return Expr("mentions", "bool", (text,), tuple(dict.fromkeys(map(word, members))))
 
     def sides(self, s: Syntax) -> tuple[Expr, list[tuple[Syntax, Expr]]]:
         known: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from datetime import date
 from typing import Protocol
 
 from cssync.rules.tree import Type
+from cssync.rules.words import LETTERS, Word
 
 
 def quote(name: str) -> str:
@@ -114,6 +115,16 @@ class Dialect(Protocol):
     def contains(self, text: str, letters: str) -> str:
         return f"({self.position(text, letters)} > 0)"
 
+    def mentions(self, text: str, word: Word) -> str:
+        """Whether a folded text mentions a word. Where its letters are in the text at all, and only there, a second
+        look asks what stands around them, at whichever place."""
+        found = self.contains(text, word.letters)
+        return f"({found} AND {self.stands_alone(text, word)})" if word.begins or word.ends else found
+
+    def stands_alone(self, text: str, word: Word) -> str:
+        """Whether some place of a word in a folded text has no letter or digit at the ends where none may be."""
+        ...
+
     def folded(self, text: str) -> str:
         """The text with A to Z in lower case, and no other letter changed."""
         upper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -184,6 +195,13 @@ class SQLite(Dialect):
 
     def position(self, text: str, letters: str) -> str:
         return f"instr({text}, {self.text(letters)})"
+
+    def stands_alone(self, text: str, word: Word) -> str:
+        # With a blank at each end of the text there is a character beside every place of the word.
+        other = f"[^{LETTERS}]"
+        letters = "".join(f"[{c}]" if c in "*?[" else c for c in word.letters)
+        pattern = f"*{other if word.begins else ''}{letters}{other if word.ends else ''}*"
+        return f"(' ' || {text} || ' ' GLOB {self.text(pattern)})"
 
     def folded(self, text: str) -> str:
         return f"lower({text})"  # of ASCII letters only, unless somebody loads ICU

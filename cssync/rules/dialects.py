@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cssync.rules.dialect import SQLITE, Dialect
 from cssync.rules.tree import Type
+from cssync.rules.words import LETTERS, Word
 
 _COLUMN: Mapping[Type, str] = {
     "bool": "INTEGER",
@@ -24,12 +25,16 @@ _LAST = 3_652_059
 """Days from 1 January 1 to the day after 31 December 9999; those two days stand for every day out of range."""
 _FAR = "BETWEEN -24000 AND 120000"
 """Months an engine can add without an error, far more than a contract lasts."""
+_SIGNS = "\\^$.|?*+()[]{}"
+"""Characters that mean something in a regular expression of every engine; a backslash before them takes that away."""
 
 
 class Typed(Dialect):
     """An engine whose columns have types. Dates stay texts, and are cast where days are counted."""
 
     timestamp: str = "TIMESTAMP"
+    has_match: str = "regexp_like"
+    """The function that looks for a regular expression anywhere in a text."""
 
     def null(self, kind: Type) -> str:
         return f"CAST(NULL AS {_COLUMN[kind]})"
@@ -91,6 +96,12 @@ class Typed(Dialect):
     def position(self, text: str, letters: str) -> str:
         return f"strpos({text}, {self.text(letters)})"
 
+    def stands_alone(self, text: str, word: Word) -> str:
+        letters = "".join("\\" + c if c in _SIGNS else c for c in word.letters)
+        other = f"[^{LETTERS}]"
+        pattern = (f"(^|{other})" if word.begins else "") + letters + (f"({other}|$)" if word.ends else "")
+        return f"{self.has_match}({text}, {self.text(pattern)})"
+
     def joined_in_order(self, value: str, partition: str) -> str:
         return (
             f"string_agg({value}, ' ') OVER (PARTITION BY {partition} ORDER BY {value} "
@@ -136,6 +147,7 @@ class DuckDB(Typed):
     """DuckDB 1.4 and later."""
 
     name = "duckdb"
+    has_match = "regexp_matches"
 
     def quotient(self, left: str, right: str) -> str:
         return f"({left} // {right})"

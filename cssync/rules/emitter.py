@@ -123,7 +123,7 @@ class Emitter:
 
     def mentions(self, e: Expr) -> str:
         text = self.sql(e.args[0])
-        tests = " OR ".join(self.d.contains(self.d.folded(text), word) for word in e.value)
+        tests = " OR ".join(self.d.mentions(self.d.folded(text), word) for word in e.value)
         return f"({tests})" if tests else f"(CASE WHEN {text} IS NOT NULL THEN {self.d.boolean(False)} END)"
 
     def first(self, e: Expr) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from cssync.rules.lists import folded
 from cssync.rules.tree import Curve, Expr, Lines
+from cssync.rules.words import folded
 
 
 def nearest(value: float) -> int:
@@ -65,7 +65,7 @@ class Interpreter:
             return self.first(e)
         if e.op == "mentions":
             text = self.value(e.args[0])
-            return None if text is None else any(word in folded(text) for word in e.value)
+            return None if text is None else any(word.is_in(folded(text)) for word in e.value)
         values = [self.value(a) for a in e.args]
         if e.op == "between" and not self.two_currencies(e):
             return _between(*values)

@@ -13,7 +13,7 @@ from cssync.errors import ConfigError
 SHOWN = 50
 """Faults after which reading stops: nobody reads more of them, and a file that was made to be wrong has thousands."""
 MAX_WORDS = 5_000
-"""Words and signs in the expressions of one file: three times what the largest standard pack has."""
+"""Words, signs and members of lists in the expressions of one file: three times what the largest standard pack has."""
 NEAR = 150
 """Known words that a misspelt one is compared with letter by letter, at most."""
 
@@ -90,14 +90,15 @@ class Faults:
                 raise Enough
 
     def spend(self, mark: Mark, words: int) -> None:
-        """Count the words of an expression.
+        """Count the words of an expression, and those of a list wherever one asks for its members.
 
         Raises:
             Enough: its file has more than any pack needs (noted); going on would take long.
         """
         self.words[mark.source.name] += words
         if self.words[mark.source.name] > MAX_WORDS:
-            self.add(mark, f"the expressions of this file have more than {MAX_WORDS:,} words; make it several packs")
+            many = f"the expressions of this file have more than {MAX_WORDS:,} words, members of lists included"
+            self.add(mark, f"{many}; make it several packs")
             raise Enough
 
     def stop(self, mark: Mark, message: str) -> Stop:

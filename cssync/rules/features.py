@@ -21,7 +21,7 @@ from cssync.rules.catalogue import (
 )
 from cssync.rules.check import NUMBERS, Scope, expression, typed_lines
 from cssync.rules.faults import Mark, Stop, did_you_mean
-from cssync.rules.lists import read_lists
+from cssync.rules.lists import compared, read_lists
 from cssync.rules.nodes import Mapping, Node, Scalar, Sequence
 from cssync.rules.shape import Shape
 from cssync.rules.tree import STANDARD, Aggregate, Expr, Feature, Past, Type
@@ -288,7 +288,8 @@ class FeatureReader:
         )  # fmt: skip
         values = _values(function, value) if most == 1 else ()
         if of_list is not None:
-            definition, values = members.asked(definition, of_list), of_list if most == 1 else ()
+            definition = found = members.asked(definition, of_list)
+            values = found.members if most == 1 else ()
         return Feature(key.text, _type(function, value), definition, pack, key.mark, values)
 
     def column(self, source: str, name: str, target: Scalar) -> tuple[Expr | None, str | None]:
@@ -326,7 +327,11 @@ class FeatureReader:
         elif name.text not in self.lists:
             hint = did_you_mean(name.text, self.lists)
             self.faults.add(name.mark, f"there is no list {name.text!r}{hint}; declare it in `lists:`")
-        return self.lists.get(name.text, ()) if name else ()
+        found = self.lists.get(name.text, ()) if name else ()
+        if name and function != "mentioned" and (fault := compared(found)):
+            self.faults.add(name.mark, fault)
+        self.faults.spend(block.mark, len(found))
+        return found
 
     def per_event(self, source: str, block: Mapping) -> bool:
         """Whether only the rows of one renewal event count."""

@@ -1,7 +1,7 @@
 """Which members of a list the rows of an account have, lack or mention: names behind a number, for sentences.
 
-`present` and `absent` ask for rows whose text is the member, `mentioned` for rows whose text contains it, A to Z in
-either case. What is shown are the first members in the list's own order; more than fit end in MORE.
+`present` and `absent` ask for rows whose text is the member, `mentioned` for rows whose text mentions it as a word, A
+to Z in either case. What is shown are the first members in the list's own order; more than fit end in MORE.
 
 In SQL: the different texts of the rows that count, then one mark 0 or 1 for each member, then the first places of the
 wanted mark. So a row costs one look into the list, and the length of the list counts for different texts alone.
@@ -14,11 +14,11 @@ from dataclasses import dataclass, fields
 
 from cssync.rules.dialect import Dialect
 from cssync.rules.freshness import Context
-from cssync.rules.lists import folded
 from cssync.rules.rows import live
 from cssync.rules.sources import LISTED, SourcePass, definition
 from cssync.rules.tree import Aggregate, Feature
 from cssync.rules.volume import ENTITY as USAGE
+from cssync.rules.words import Word, bare, folded, word
 
 FUNCTIONS = ("present", "absent", "mentioned")
 MORE = f"{LISTED}..."
@@ -27,19 +27,21 @@ MORE = f"{LISTED}..."
 
 @dataclass(frozen=True, slots=True)
 class Membership(Aggregate):
-    """An aggregate over the texts of a source that answers with members of a list; `most` of them at most."""
+    """An aggregate over the texts of a source that answers with members of a list; `most` of them at most. words: what
+    to look for in texts, of `mentioned` alone: one for each member, which then is shown without its stars."""
 
     members: tuple[str, ...] = ()
+    words: tuple[Word, ...] = ()
 
 
 def asked(a: Aggregate, members: Sequence[str]) -> Membership:
     """Return an aggregate as the membership of a list. Of words that differ in case alone `mentioned` needs one."""
+    words: dict[Word, str] = {}
     if a.function == "mentioned":
-        first: dict[str, str] = {}
         for member in members:
-            first.setdefault(folded(member), member)
-        members = tuple(first.values())
-    return Membership(**{f.name: getattr(a, f.name) for f in fields(a)}, members=tuple(members))
+            words.setdefault(word(member), bare(member))
+        members = tuple(words.values())
+    return Membership(**{f.name: getattr(a, f.name) for f in fields(a)}, members=tuple(members), words=tuple(words))
 
 
 def listed(found: Sequence[str], most: int) -> str | None:
@@ -50,12 +52,12 @@ def listed(found: Sequence[str], most: int) -> str | None:
 
 def members_of(a: Membership, texts: Iterable[str]) -> str | None:
     """Return what a membership says of an account whose rows that count have these texts."""
-    there = {folded(text) for text in texts} if a.function == "mentioned" else set(texts)
-
-    def has(member: str) -> bool:
-        return any(folded(member) in text for text in there) if a.function == "mentioned" else member in there
-
-    return listed([m for m in a.members if has(m) != (a.function == "absent")], a.most)
+    if a.function == "mentioned":
+        there = {folded(text) for text in texts}
+        pairs = zip(a.members, a.words, strict=True)
+        return listed([m for m, looked_for in pairs if any(map(looked_for.is_in, there))], a.most)
+    found = set(texts)
+    return listed([m for m in a.members if (m in found) != (a.function == "absent")], a.most)
 
 
 # --- SQL --------------------------------------------------------------------------------------------------------------
@@ -72,7 +74,7 @@ def membership(feature: Feature, one: SourcePass, counts: Iterable[str], dialect
     text = dialect.folded(value) if a.function == "mentioned" else value
     any_of = f"{value} IN ({', '.join(map(dialect.text, a.members))})"
     if a.function == "mentioned":
-        any_of = f"({' OR '.join(_has(a, m, text, dialect) for m in a.members)})"
+        any_of = f"({' OR '.join(_has(a, text, dialect))})"
     rows = one.table_with_borrowed()
     where = " AND ".join((*counts, any_of))
     key = one.of
@@ -80,7 +82,7 @@ def membership(feature: Feature, one: SourcePass, counts: Iterable[str], dialect
         rows, where, key = f"account a CROSS JOIN {rows}", f"t.account_uid = a.uid AND {where}", "a.uid AS account_uid"
     texts = f"SELECT DISTINCT {key}, {text} AS value FROM {rows} WHERE {where}"
     outer = one.of.replace("t.", "v.")
-    marks = [f"max(CASE WHEN {_has(a, m, 'v.value', dialect)} THEN '1' ELSE '0' END)" for m in a.members]
+    marks = [f"max(CASE WHEN {has} THEN '1' ELSE '0' END)" for has in _has(a, "v.value", dialect)]
     marked = f"SELECT {outer}, {' || '.join(marks)} AS marks FROM ({texts}) v GROUP BY {outer}"
     return f"SELECT {one.of.replace('t.', 'p.')}, {_first(a, dialect)} AS value FROM {_placed(a, marked, dialect)} p"
 
@@ -107,11 +109,11 @@ def of(feature: Feature) -> Membership:
     return found
 
 
-def _has(a: Membership, member: str, text: str, dialect: Dialect) -> str:
-    """SQL condition that a text, folded where that is asked for, has or mentions a member."""
+def _has(a: Membership, text: str, dialect: Dialect) -> list[str]:
+    """SQL conditions that a text, folded where that is asked for, has or mentions a member, one for each."""
     if a.function == "mentioned":
-        return dialect.contains(text, folded(member))
-    return f"{text} = {dialect.text(member)}"
+        return [dialect.mentions(text, looked_for) for looked_for in a.words]
+    return [f"{text} = {dialect.text(member)}" for member in a.members]
 
 
 def _placed(a: Membership, marked: str, dialect: Dialect) -> str:

@@ -57,7 +57,7 @@ writeback:
 _LISTS = """\
 # The words of this company, in place of the standard packs' own.
 lists:
-  add_ons: [SSO, API, audit log]
+  add_ons: [SSO, API, audit log*]
 """
 
 _RESULTS = (

@@ -11,7 +11,7 @@ from cssync.rules.faults import Source
 from cssync.rules.packs import read_rules
 from cssync.store.sqlite import Store
 
-WITH_ADD_ONS = read_rules([*RULES.sources, Source("lists.yaml", "lists: {add_ons: [SSO, 監査ログ]}\n")])
+WITH_ADD_ONS = read_rules([*RULES.sources, Source("lists.yaml", "lists: {add_ons: [SSO, API, 監査ログ]}\n")])
 
 
 def day(n: int) -> str:
@@ -62,12 +62,28 @@ def test_a_ticket_and_a_request_name_the_ticket(asked: Store) -> None:
     assert sentences(asked) == ["add-ons named in 60 days: 1 tickets, 1 requests; newest: T1"]
 
 
+def test_requests_that_hold_its_letters_alone_are_none(asked: Store) -> None:
+    put(asked, "ticket", ticket("800", "SSO", day(19)))
+    put(asked, "feature_request", request("R1", "rapid import", day(2)), request("R2", "crossover report", day(4)))
+    assert sentences(asked) == []
+
+
 def test_tickets_of_one_moment_are_named_by_their_id(asked: Store) -> None:
     put(asked, "ticket", *(ticket(i, "SSO", day(9)) for i in ("20", "9", "100")))
     assert sentences(asked) == ["add-ons named in 60 days: 3 tickets, 0 requests; newest: 100, 20, 9"]
 
 
-@pytest.mark.parametrize("subject", ["single sign-on", "SS O", "監査 ログ"])
+@pytest.mark.parametrize(
+    "subject", ["APIが必要です", "our api-key", "a rapid API.", "新しいAPIと監査ログ", "crossover to sso"]
+)
+def test_a_word_counts_where_it_stands_alone_at_some_place(asked: Store, subject: str) -> None:
+    put(asked, "ticket", *(ticket(str(n), subject, day(9)) for n in range(2)))
+    assert sentences(asked) == ["add-ons named in 60 days: 2 tickets, 0 requests; newest: 0, 1"]
+
+
+@pytest.mark.parametrize(
+    "subject", ["single sign-on", "SS O", "監査 ログ", "rapid crossover", "capital of Lassonde", "APIs"]
+)
 def test_what_only_looks_like_it_is_none(asked: Store, subject: str) -> None:
     put(asked, "ticket", *(ticket(str(n), subject, day(9)) for n in range(4)))
     assert sentences(asked) == []
