@@ -252,7 +252,10 @@ def large(uses: int, members: int = MAX_MEMBERS, letters: int = MAX_LETTERS) -> 
 
 def test_the_words_of_lists_are_counted_each_time_that_they_are_looked_for() -> None:
     assert read_rules([Source("p.yaml", large(20))])
-    assert f"have more than {MAX_WORDS:,} words, members of lists included" in refused(large(25))
+    fault = f"have more than {MAX_WORDS:,} words, members of lists included"
+    assert fault in refused(large(25))
+    names = "".join(f"  m{n}: {{mentioned: tickets.subject, of: many}}\n" for n in range(25))
+    assert fault in refused(large(0) + names)
 
 
 def test_the_largest_statement_is_bounded_and_sqlite_takes_it(store: sqlite3.Connection) -> None:
