@@ -169,7 +169,7 @@ _TRAPS: dict[str, tuple[str, Any]] = {
     "members that are not there, and that there are more": ("lacking", "9, x, ..."),
     "nobody is seen to lack what was never asked": ("never_asked", None),
     "whoever has no row that counts lacks every member": ("lacking_all", "6, 9, ..."),
-    "words in a text, in either case": ("spoken", "O'O, ä, ..."),
+    "words in a text, in either case, and of longer ones where a star says so": ("spoken", "O'O, ä, ..."),
     "capital letters differ": ("starts_with(name, 'Ä')", 0),
     "letters outside ASCII are letters": ("starts_with(name, 'ä')", 1),
     "a wild card is a letter": ("contains(name, '%')", 0),
@@ -189,7 +189,7 @@ def test_trap(formula: str, wanted: Any, engines: tuple[Engine, ...]) -> None:
         "  lacking_all: {absent: tickets.source_id, of: ids, where: escalated, most: 2}\n"
         "  spoken: {mentioned: tickets.subject, of: words, most: 2}\n"
         f'  is_odd: "seven != 8"\n  asked: "{formula}"\n'
-        "lists: {ids: ['6', '9', x, '0', é], words: [none, O'O, o'o, ä, ß]}\n"
+        "lists: {ids: ['6', '9', x, '0', é], words: [none, O'O, o'o, stra, ä, \"*ß*\"]}\n"
     )
     with one_account({"name": "äbc"}) as conn:
         for n in range(7):
