@@ -307,7 +307,7 @@ def test_the_document_is_whole(store: Store) -> None:
         ("R: {of: tickets, by: [catgory], columns: {n: {count: rows}}}", "did you mean category?"),
         ("R: {of: tickets, columns: {n: {count: rows, due: 3d}}}", "`due` does not go with `count`"),
         ("R: {of: tickets, columns: {n: {sum: category}}}", "sum does not work on category, which is a text"),
-        ("R: {of: surveys, columns: {n: {sum: comment}}}", "surveys has no column 'comment'"),
+        ("R: {of: surveys, columns: {n: {sum: remark}}}", "surveys has no column 'remark'"),
         ("R: {of: tickets, columns: {n: {count: rows}}, keep: m > 3}", "there is no feature or column 'm'"),
         ("R: {of: tickets, columns: {n: {count: rows}}, keep: n}", "yes or no is needed here"),
         ("R: {of: tickets, columns: {n: {ids: 3}}, keep: n is missing}", "there is no feature or column 'n'"),
