@@ -23,8 +23,10 @@ from cssync.rules.freshness import Context, Freshness
 from cssync.rules.interpreter import judge
 from cssync.rules.memory import REMEMBERED, Memory
 from cssync.rules.packs import read_rules
+from cssync.rules.percentiles import cuts, judged
 from cssync.rules.statement import outcome_of
 from cssync.rules.tree import Feature, Pack
+from cssync.rules.winsorise import asked
 from cssync.store.schema import entity_ddl, table_ddl
 from engines import Engine
 
@@ -55,6 +57,8 @@ NUMBERS = [
     "n_solved",
     "n_role",
 ]
+CUT = ["w_one", "w_two"]
+"""Winsorised features, in groups so small that the median and its neighbours cut."""
 DATES = ["d_first", "d_last", "d_use"]  # fmt: skip
 WHERE = {
     "tickets": ["status = 'open'", "priority in ('urgent', 'high')", "reopened_count >= 1", "solved_at is missing",
@@ -142,7 +146,8 @@ literal = st.sampled_from(["0", "1", "2", "3", "7", "0.5", "12.25", "30%", "100"
 
 @cache
 def numbers(depth: int) -> st.SearchStrategy[str]:
-    leaf = literal | st.sampled_from([*NUMBERS, "employee_count"]) | st.sampled_from(DATES).map("days_since({})".format)
+    named = st.sampled_from([*NUMBERS, *CUT, "employee_count"])
+    leaf = literal | named | st.sampled_from(DATES).map("days_since({})".format)
     if depth == 0:
         return leaf
     sub = numbers(depth - 1)
@@ -166,7 +171,7 @@ def conditions(depth: int) -> st.SearchStrategy[str]:
         st.tuples(n, n, n).map(lambda t: f"{t[0]} between {t[1]} and {t[2]}"),
         n.map("({}) in (0, 1, 7)".format),
         n.map("({}) not in (1, 2)".format),
-        st.tuples(st.sampled_from([*NUMBERS, *DATES, "m_due", "segment"]), st.sampled_from(["", "not "])).map(
+        st.tuples(st.sampled_from([*NUMBERS, *CUT, *DATES, "m_due", "segment"]), st.sampled_from(["", "not "])).map(
             lambda t: f"{t[0]} is {t[1]}missing"
         ),
         st.sampled_from(
@@ -192,6 +197,10 @@ def conditions(depth: int) -> st.SearchStrategy[str]:
     )
 
 
+RANKS = st.sampled_from(["50", "66.66", "66.67", "99.5"])
+GROUPS = st.sampled_from(["touch_tier", "touch_tier", "status", "segment"])  # nobody has a touch tier: one group
+
+
 @st.composite
 def packs(draw: st.DrawFn) -> str:
     points = sorted(draw(st.sets(st.integers(-20, 40), min_size=2, max_size=4)))
@@ -206,6 +215,9 @@ def packs(draw: st.DrawFn) -> str:
             'stems: [BILL*, "*o\'o", é], metrics: [active_users, logins, exports]}',
             "features:",
             *draw(BASE),
+            f"  f_raw: employee_count{draw(st.sampled_from(['', ' / 3', ' - n_tickets', ' * n_sum']))}",
+            f"  w_one: {{winsorised: {draw(st.sampled_from(NUMBERS))}, at: {draw(RANKS)}, per: {draw(GROUPS)}}}",
+            f"  w_two: {{winsorised: f_raw, at: {draw(RANKS)}, per: {draw(GROUPS)}}}",
             f'  f_one: "{_escaped(draw(numbers(2)))}"',
             f"  f_two: {{needs: [{draw(st.sampled_from(NUMBERS))}], first: ["
             + f'"f_one if {_escaped(draw(conditions(1)))}", "1.5 otherwise"]}}',
@@ -425,11 +437,15 @@ def test_sql_equals_the_interpreter(
         rows = conn.execute(statement.sql).fetchall()
         same_everywhere(conn, engines, made, rules.features, context)
     assert len(rows) == len(found)
-    for n, (row, (account, lines)) in enumerate(zip(rows, found, strict=True)):
-        keyed = {
-            s: [{"connection": "x", "source_id": f"{n}-{i}", **r} for i, r in enumerate(rs)] for s, rs in lines.items()
-        }
-        wanted = judge(made, rules.features, context, account, rows=keyed, memory=before[n])
+    keyed = [
+        {s: [{"connection": "x", "source_id": f"{n}-{i}", **r} for i, r in enumerate(rs)] for s, rs in lines.items()}
+        for n, (_, lines) in enumerate(found)
+    ]
+    cut = asked(CUT, rules.features)
+    peers = judged(cut, rules.features, context, ((a, k, {}, {}) for (a, _), k in zip(found, keyed, strict=True)))
+    for n, (row, (account, _)) in enumerate(zip(rows, found, strict=True)):
+        known = cuts(cut, peers, account)
+        wanted = judge(made, rules.features, context, account, rows=keyed[n], given=known, memory=before[n])
         assert outcome_of(made, statement, row) == wanted
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
+from collections.abc import Iterable
 
 from cssync.link.keys import company_domain
 from cssync.model import account_bound
@@ -27,6 +29,18 @@ THROUGH: dict[str, str] = {
 }
 """Where a row whose company is not known looks next. A ticket goes through its requester, an answer through its ticket
 or whoever gave it."""
+
+
+def ways(entities: Iterable[str]) -> set[str]:
+    """Return these entities and those through whose rows theirs may get their account."""
+    found: set[str] = set()
+    todo = [*entities]
+    while todo:
+        if (name := todo.pop()) not in found:
+            found.add(name)
+            todo.extend(re.findall(r"FROM (\w+)", THROUGH.get(name, "")))
+    return found
+
 
 ORDER = ("contact", "contract", "contract_line", "ticket", "ticket_metric", "survey_response")
 

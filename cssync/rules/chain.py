@@ -9,7 +9,10 @@ from cssync.rules.dialect import Dialect
 from cssync.rules.facts import GROUPS, NEEDS
 from cssync.rules.freshness import Context
 
-ONCE = ("base", "measured", "weighed", "capped", "sided", "term_end", "usage_seen", "week_value", "week_both")
+ONCE = (
+    *("base", "measured", "weighed", "capped", "sided", "term_end", "usage_seen", "week_value", "week_both"),
+    "portfolio",
+)
 """Links that are computed once: engines would otherwise write their expressions into every place that names them."""
 
 

@@ -24,6 +24,7 @@ from cssync.rules.facts import GROUPS, TIMED
 from cssync.rules.freshness import Context, distinct, parse_instant
 from cssync.rules.tiers import factors
 from cssync.rules.tree import Aggregate, Past, RuleSet, closure, used_names
+from cssync.rules.winsorise import asked
 
 EVERYBODY = "*"
 BASIS = "evaluation.basis"
@@ -130,8 +131,9 @@ _RELATED = """INSERT OR IGNORE INTO dirty
 
 
 def _can_tell(rules: RuleSet) -> bool:
-    """Whether every age in hours is counted from a column of the row itself: a borrowed one may move unnoticed."""
-    return not any(
+    """Whether every age in hours is counted from a column of the row itself, as a borrowed one may move unnoticed, and
+    no feature is winsorised: any account's value may then move any other's."""
+    return not asked(rules.features, rules.features) and not any(
         isinstance(a := f.definition, Aggregate) and a.older_hours is not None
         and SOURCES[a.source].at in SOURCES[a.source].borrows for f in rules.features.values()
     )  # fmt: skip

@@ -15,10 +15,11 @@ over all of the account's events, the same in each of its rows.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from cssync.rules import winsorise
 from cssync.rules.catalogue import FACTS, OUTPUTS, SOURCES
 from cssync.rules.chain import behind, chained, of_group
 from cssync.rules.dialect import SQLITE, Dialect
@@ -199,6 +200,8 @@ class _Compiler:
     def ref(self, e: Expr) -> str:
         if e.op == "result":
             return result_column(self.pack, e.value)
+        if e.op == "percentile":
+            return winsorise.column(e)
         return f"{'a' if e.op == 'account' else 'f'}_{e.value}"
 
     def is_sure(self, e: Expr) -> bool:
@@ -406,6 +409,10 @@ class _Compiler:
     def derived(self, last: str) -> str:
         """Formulas, one common table expression per depth of dependency."""
         formulas = {n: d for n in self.names if isinstance(d := self.all[n].definition, Expr)}
+        if percentiles := winsorise.asked(formulas, self.all):
+            pack, whole = winsorise.portfolio(percentiles), replace(self.c, only=None, among=False)
+            everybody = _Compiler(pack, self.all, whole, self.d, (), self.shared, self.stated).statement()
+            self.ctes.update(winsorise.links(percentiles, everybody.sql, self.d))
         done: set[str] = set()
         level = 0
         while len(done) < len(formulas):
@@ -419,13 +426,13 @@ class _Compiler:
                 columns.append(self.as_stated(column) if self.stated and name in self.stated else column)
                 if expr.type == "money":
                     columns.append(f"{self.emitter.currency_of(expr) or self.d.text(self.c.currency)} AS c_{name}")
-            last = self.add(f"formula_{level}", last, columns)
+            last = self.add(f"formula_{level}", last, columns, winsorise.joins(formulas[n] for n in ready))
             done.update(ready)
         return last
 
-    def add(self, name: str, last: str, columns: list[str]) -> str:
+    def add(self, name: str, last: str, columns: list[str], joins: str = "") -> str:
         """Add a link to the chain: everything so far and these columns."""
-        self.ctes[name] = f"SELECT b.*, {', '.join(columns)} FROM {last} b"
+        self.ctes[name] = f"SELECT b.*, {', '.join(columns)} FROM {last} b{joins}"
         return name
 
     # --- outputs ---

@@ -159,7 +159,7 @@ class Emitter:
 
 _RULES: dict[str, Callable[[Emitter, Expr], str]] = {
     **dict.fromkeys(("number", "text", "date", "bool"), Emitter.literal),
-    **dict.fromkeys(("feature", "account", "column", "result"), Emitter.reference),
+    **dict.fromkeys(("feature", "account", "column", "result", "percentile"), Emitter.reference),
     **dict.fromkeys(("and", "or"), Emitter.logic),
     "not": Emitter.negation,
     **dict.fromkeys(("=", "!=", "<", "<=", ">", ">=", "between", "in", "not in"), Emitter.compare),

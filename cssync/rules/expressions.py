@@ -51,7 +51,7 @@ class Interpreter:
         """Return the value of an expression, None when unknown."""
         if e.op in ("number", "text", "date", "bool"):
             return e.value
-        if e.op in ("feature", "account", "column", "result"):
+        if e.op in ("feature", "account", "column", "result", "percentile"):
             return self.ref(e)
         if e.op in ("and", "or"):
             return self.logic(e)

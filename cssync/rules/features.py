@@ -25,6 +25,7 @@ from cssync.rules.lists import compared, read_lists
 from cssync.rules.nodes import Mapping, Node, Scalar, Sequence
 from cssync.rules.shape import Shape
 from cssync.rules.tree import STANDARD, Aggregate, Expr, Feature, Past, Type
+from cssync.rules.winsorise import winsorised
 
 AGGREGATES = ("count", "sum", "avg", "min", "max", "last", "median", "distinct", "most_common", *members.FUNCTIONS)
 _BESIDE = (
@@ -244,7 +245,9 @@ class FeatureReader:
             return self.conditional(key, node, pack)
         if isinstance(node, Mapping) and (node.get("past") is not None or node.get("since") is not None):
             return self.past(key, node, pack)
-        block = self.shape.block(node, what, (*AGGREGATES, *_BESIDE))
+        if isinstance(node, Mapping) and node.get("winsorised") is not None:
+            return winsorised(self, key, node, pack)
+        block = self.shape.block(node, what, (*AGGREGATES, *_BESIDE, "winsorised"))
         if block is None:
             return None
         functions = [(k, v) for k, v in block.entries if k.text in AGGREGATES]

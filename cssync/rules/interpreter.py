@@ -2,7 +2,8 @@
 
 It walks the same typed tree as the compiler and must give the same answers as the SQL; tests hold the two together.
 It serves pack tests and explanations. Values are int, float, str, bool or date; None is unknown. Money is in minor
-units, its currency beside it under `currency.<feature>`.
+units, its currency beside it under `currency.<feature>`; what a winsorised feature is cut at is given under
+`percentile.<feature>`.
 """
 
 from __future__ import annotations
@@ -182,7 +183,7 @@ class _Judge:
         if e.op == "result":
             pack, _, output = str(e.value).partition(".")
             return self.own.get(output) if pack == self.pack.name else self.results.get(e.value)
-        return self.feature(e.value)
+        return self.known.get(f"percentile.{e.value}") if e.op == "percentile" else self.feature(e.value)
 
     def feature(self, name: str) -> Any:
         if name in self.known:

@@ -137,7 +137,8 @@ def _order(packs: dict[str, Pack], used: Map[str, list[Feature]], marks: dict[st
     for name, pack in packs.items():
         needs[name] |= {p.name.partition(".")[0] for t in pack.texts for p in t.parts
                         if isinstance(p, Place) and p.kind == "result"}  # fmt: skip
-        if any("touch_tier" in e.names("account") for e in pack.exprs):  # the column is what such a pack puts there
+        formulas = [e for feature in used[name] for e in _formula(feature)]
+        if any("touch_tier" in e.names("account") for e in (*pack.exprs, *formulas)):  # which such a pack fills
             needs[name] |= {n for n, other in packs.items() if other.tiers is not None}
         needs[name].discard(name)
     done: list[Pack] = []

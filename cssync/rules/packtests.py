@@ -21,10 +21,11 @@ from typing import Any
 from cssync.model import ENTITY, TABLE
 from cssync.rules.catalogue import FACTS, SOURCES
 from cssync.rules.freshness import Context, Freshness, with_usage
+from cssync.rules.grounds import is_known
 from cssync.rules.outcome import Outcome
 from cssync.rules.reporttests import reported, split
 from cssync.rules.testreader import WRITTEN
-from cssync.rules.tree import Expr, Pack, PackTest, RuleSet
+from cssync.rules.tree import Expr, Pack, PackTest, RuleSet, used_features
 from cssync.rules.volume import coverage, read_series
 
 ACCOUNT_COLUMNS = frozenset(c.name for c in TABLE["account"].columns)
@@ -79,7 +80,6 @@ def _differences(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
 
 def _of_account(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
     from cssync.rules.expressions import Interpreter
-    from cssync.rules.grounds import is_known
     from cssync.rules.interpreter import account_reader, judge_events
 
     context = context_of(test)
@@ -103,24 +103,51 @@ def _of_account(pack: Pack, rules: RuleSet, test: PackTest) -> Iterator[str]:
     conn = _stored(test)
     try:
         context = as_old_as_its_rows(context, test, conn)
-        stored = _by_sql(pack, rules, context, test, conn)
+        named = {*test.then, *(n for event in test.then.get("events", ()) for n in event)}
+        stored = [o for uid, o in _by_sql(pack, rules, context, sorted(named & FACTS.keys()), conn) if uid == "A"]
+        given |= _percentiles(pack, rules, context, test, conn)
     finally:
         conn.close()
     yield from compared(test, found_in(stored), " (SQL)")
-    facts = [
-        {n: v for n, v in o.features.items() if n in FACTS and is_known(n, context)}
-        | {f"currency.{n}": v for n, v in o.currencies.items()}
-        for o in stored
-    ]
-    mine = {
-        s: [{"connection": "test", "source_id": f"{n:04}", **r}
-            for n, r in enumerate(rows) if r.get("account_uid", "A") == "A"]
-        for s, rows in test.rows.items()
-    }  # fmt: skip
+    facts, mine = [_facts(o, context) for o in stored], _rows(test, "A")
     outcomes = judge_events(pack, rules.features, context, account, facts, rows=mine, given=given, results=results)
     for outcome, known in zip(outcomes, facts, strict=True):
         outcome.features = {**known, **outcome.features}
     yield from compared(test, found_in(outcomes), " (interpreter)")
+
+
+def _facts(outcome: Outcome, context: Context) -> dict[str, Any]:
+    """The facts of an outcome, with the currencies of money: the interpreter is given them."""
+    found = {n: v for n, v in outcome.features.items() if n in FACTS and is_known(n, context)}
+    return found | {f"currency.{n}": v for n, v in outcome.currencies.items()}
+
+
+def _rows(test: PackTest, uid: str) -> dict[str, list[dict[str, Any]]]:
+    """The rows of an account, by source, with the keys that they are stored under."""
+    return {
+        source: [{"connection": "test", "source_id": f"{n:04}", **row}
+                 for n, row in enumerate(rows) if row.get("account_uid", "A") == uid]
+        for source, rows in (test.rows or {}).items()
+    }  # fmt: skip
+
+
+def _percentiles(
+    pack: Pack, rules: RuleSet, context: Context, test: PackTest, conn: sqlite3.Connection
+) -> dict[str, float | None]:
+    """What the winsorised features of account A are cut at, by the interpreter; the facts of all accounts by SQL."""
+    from cssync.rules.percentiles import cuts, judged
+    from cssync.rules.winsorise import asked, portfolio
+
+    wanted = asked(used_features(pack, rules.features), rules.features)
+    if not wanted:
+        return {}
+    accounts = {row["uid"]: dict(row) for row in conn.execute("SELECT * FROM account")}
+    everybody = []
+    for uid, outcome in _by_sql(portfolio(wanted), rules, context, (), conn):
+        given = {**test.given, **test.accounts.get(uid, {})}
+        results = {n: v for n, v in given.items() if "." in n}
+        everybody.append((accounts[uid], _rows(test, uid), _facts(outcome, context), results))
+    return cuts(wanted, judged(wanted, rules.features, context, everybody), accounts["A"])
 
 
 def _formula(rules: RuleSet, name: str) -> bool:
@@ -196,19 +223,19 @@ def put_accounts(conn: sqlite3.Connection, test: PackTest, at: str) -> None:
             put_row(conn, "result", {"account_uid": uid, "name": name, **stored})
 
 
-def _by_sql(pack: Pack, rules: RuleSet, context: Context, test: PackTest, conn: sqlite3.Connection) -> list[Outcome]:
+def _by_sql(
+    pack: Pack, rules: RuleSet, context: Context, also: Sequence[str], conn: sqlite3.Connection
+) -> Iterator[tuple[str, Outcome]]:
+    """Yield each account with what the pack's statement says of it, or of each of its renewal events."""
     from cssync.rules.compiler import compile_pack
     from cssync.rules.statement import outcome_of
 
-    named = {*test.then, *(n for event in test.then.get("events", ()) for n in event)}
-    statement = compile_pack(pack, rules.features, context, also=tuple(sorted(n for n in named if n in FACTS)))
-    found = []
+    statement = compile_pack(pack, rules.features, context, also=tuple(also))
+    money = [n for n, kind in statement.features.items() if kind == "money" and n in FACTS]
     for row in conn.execute(statement.sql):
-        if row["uid"] == "A":
-            found.append(outcome_of(pack, statement, row))
-            money = (n for n, kind in statement.features.items() if kind == "money")
-            found[-1].currencies = {n: row[f"c_{n}"] for n in money if n in FACTS}
-    return found
+        outcome = outcome_of(pack, statement, row)
+        outcome.currencies = {n: row[f"c_{n}"] for n in money}
+        yield row["uid"], outcome
 
 
 def put_rows(conn: sqlite3.Connection, rows: Mapping[str, tuple[Mapping[str, Any], ...]]) -> None:

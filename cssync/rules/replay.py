@@ -13,16 +13,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cssync.config import Workspace
-from cssync.link.assign import assign_children
+from cssync.link.assign import assign_children, ways
 from cssync.model import TABLE
 from cssync.rules.calendar import calendar_of, local_date, start_of_day
 from cssync.rules.catalogue import FACTS
 from cssync.rules.evaluate import EvaluationReport, evaluate
 from cssync.rules.freshness import instant
-from cssync.rules.tree import RuleSet, closure, used_names
+from cssync.rules.grounds import entities_of
+from cssync.rules.tree import Expr, Past, RuleSet, closure, used_names
 from cssync.rules.versions import Evaluated, evaluations, rules_of
 from cssync.rules.volume import ENTITY as USAGE
 from cssync.rules.volume import Coverage, coverage, read_series
+from cssync.rules.winsorise import asked, base_of
 from cssync.store.past import Cut, Part, known_rows, past
 
 if TYPE_CHECKING:
@@ -89,17 +91,22 @@ def then(store: Store, moment: Moment, *, after: bool = False, part: Part | None
         yield copy
 
 
-def part_of(store: Store, rules: RuleSet, account_uid: str) -> Part:
-    """Return what it takes to judge one account alone: its children, too, and the contracts of all where rules compare
-    accounts with each other."""
+def part_of(store: Store, rules: RuleSet, account_uid: str) -> Part | None:
+    """Return what it takes to judge one account alone: its children, too, and the rows of all that rules compare
+    accounts by. None where they compare results of packs: that takes everything."""
     below = store.query(
         "WITH RECURSIVE below(uid) AS (VALUES (?) UNION SELECT a.uid FROM account a JOIN below b "
         "ON a.parent_uid = b.uid) SELECT uid FROM below",
         (account_uid,),
     )
     used = {n for p in rules.packs for n in closure(used_names(p), rules.features)}
-    compared = any(n in FACTS and FACTS[n].group == "peers" for n in used)
-    return Part(frozenset(r["uid"] for r in below), frozenset({"contract", "contract_line"} if compared else ()))
+    compared = entities_of((n for n in used if n in FACTS and FACTS[n].group == "peers"), rules.features)
+    bases = {base_of(p) for p in asked(used, rules.features).values()}
+    definitions = [rules.features[n].definition for n in closure(bases, rules.features) if n in rules.features]
+    if any(isinstance(d, Past) or (isinstance(d, Expr) and d.names("result")) for d in definitions):
+        return None
+    compared |= entities_of(bases, rules.features) or ({"account_source"} if bases else set())
+    return Part(frozenset(r["uid"] for r in below), frozenset(ways(e.partition(".")[0] for e in compared)))
 
 
 def usage_then(store: Store, copy: Store, workspace: Workspace, moment: Moment) -> Coverage:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cssync.rules.freshness import Context
 from cssync.rules.memory import FIRST_DAY, Memory
 from cssync.rules.tree import Expr, Feature, Model, Pack, Score, closure, measure_exprs, measure_names
+from cssync.rules.winsorise import asked
 
 if TYPE_CHECKING:
     from cssync.store.sqlite import Store
@@ -119,9 +120,14 @@ def inputs_of(score: Score, model: Model, features: Mapping[str, Feature]) -> di
     """Return feature or fact -> hash of its definition ("" for a fact), of all that scores under a model rest on and
     that cannot be computed from others."""
     found = {}
-    for name in _leaning_on(score, model, features):
+    names = _leaning_on(score, model, features)
+    cut = asked(names, features)
+    for name in names:
         definition = features[name].definition if name in features else None
-        if not isinstance(definition, Expr):
+        if name in cut:  # the values of others that it rests on are not kept: its own is
+            behind = sorted(closure([name], features) & features.keys())
+            found[name] = _hash([features[n].definition for n in behind])
+        elif not isinstance(definition, Expr):
             found[name] = _hash(definition) if definition else ""
     return found
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cssync.config import Workspace
 from cssync.errors import ConfigError
+from cssync.rules import percentiles
 from cssync.rules.calendar import EARLIEST, LATEST, local_date
 from cssync.rules.catalogue import ACCOUNT, FACTS, OUTPUTS, column_type
 from cssync.rules.compiler import compile_pack, result_column
@@ -101,7 +102,7 @@ def simulate(
 
     Facts that are not given stay as they are, features that are formulas follow. A later pack reads the simulated
     results of an earlier one. Bands go on from where they stood; for how long a condition has held plays no part. What
-    a renewal event has of its own is given for the next one alone.
+    a renewal event has of its own is given for the next one alone. Winsorised features are cut where they are now.
     """
     usage = kept(store, local_date(as_of, workspace.timezone)) or usage_coverage(store, workspace, as_of)
     found = []
@@ -115,6 +116,7 @@ def simulate(
         columns = set(rows[0].keys())
         account = dict(store.query("SELECT * FROM account WHERE uid = ?", (account_uid,))[0])
         changed = {n: v.isoformat() if isinstance(v, date) else v for n, v in given.items() if n in ACCOUNT}
+        cut = percentiles.stored(store.query, pack, rules.features, context, {**account, **changed})
         before, after = [], []
         for n, row in enumerate(rows, 1):
             known, _ = reading_of(pack, statement, row, context)
@@ -126,7 +128,7 @@ def simulate(
                     rules.features,
                     context,
                     {**account, **changed},
-                    given={**_raw(rules, context, known, row, columns), **stated},
+                    given={**_raw(rules, context, known, row, columns), **cut, **stated},
                     results={**_others(pack, rules, columns, row), **results},
                     memory=_memory(pack, columns, row),
                     event=n,

@@ -26,8 +26,8 @@ class Expr:
 
     op: an operator, a function, a literal (number, text, date, bool) or a reference: `feature` (an aggregate, a formula
     or a built-in fact), `account` (a column of account), `column` (of the row a `where` looks at), `result` (of
-    another pack, or score, band and coverage of the own one). value: the literal or the name. values: the known
-    values of an enumeration.
+    another pack, or score, band and coverage of the own one; `percentile` of a feature among accounts, see
+    `winsorise`). value: the literal or the name. values: the known values of an enumeration.
     """
 
     op: str

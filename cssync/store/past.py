@@ -42,7 +42,7 @@ class Cut:
 @dataclass(frozen=True, slots=True)
 class Part:
     """Some accounts alone: what belongs to them, and to accounts that once held one of their records. whole: entities
-    that come along whole, and with them every account."""
+    that come along whole, and with them every account and its links."""
 
     accounts: frozenset[str]
     whole: frozenset[str] = frozenset()
@@ -81,7 +81,8 @@ def _fill(conn: sqlite3.Connection, cut: Cut, part: Part | None, *, rows: bool) 
             _rows(conn, entity, cut.known_at, in_part=in_part)
     for table in TABLES:
         if table.past.clock in ("evaluation", "known"):
-            in_part = part is not None and table.name != "account" and any(c.name == UID for c in table.columns)
+            everybody = ("account", "account_link") if part is not None and part.whole else ("account",)
+            in_part = part is not None and table.name not in everybody and any(c.name == UID for c in table.columns)
             if (rows and (part is None or table.name != "history")) or table.past.clock == "evaluation":
                 _table(conn, table, state, in_part=in_part)
     _feeds(conn, cut.known_at)

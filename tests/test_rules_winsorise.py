@@ -1,0 +1,508 @@
+"""Winsorised features: cut at a percentile of the accounts of a group, on every engine and wherever rules run."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlglot
+
+from cssync.config import Workspace
+from cssync.errors import ConfigError
+from cssync.model import TABLE
+from cssync.rules import RuleSet, evaluate, explain
+from cssync.rules.compiler import compile_pack, fact_tables, source_passes
+from cssync.rules.copying import TABLES
+from cssync.rules.dialects import SPARK
+from cssync.rules.explain_past import explain_past
+from cssync.rules.faults import Source
+from cssync.rules.freshness import Context, Freshness
+from cssync.rules.interpreter import judge
+from cssync.rules.packs import read_rules
+from cssync.rules.packtests import run_tests
+from cssync.rules.percentiles import cuts, judged, nearest_rank, stored
+from cssync.rules.replay import COMPARED, differences, moment_of, part_of, replay
+from cssync.rules.simulate import simulate
+from cssync.rules.statement import outcome_of
+from cssync.rules.winsorise import asked
+from cssync.store import Store
+from cssync.store.schema import entity_ddl, table_ddl
+from engines import Engine
+from past_world import BEGIN, COMPANIES, PastWorld
+from random_rows import ENTITIES, add
+
+AS_OF = datetime(2026, 11, 20, 3, tzinfo=UTC)
+OK = {e.name: Freshness("ok", AS_OF) for e in ENTITIES}
+FAIR = """
+pack: fair
+features:
+  load: employee_count
+  load_fair: {winsorised: load}
+"""
+
+
+def read(text: str) -> RuleSet:
+    return read_rules([Source("fair.yaml", text)])
+
+
+def faults(feature: str) -> str:
+    text = f"pack: p\nfeatures:\n  n: {{count: tickets}}\n  day: {{max: tickets.opened_at}}\n  w: {feature}\n"
+    with pytest.raises(ConfigError) as error:
+        read(text)
+    return error.value.message
+
+
+@pytest.fixture
+def conn() -> Iterator[sqlite3.Connection]:
+    """A store in memory without rows."""
+    found = sqlite3.connect(":memory:")
+    found.row_factory = sqlite3.Row
+    for name in ("history", *(t for t in TABLES if t in TABLE)):
+        for ddl in table_ddl(TABLE[name]):
+            found.execute(ddl)
+    for ddl in (d for e in ENTITIES for d in entity_ddl(e)):
+        found.execute(ddl)
+    yield found
+    found.close()
+
+
+def put(conn: sqlite3.Connection, values: Iterable[Any], segment: str | None = "s", **more: Any) -> None:
+    """Accounts of a segment with these numbers of employees."""
+    have = conn.execute("SELECT count(*) FROM account").fetchone()[0]
+    for n, value in enumerate(values, have):
+        add(conn, "account", {"uid": f"a{n:04}", "segment": segment, "employee_count": value, **more})
+
+
+def found(conn: sqlite3.Connection, rules: RuleSet, context: Context, engine: Engine | None = None) -> list[Any]:
+    """The rows of the first pack of some rules."""
+    pack = rules.packs[0]
+    if engine is not None:
+        return engine.answers(conn, compile_pack(pack, rules.features, context, engine.dialect).sql)
+    return [dict(row) for row in conn.execute(compile_pack(pack, rules.features, context).sql)]
+
+
+def column(conn: sqlite3.Connection, text: str, name: str = "load_fair", **changed: Any) -> list[Any]:
+    return [row[f"f_{name}"] for row in found(conn, read(text), replace(Context(AS_OF, fresh=OK), **changed))]
+
+
+# --- what it is cut at ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "at", "most"),
+    [
+        (1, "99.5", 1),
+        (199, "99.5", 199),  # 198.005: the last one
+        (200, "99.5", 199),  # 199: the last but one
+        (400, "99.5", 398),
+        (401, "99.5", 399),
+        (1000, "99.5", 995),
+        (1000, "99", 990),
+        (1000, "99.99", 1000),
+        (1000, "50", 500),
+        (3, "66.66", 2),  # 1.9998
+        (3, "66.67", 3),  # 2.0001
+    ],
+)
+def test_the_percentile_is_the_value_of_the_nearest_rank(
+    conn: sqlite3.Connection, count: int, at: str, most: int
+) -> None:
+    put(conn, random.Random(count).sample(range(1, count + 1), count))
+    wanted = [min(row[0], most) for row in conn.execute("SELECT employee_count FROM account ORDER BY uid")]
+    assert column(conn, FAIR.replace("load}", f"load, at: {at}}}")) == wanted
+    assert nearest_rank(range(count, 0, -1), round(float(at) * 100)) == most
+
+
+def test_ties_are_one_value_and_the_low_end_stays(conn: sqlite3.Connection) -> None:
+    put(conn, [-1_000_000, *[7] * 250, 9, 10])  # 253 x 0.995 = 251.735: the 252nd
+    assert column(conn, FAIR) == [-1_000_000, *[7] * 250, 9, 9]
+
+
+def test_groups_are_apart_and_accounts_without_one_are_a_group(conn: sqlite3.Connection) -> None:
+    for n, segment in enumerate(("smb", "enterprise", None, "")):
+        put(conn, [1 + n, 2 + n, 3 + n], segment)
+    half = FAIR.replace("load}", "load, at: 50}")
+    assert column(conn, half) == [1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4]  # 3 4 5 and 4 5 6 are one group
+    assert column(conn, half.replace("at: 50", "at: 50, per: industry")) == [1, 2, 3, 2, 3, 3, 3, 3, 3, 3, 3, 3]
+
+
+def test_those_that_no_rule_looks_at_and_those_without_a_value_do_not_count(conn: sqlite3.Connection) -> None:
+    put(conn, [1, 2, 3, 100])
+    put(conn, [5000] * 4, is_test=1)
+    put(conn, [5000] * 4, deleted_at="2026-11-01T00:00:00Z")
+    put(conn, [None] * 4)
+    assert column(conn, FAIR.replace("load}", "load, at: 75}")) == [1, 2, 3, 3, None, None, None, None]
+
+
+def test_a_pack_about_some_accounts_compares_with_all(conn: sqlite3.Connection) -> None:
+    put(conn, [1, 2, 3], status="free")
+    put(conn, [4, 5], status="active")
+    text = FAIR.replace("load}", "load, at: 60}").replace("\nfeatures", "\naccounts: status = 'active'\nfeatures")
+    assert column(conn, text) == [3, 3]
+    assert column(conn, text, only="a0004") == [3]
+
+
+def test_what_is_not_connected_has_no_value_and_no_percentile(conn: sqlite3.Connection) -> None:
+    put(conn, [1, 2])
+    text = "pack: fair\nfeatures:\n  load: {count: tickets}\n  load_fair: {winsorised: load}\n"
+    text += "  gone: load_fair is missing\n"
+    assert column(conn, text) == [0, 0]
+    assert column(conn, text, fresh={}) == [None, None]
+    assert column(conn, text, "gone", fresh={}) == [None, None]
+
+
+def test_the_median_account_of_each_renewal_pack_is_cut_by_the_next_renewals(conn: sqlite3.Connection) -> None:
+    put(conn, [0, 0, 0])
+    keys = {"connection": "x", "synced_at": "2026-11-19T00:00:00Z", "status": "active"}
+    for n, days in enumerate(([30, 200], [60], [90])):
+        for i, ahead in enumerate(days):
+            end = (AS_OF + timedelta(days=ahead)).date().isoformat()
+            row = {**keys, "source_id": f"{n}-{i}", "account_uid": f"a{n:04}", "start_date": "2026-01-01"}
+            add(conn, "contract", {**row, "end_date": end})
+    text = "pack: fair\nfor_each: renewal_event\nfeatures:\n  ahead: days_until(renews_on)\n"
+    text += "  load_fair: {winsorised: ahead, at: 50}\nresults:\n  r: load_fair\n"
+    assert column(conn, text) == [31, 61, 61, 61]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_every_engine_and_the_interpreter_cut_alike(
+    conn: sqlite3.Connection, engines: tuple[Engine, ...], seed: int
+) -> None:
+    rng = random.Random(seed)
+    text = """
+pack: fair
+features:
+  n: {count: tickets, where: priority = 'urgent', within: 30d}
+  peak: {max: usage.active_users}
+  ratio: (n + employee_count) / 3
+  n_fair: {winsorised: n}
+  n_most: {winsorised: n, at: 95.55}
+  ratio_fair: {winsorised: ratio, at: 97, per: country}
+  peak_fair: {winsorised: peak, at: 90}
+  far: ratio - ratio_fair
+signals:
+  S: {when: n > n_fair or far > 0, because: x}
+"""
+    rules = read(text)
+    for segment, size in (("big", 230), ("one", 1), (None, 15), ("", 5)):
+        put(conn, [rng.choice((None, 0, 1, 3, 7, 1000)) for _ in range(size)], segment, country=rng.choice(("CH", "é")))
+    accounts = [dict(row) for row in conn.execute("SELECT * FROM account ORDER BY uid")]
+    rows: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for account in accounts:
+        uid = account["uid"]
+        day = (AS_OF - timedelta(days=rng.randrange(40))).date().isoformat()
+        key = {"connection": "x", "synced_at": "2026-11-19T00:00:00Z", "account_uid": uid}
+        rows[uid] = {
+            "tickets": [{**key, "source_id": f"{uid}-{n}", "priority": rng.choice(("urgent", "low")),
+                         "opened_at": f"{day}T12:00:00Z"} for n in range(min(rng.choices(range(40), k=3)))],
+            "usage": [{**key, "source_id": f"{uid}-{n}", "metric": "active_users", "grain": "day",
+                       "period_start": day, "value": rng.choice((0.1, 0.2, 1e6))} for n in range(rng.randrange(3))],
+        }  # fmt: skip
+        for table, source in (("ticket", "tickets"), ("usage_metric", "usage")):
+            for row in rows[uid][source]:
+                add(conn, table, row)
+    context = Context(AS_OF, ZoneInfo("Asia/Tokyo"), "JPY", OK)
+    wanted = asked(rules.features, rules.features)
+    peers = judged(wanted, rules.features, context, ((a, rows[a["uid"]], {}, {}) for a in accounts))
+    statement = compile_pack(rules.packs[0], rules.features, context)
+    here = conn.execute(statement.sql).fetchall()
+    cut: dict[str, set[str]] = {}
+    for row, account in zip(here, accounts, strict=True):
+        given = cuts(wanted, peers, account)
+        assert given == stored(lambda *q: conn.execute(*q), rules.packs[0], rules.features, context, account)
+        outcome = judge(rules.packs[0], rules.features, context, account, rows=rows[account["uid"]], given=given)
+        assert outcome_of(rules.packs[0], statement, row) == outcome
+        f = outcome.features
+        for name, raw in (("n_fair", "n"), ("n_most", "n"), ("ratio_fair", "ratio")):
+            if f[raw] is not None and f[name] < f[raw]:
+                cut.setdefault(name, set()).add(account["uid"])
+    assert cut["n_fair"] < cut["n_most"], cut
+    assert cut["ratio_fair"]
+    for engine in engines:
+        assert found(conn, rules, context, engine) == [dict(row) for row in here], engine.dialect.name
+    sqlglot.parse_one(compile_pack(rules.packs[0], rules.features, context, SPARK).sql, dialect="spark")
+    shared = fact_tables(rules.packs, rules.features, context)
+    shared |= source_passes(rules.packs, rules.features, {"fair": context})
+    for name, sql in shared.items():
+        conn.execute(f"CREATE TEMP TABLE {name} AS {sql}")
+    shorter = compile_pack(rules.packs[0], rules.features, context, shared=tuple(shared)).sql
+    assert [tuple(row) for row in conn.execute(shorter)] == [tuple(row) for row in here]
+
+
+# --- what may be written ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("feature", "place", "words"),
+    [
+        ("{winsorised: seets}", "5:19", "there is no feature or fact 'seets'; did you mean seats?"),
+        ("{winsorized: n}", "5:7", "feature w has no key 'winsorized'; did you mean winsorised?"),
+        ("{winsorised: n, att: 99}", "5:22", "feature w has no key 'att'; did you mean at?"),
+        ("{winsorised: day}", "5:19", "only numbers are winsorised, and day is a date"),
+        ("{winsorised: peer_product}", "5:19", "only numbers are winsorised, and peer_product is a text"),
+        ("{winsorised: arr}", "5:19", "only numbers are winsorised, and arr is an amount of money"),
+        ("{winsorised: employee_count}", "5:19", "'employee_count' is no feature or fact: make it a feature of its"),
+        ("{winsorised: n / 2}", "5:19", "'n / 2' is no feature or fact: make it a feature of its"),
+        ("{winsorised: [n]}", "5:19", "`winsorised` is a single value"),
+        ("{winsorised: n, at: 49.99}", "5:26", "`at` is a percentile from 50 to 99.99, such as 99.5"),
+        ("{winsorised: n, at: 100}", "5:26", "`at` is a percentile from 50 to 99.99"),
+        ("{winsorised: n, at: 99.5%}", "5:26", "`at` is a percentile from 50 to 99.99"),
+        ("{winsorised: n, at: 99.123}", "5:26", "`at` is a percentile from 50 to 99.99"),
+        ("{winsorised: n, per: segmnt}", "5:27", "'segmnt' is no column of account; did you mean segment?"),
+        ("{winsorised: n, per: employee_count}", "5:27", "'employee_count' is no text, and accounts are grouped by"),
+        ("{winsorised: w}", "5:19", "this feature depends on itself: w -> w"),
+        ("{winsorised: v}\n  v: w + 1", "6:6", "this feature depends on itself: v -> w -> v"),
+        ("{winsorised: n}\n  v: {winsorised: w}", "6:19", "w rests on a winsorised feature: name what that one is"),
+        ("{winsorised: n}\n  u: w / 2\n  v: {winsorised: u}", "7:19", "u rests on a winsorised feature"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_told_with_its_place(feature: str, place: str, words: str) -> None:
+    message = faults(feature)
+    assert any(f"fair.yaml:{place}: {words}" in line for line in message.splitlines()), message
+
+
+def test_the_hash_follows_the_percentile_and_the_group() -> None:
+    hashes = {
+        read(FAIR.replace("load}", f"load{more}}}")).packs[0].hash
+        for more in ("", ", at: 99.5", ", per: segment", ", at: 99.4", ", per: industry")
+    }
+    assert len(hashes) == 3
+
+
+def test_hundreds_of_them_are_one_join_for_each_group(conn: sqlite3.Connection) -> None:
+    put(conn, [1, 2, 3])
+    text = "pack: fair\nfeatures:\n  load: employee_count\n"
+    text += "".join(f"  w{n}: {{winsorised: load, at: {50 + n % 49}, per: {g}}}\n"
+                    for n, g in enumerate(["segment", "industry", "status"] * 100))  # fmt: skip
+    assert column(conn, text, "w0") == [1, 2, 2]
+
+
+PACK_TESTS = """
+pack: fair
+features:
+  load: {count: tickets}
+  deep: load + seats
+  load_fair: {winsorised: load, at: 60}
+  deep_fair: {winsorised: deep, at: 60, per: industry}
+  scaled: {first: [load_fair if load > load_fair, 0 otherwise]}
+tests:
+  - name: among the accounts of rows
+    as_of: 2026-11-20
+    given: {industry: x}
+    accounts: {B: {segment: smb}, C: {}, D: {}, E: {is_test: true}, F: {industry: y}}
+    rows:
+      tickets: [{account: [A, A, A, B, B, B, B, B, C, D, D, E, E, E, E]}]
+      contracts: [{account: [A, C, D], source_id: k}]
+      lines: [{account: [A, C, D], contract_source_id: k, quantity: 2, unit: seat}]
+    then: {load: 3, load_fair: 2, deep_fair: 4, scaled: 2}
+  - name: one account alone has no peers
+    as_of: 2026-11-20
+    given: {load: 3}
+    then: {load_fair: 3, scaled: 0}
+  - name: or is given what is left
+    as_of: 2026-11-20
+    given: {load: 3, load_fair: 1}
+    then: {scaled: 1}
+  - name: day by day
+    given: {load: 9}
+    days:
+      - {on: 2026-11-19, then: {load_fair: 9}}
+      - {on: 2026-11-20, given: {load_fair: 4}, then: {load: 9, scaled: 4}}
+"""
+
+
+def test_packs_test_them_by_rows_of_several_accounts_and_by_what_is_given() -> None:
+    text = PACK_TESTS.replace(", source_id: k}", "}").replace(", contract_source_id: k", "")
+    reports = list(run_tests(read(text)))
+    assert [(r.name, r.differences) for r in reports if not r.ok] == []
+    wrong = next(run_tests(read(text.replace("load_fair: 2,", "load_fair: 3,"))))
+    assert [d.rpartition(" ")[2] for d in wrong.differences] == ["(SQL)", "(interpreter)"]
+
+
+# --- where rules run --------------------------------------------------------------------------------------------------
+
+PEERS = """
+pack: fair
+features:
+  load: {count: tickets, within: 90d}
+  load_fair: {winsorised: load, at: 75}
+signals:
+  S: {when: load_fair > 3, because: "{load} tickets, {load_fair} in comparison"}
+score:
+  bands: {red: 0, yellow: 50, green: 75}
+  measures:
+    calm: {weight: 1, curve: {of: load_fair, at: {0: 100, 10: 0}}, because: "{load_fair}"}
+  trend: {window: 3d, before: 3d, improving: 1, declining: -1}
+"""
+RULES = read(PEERS)
+
+
+def space(path: Path) -> Workspace:
+    return Workspace("w", path, ZoneInfo("Asia/Tokyo"), "JPY", path, {})
+
+
+def filled(path: Path, loads: Iterable[int]) -> Store:
+    """A store of accounts with so many tickets each."""
+    store = Store.open(path)
+    with store.transaction() as conn:
+        conn.execute("INSERT INTO source_feed (connection, stream, entity) VALUES ('x', 's', 'ticket')")
+        conn.execute("INSERT INTO source_state (connection, stream, last_success_at, outcome) "
+                     "VALUES ('x', 's', '2026-11-20T02:00:00Z', 'ok')")  # fmt: skip
+        put(conn, (0 for _ in loads))
+    raise_to(store, loads)
+    return store
+
+
+def raise_to(store: Store, loads: Iterable[int]) -> None:
+    with store.transaction() as conn:
+        for n, load in enumerate(loads):
+            for i in range(load):
+                key = {"connection": "x", "source_id": f"{n}-{i}", "synced_at": "2026-11-19T00:00:00Z"}
+                add(conn, "ticket", {**key, "account_uid": f"a{n:04}", "opened_at": "2026-11-18T00:00:00Z"})
+
+
+def values(store: Store) -> list[Any]:
+    return [json.loads(row[0])["load_fair"] for row in store.query(
+        "SELECT features FROM feature_row f WHERE as_of = (SELECT max(as_of) FROM feature_row g WHERE "
+        "g.account_uid = f.account_uid) ORDER BY account_uid")]  # fmt: skip
+
+
+def test_the_spike_of_one_moves_no_other_and_is_kept_as_it_is(tmp_path: Path) -> None:
+    """domain.md section 8, huge spike: measure inputs are cut for peers, and the raw value is kept."""
+    text = PEERS.replace(", at: 75", "").replace("load_fair > 3", "load_fair >= 40")
+    with filled(tmp_path / "a.db", [*range(5)] * 40 + [900]) as store:  # 201 accounts: the 200th value cuts
+        evaluate(store, read(text), space(store.path), AS_OF, run_id="r")
+        assert values(store) == [*range(5)] * 40 + [4]
+        (pack,) = explain(store, read(text), space(store.path), "a0200", AS_OF).packs
+        assert {i.name: i.value for i in pack.inputs} == {"load": 900, "load_fair": 4}
+        assert {i.source for i in pack.inputs} == {("tickets",)}
+        assert pack.score == 60
+        assert pack.measures[0].text == "4"
+        assert store.query("SELECT 1 FROM signal") == []
+        plain = read(text.replace("of: load_fair", "of: load"))
+        (pack,) = explain(store, plain, space(store.path), "a0200", AS_OF).packs
+        assert pack.score == 0
+
+
+def test_an_account_moves_with_its_peers_between_two_runs_of_a_day(tmp_path: Path) -> None:
+    with filled(tmp_path / "a.db", [1, 2, 3, 9]) as some, filled(tmp_path / "b.db", [1, 2, 3, 9]) as every:
+        for minutes, loads, wanted in ((0, [], [1, 2, 3, 3]), (1, [0, 0, 6], [1, 2, 6, 6]), (1440, [8], [8, 2, 6, 8])):
+            at = AS_OF + timedelta(minutes=minutes)
+            for store in (some, every):
+                raise_to(store, loads)
+            report = evaluate(some, RULES, space(some.path), at, run_id="r")
+            evaluate(every, RULES, space(every.path), at, run_id="r", everybody=True)
+            assert (report.partly, report.accounts) == (False, 4)
+            assert values(some) == wanted
+            for table, columns in COMPARED.items():
+                names = ", ".join(f'"{c}"' for c in columns)
+                one, other = (list(map(tuple, s.query(f"SELECT {names} FROM {table} ORDER BY 1, 2, 3")))
+                              for s in (some, every))  # fmt: skip
+                assert one == other, table
+
+
+def test_what_if_cuts_where_the_peers_of_the_segment_do(tmp_path: Path) -> None:
+    with filled(tmp_path / "a.db", [1, 2, 3, 9, 5, 5, 5, 5]) as store:
+        with store.transaction() as conn:
+            conn.execute("UPDATE account SET segment = 't' WHERE uid >= 'a0004'")
+
+        def after(**given: Any) -> Any:
+            (one,) = simulate(store, RULES, space(store.path), "a0003", AS_OF, given)
+            return one.after["score"]
+
+        assert after() == 70  # cut to 3
+        assert after(load=2) == 80
+        assert after(load=1000) == 70
+        assert after(segment="t") == 50
+        assert after(segment="nobody") == 10
+        assert after(load_fair=10) == 0
+
+
+def test_a_former_day_is_judged_again_by_what_was_left_then(tmp_path: Path) -> None:
+    steep = read(PEERS.replace("10: 0", "5: 0"))
+    with filled(tmp_path / "a.db", [1, 2, 3, 9]) as store:
+        for day in range(7):
+            with store.transaction() as conn:
+                now = (AS_OF + timedelta(days=day)).strftime("%Y-%m-%dT%H:%M:%SZ")
+                conn.execute("UPDATE source_state SET last_success_at = ?", (now,))
+            rules = RULES if day < 6 else steep
+            evaluate(store, rules, space(store.path), AS_OF + timedelta(days=day), run_id="r")
+        again = store.query("SELECT DISTINCT score FROM score_restated WHERE account_uid = 'a0003'")
+        assert [row[0] for row in again] == [40]  # 3 of 5, not 9
+        other = read(PEERS.replace("10: 0", "5: 0").replace("at: 75", "at: 99"))
+        evaluate(store, other, space(store.path), AS_OF + timedelta(days=6, hours=1), run_id="r")
+        trend = store.query("SELECT value, because FROM result WHERE account_uid = 'a0003' AND name = 'fair.trend'")
+        assert trend[0][0] == '"unknown"'  # another percentile is another feature: those days do not count
+
+
+class Owning(PastWorld):
+    """A world whose accounts have segments and products."""
+
+    def begin(self, now: datetime) -> None:
+        super().begin(now)
+        ids = [str(n) for n in range(COMPANIES)]
+        self.put(now, "account_source", "crm", *(
+            {"source_id": i, "name": f"Company {i}", "segment": "smb" if int(i) < 6 else "mid", "status": "active",
+             "employee_count": 10 + int(i)}
+            for i in ids))  # fmt: skip
+        self.put(now, "contract_line", "crm", *(
+            {"source_id": f"p{i}", "account_source_id": i, "contract_source_id": f"k{i}", "quantity": 1,
+             "product_code": "core" if int(i) % 2 else "more"} for i in ids))  # fmt: skip
+
+
+def test_a_past_day_is_replayed_and_explained_alike_with_all_and_alone(tmp_path: Path) -> None:
+    more = """
+pack: fair
+features:
+  peak: {sum: usage.active_users, within: 1d, ending: 1d}
+  load: {count: tickets, within: 30d}
+  of_score: base.score / 2
+  peak_fair: {winsorised: peak, at: 60}
+  load_fair: {winsorised: load, at: 60}
+signals:
+  S: {when: peak_fair < 5 or load_fair > 1, because: "{peak_fair} of {peak}, {load_fair} of {load}"}
+  P: {when: peer_share > 20%, because: "{peer_product}"}
+"""
+    base = Source("base.yaml", "pack: base\nfeatures:\n  seen: {sum: usage.active_users, within: 1d, ending: 1d}\n"
+                  "score:\n  bands: {red: 0, yellow: 3, green: 6}\n  measures:\n    use: {weight: 1, curve: "
+                  "{of: seen, at: {0: 0, 10: 100}}}\n")  # fmt: skip
+    for more_of_it in ("", "  score_fair: {winsorised: of_score, at: 60}\n"):
+        rules = read_rules([base, Source("fair.yaml", more.replace("signals:", more_of_it + "signals:"))])
+        with Store.open(tmp_path / f"{len(more_of_it)}.db") as store:
+            world = Owning(store, rules)
+            explained = {}
+            for n in range(3):
+                world.day()
+                noon = BEGIN + timedelta(days=n)
+                explained[n] = {row["uid"]: explain(store, rules, world.space, row["uid"], noon)
+                                for row in store.query("SELECT uid FROM account")}  # fmt: skip
+            cut = [i for e in explained[2].values() for p in e.packs for i in p.inputs if i.name == "peak_fair"]
+            assert len({i.value for i in cut}) > 1
+            assert store.query("SELECT 1 FROM signal WHERE name = 'P'")
+            moment = moment_of(store, world.space, BEGIN + timedelta(days=2), None, day=False)
+            with replay(store, rules, world.space, moment) as (_, copy):
+                assert list(differences(store, copy, moment)) == []
+            for uid, wanted in explained[2].items():
+                part = part_of(store, rules, uid)
+                assert (part is None) == bool(more_of_it)
+                assert explain_past(store, rules, world.space, uid, moment) == wanted
+
+
+def test_a_past_day_of_columns_alone_is_explained_among_all_accounts(tmp_path: Path) -> None:
+    rules = read(FAIR.replace("load}", "load, at: 50}"))
+    with Store.open(tmp_path / "store.db") as store:
+        world = Owning(store, rules)
+        world.day()
+        (last,) = store.query("SELECT uid FROM account WHERE employee_count = 15")
+        wanted = explain(store, rules, world.space, last["uid"], BEGIN)
+        assert {i.name: i.value for i in wanted.packs[0].inputs} == {"load": 15, "load_fair": 12}
+        moment = moment_of(store, world.space, BEGIN, None, day=False)
+        assert explain_past(store, rules, world.space, last["uid"], moment) == wanted
