@@ -153,3 +153,40 @@ def test_what_a_person_set_is_named(store: Store) -> None:
         "because the data changed: override_band unknown -> red, touch_tier_override low -> tech"
     )
     assert "touch_tier_override low -> tech" in told(world.change("health.tier"))
+
+
+def test_a_group_of_companies_is_what_tiers_and_roll_ups_rest_on(store: Store) -> None:
+    text = PACK.replace("bands:", "roll_up: simple_mean\n  bands:")
+    tiers = "tiers: {of: arr of the ultimate parent, currency: EUR, high: 2000, low: 500}\n"
+    world = Told(store, read_rules([Source("health.yaml", text + tiers)]))
+    world.day()
+    now = world.at + timedelta(days=1)
+    world.put(now, "account_source", "crm", {"source_id": "1", "parent_source_id": "0"})
+    world.day()
+    assert told(world.change("health.tier")) == (
+        "because the data changed: companies Company 0 -> Company 0, Company 1"
+    )
+    assert world.change("health.rollup_score").cause == "first"
+    world.put(now, "ticket", "desk", {"source_id": "y", "account_source_id": "o1", "status": "open",
+                                      "priority": "urgent", "opened_at": "2026-10-01T00:00:00Z"})  # fmt: skip
+    world.put(now, "contract_line", "crm", {"source_id": "l1", "quantity": 30})
+    world.day()
+    assert told(world.change("health.rollup_score")) == (
+        "because the data changed: arr of Company 1 120000 -> 360000, health.score of Company 1 100 -> 99"
+    )
+
+
+def test_what_peers_own_is_explained_as_it_was(store: Store) -> None:
+    peers = "results: {mine: products_owned, theirs: peer_product}\n"
+    rules = read_rules([Source("p.yaml", f"pack: p\n{peers}")])
+    world = Told(store, rules)
+    world.begin(world.at)
+    for n in range(5):
+        world.put(world.at, "account_source", "crm", {"source_id": str(n), "segment": "smb"})
+        world.put(world.at, "contract_line", "crm", {"source_id": f"l{n}", "product_code": "AB"[n > 0]})
+    world.vendors = lambda now: world.pulled(now)  # type: ignore[method-assign]
+    world.day()
+    told_now = explain(store, rules, world.space, world.uid, BEGIN)
+    assert {i.name: i.value for i in told_now.packs[0].inputs}["peer_product"] == "B"
+    moment = moment_of(store, world.space, BEGIN, None, day=False)
+    assert explain_past(store, rules, world.space, world.uid, moment) == told_now

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from cssync.config import Workspace
 from cssync.errors import ConfigError
+from cssync.link import link
 from cssync.rules import RuleSet, evaluate, written_fields
 from cssync.rules.faults import Source
 from cssync.rules.packs import read_rules
 from cssync.rules.tiers import in_force, next_tier
 from cssync.rules.tree import Tiers
 from cssync.store.sqlite import Store
+from past_world import Still
 
 BLOCK = (Path(__file__).parents[1] / "rules" / "cssync_rules" / "touch.yaml").read_text(encoding="utf-8")
 TASKS = """pack: care
@@ -240,3 +242,42 @@ def test_faults_of_tiers_are_named(texts: tuple[str, ...], words: str) -> None:
     with pytest.raises(ConfigError) as error:
         rules(*texts)
     assert words in error.value.message
+
+
+def test_linking_leaves_the_tier_that_rules_gave_until_they_give_none(tmp_path: Path) -> None:
+    """Else every account would count as changed in every run."""
+    block = BLOCK.replace("USD", "EUR").replace("version: 1", "accounts: status != 'churned'")
+    own = {"source_id": "0", "touch_tier_override": None}
+    with Store.open(tmp_path / "store.db") as store:
+        world = Still(store, rules(block))
+
+        def tier() -> str | None:
+            row = store.query("SELECT touch_tier FROM account WHERE uid = ?", (world.uid,))[0]
+            return None if row[0] is None else str(row[0])
+
+        def put(**columns: Any) -> None:
+            now = world.at + timedelta(days=world.n)
+            world.put(now, "account_source", "crm", {**own, **columns})
+            link(store, world.space, now)
+
+        world.day()
+        put()
+        assert tier() is None  # what a person set is gone
+        world.day()
+        assert tier() == "tech"
+        assert link(store, world.space, world.at + timedelta(days=9)).changed_accounts == 0
+        assert store.query("SELECT 1 FROM changed_account") == []
+        put(touch_tier_override="high")
+        assert tier() == "high"
+        put()
+        world.day()
+        assert tier() == "tech"
+        put(status="churned")
+        world.day()
+        assert tier() is None
+        put(status="active")
+        world.day()
+        assert tier() == "tech"
+        world.rules = rules(TASKS.replace("tiers: [high, low], ", ""))
+        world.day()
+        assert tier() is None

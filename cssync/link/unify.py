@@ -102,7 +102,8 @@ def _unified(
             account[name] = next(
                 (r[name] for r in _ranked(known, f"account.{name}", workspace) if r[name] is not None), None
             )
-    account["touch_tier"] = account["touch_tier_override"]
+    override = account["touch_tier_override"]  # what rules made of the rest stays until they say otherwise
+    account["touch_tier"] = old["touch_tier"] if old and old["touch_tier_override"] == override else override
     return account
 
 

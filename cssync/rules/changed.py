@@ -63,26 +63,46 @@ def gather(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Cont
 
     now: the `basis` of this evaluation.
     """
-    conn.execute("DROP TABLE IF EXISTS temp.dirty")
-    known = dict(conn.execute("SELECT name, value FROM setting WHERE name IN (?, ?)", (BASIS, LAST)).fetchall())
-    everybody = conn.execute("SELECT 1 FROM changed_account WHERE account_uid = ?", (EVERYBODY,)).fetchone()
-    if known.get(BASIS) != now or everybody or not is_noted(conn) or not _can_tell(rules):
+    known = _known(conn, rules, now)
+    if known is None:
         return False
-    conn.execute("CREATE TEMP TABLE dirty (uid TEXT PRIMARY KEY) WITHOUT ROWID")
+    nobody(conn)
     conn.execute("INSERT INTO dirty SELECT account_uid FROM changed_account")
-    since = parse_instant(known[LAST])
+    for past in _pasts(rules):
+        if past.ago is None:  # what the last evaluation changed is the past of this one
+            moved = "INSERT OR IGNORE INTO dirty SELECT account_uid FROM result WHERE name = ? AND since = ?"
+            conn.execute(moved, (past.result, known))
+    since = parse_instant(known)
     for context in list(contexts.values())[:1]:
         for sql in _passing(rules, since, context):
             conn.execute(f"INSERT OR IGNORE INTO dirty {sql}")
         for group in _portfolio(rules, context):
             conn.execute(f"INSERT OR IGNORE INTO dirty SELECT account_uid FROM ({_differing(group, context)})")
-    conn.execute(
-        "INSERT OR IGNORE INTO dirty SELECT account_uid FROM task WHERE status = 'open' AND key IN "
-        "(SELECT task_key FROM crm_task WHERE status = 'done' AND deleted_at IS NULL)"
-    )
+    conn.execute(f"INSERT OR IGNORE INTO dirty {_CLOSED_BY_PEOPLE}")
     while conn.execute(_RELATED).rowcount > 0:
         pass
     return True
+
+
+def nobody(conn: sqlite3.Connection) -> None:
+    """Have the temporary table `dirty` name no account."""
+    conn.execute("DROP TABLE IF EXISTS temp.dirty")
+    conn.execute("CREATE TEMP TABLE dirty (uid TEXT PRIMARY KEY) WITHOUT ROWID")
+
+
+def nothing_new(conn: sqlite3.Connection, rules: RuleSet, now: str, as_of: str) -> bool:
+    """Whether nothing at all changed since the last evaluation, which was of this very instant. now: the `basis` of
+    this evaluation."""
+    news = f"SELECT account_uid FROM changed_account UNION ALL {_CLOSED_BY_PEOPLE}"
+    return _known(conn, rules, now) == as_of and not conn.execute(news).fetchone()
+
+
+def _known(conn: sqlite3.Connection, rules: RuleSet, now: str) -> str | None:
+    """As-of of the last evaluation, where it is known which accounts changed since then and that all else did not."""
+    known = dict(conn.execute("SELECT name, value FROM setting WHERE name IN (?, ?)", (BASIS, LAST)).fetchall())
+    everybody = conn.execute("SELECT 1 FROM changed_account WHERE account_uid = ?", (EVERYBODY,)).fetchone()
+    tells = known.get(BASIS) == now and not everybody and is_noted(conn) and _can_tell(rules)
+    return known[LAST] if tells else None
 
 
 def settle(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Context], now: str, as_of: str) -> None:
@@ -95,12 +115,6 @@ def settle(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Cont
                 "INSERT INTO portfolio_fact (account_uid, fact_group, value) SELECT account_uid, ?, value FROM "
                 f"({_differing(group, context)}) WHERE true ON CONFLICT DO UPDATE SET value = excluded.value",
                 (group,),
-            )
-    for past in _pasts(rules):
-        if past.ago is None:  # what this evaluation changed is the past of the next one
-            conn.execute(
-                "INSERT OR IGNORE INTO changed_account SELECT account_uid FROM result WHERE name = ? AND since = ?",
-                (past.result, as_of),
             )
     _put(conn, {BASIS: now, LAST: as_of})
 
@@ -118,6 +132,10 @@ def _put(conn: sqlite3.Connection, values: Mapping[str, str]) -> None:
     )
 
 
+_CLOSED_BY_PEOPLE = (
+    "SELECT account_uid FROM task WHERE status = 'open' AND key IN "
+    "(SELECT task_key FROM crm_task WHERE status = 'done' AND deleted_at IS NULL)"
+)
 _RELATED = """INSERT OR IGNORE INTO dirty
     SELECT k.account_uid FROM dirty d CROSS JOIN contract_line l ON l.account_uid = d.uid
         CROSS JOIN contract k ON k.connection = l.connection AND k.source_id = l.contract_source_id

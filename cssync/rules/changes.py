@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cssync.config import Workspace
 from cssync.model import ENTITY
 from cssync.rules.evaluate import evaluate
+from cssync.rules.group_changes import group_changes, rests_on_group, result_at
 from cssync.rules.replay import Moment, aware, part_of, then, usage_then
 from cssync.rules.tree import Expr, Pack, RuleSet, closure, used_names
 from cssync.rules.versions import Evaluated, evaluations, last_evaluation, rules_of
@@ -93,7 +94,7 @@ class _Again:
             why = "the evaluations are from before they were put on record"
             return Change(name, since, json.loads(value), previous, "unknown", why=why)
         pack = name.partition(".")[0]
-        inputs = tuple(self.inputs(pack, before, now))
+        inputs = (*self.inputs(pack, before, now), *self.of_group(name, before, now))
         old, new = before.packs.get(pack), now.packs.get(pack)
         same = Change(
             name, since, json.loads(value), previous, "data" if inputs else "days", before.as_of, inputs, old, new
@@ -119,6 +120,14 @@ class _Again:
             if one != other:
                 yield InputChange(name, one, other)
 
+    def of_group(self, name: str, before: Evaluated, now: Evaluated) -> Iterator[InputChange]:
+        """Yield what differs in the group of companies that a result is about."""
+        pack, _, output = name.partition(".")
+        its = rules.pack(pack) if rests_on_group(output) and (rules := self.rules(now)) else None
+        if its is not None and (its.tiers is not None or its.score is not None):
+            for one in group_changes(self.store, its, output, self.uid, before, now):
+                yield InputChange(*one)
+
     def rules(self, evaluated: Evaluated) -> RuleSet | None:
         if evaluated.files not in self.read:
             self.read[evaluated.files] = rules_of(self.store, evaluated)
@@ -142,13 +151,7 @@ class _Again:
         return dict(json.loads(rows[0]["features"])) if rows else {}
 
     def result(self, name: str, at: str) -> Any:
-        rows = self.store.query(
-            "SELECT value FROM result WHERE account_uid = :uid AND name = :name AND since <= :at UNION ALL "
-            "SELECT value FROM result_history WHERE account_uid = :uid AND name = :name AND since <= :at "
-            "AND until > :at",
-            {"uid": self.uid, "name": name, "at": at},
-        )
-        return json.loads(rows[0]["value"]) if rows else None
+        return result_at(self.store, self.uid, name, at)
 
     def split(self, change: Change, before: Evaluated, now: Evaluated) -> Change:
         """Tell the edit's part from the data's: each alone, on the other's day."""

@@ -45,12 +45,13 @@ from cssync.rules.stopping import account_masters, resting_on_stopped
 from cssync.rules.tasks import TaskCounts, TaskWriter
 from cssync.rules.texts import WORDS, language, reasons, render, same_but_date, signed, unsigned
 from cssync.rules.tiers import OUTPUTS as TIER_OUTPUTS
-from cssync.rules.tiers import unrated, write_tiers
+from cssync.rules.tiers import leave_to_people, unrated, write_tiers
 from cssync.rules.tree import Feature, Pack, Place, RuleSet, Score, Signal, Texts, used_names
 from cssync.rules.trends import read_trends, write_trends
 from cssync.rules.versions import record
 from cssync.rules.volume import ENTITY as USAGE
 from cssync.rules.volume import Coverage, coverage, read_series
+from cssync.store.retract import retract
 
 if TYPE_CHECKING:
     from cssync.store.sqlite import Fence, Store
@@ -160,8 +161,9 @@ def evaluate(
     Only accounts of which something changed since the last evaluation are looked at, as long as nothing else did
     (`changed`); `everybody` looks at all of them, with the same results.
 
-    The same inputs and as_of again change no result. known_at (aware, `as_of` by default) is when this runs: it is kept
-    so that a replay knows what was known. usage: `usage_coverage`, if the store does not hold all of it. Raises:
+    The same inputs and as_of again change no result; with other inputs the second evaluation of an as_of takes the
+    first one's place, as if that had never been. known_at (aware, `as_of` by default) is when this runs: it is kept so
+    that a replay knows what was known. usage: `usage_coverage`, if the store does not hold all of it. Raises:
         ConfigError: `as_of` lies before an evaluation that is stored already, or the holiday calendar is unknown.
         LeaseLost: the fence refused.
     """
@@ -180,10 +182,14 @@ def evaluate(
         contexts = {p.name: context_for(store, workspace, p, as_of, usage=usage) for p in rules.packs}
         rests_on = ((p.name, e) for p in rules.packs for e in entities_of(used_names(p), rules.features))
         stale = any(contexts[name].state(entity) == "stale" for name, entity in rests_on)
-        last = judged.before(conn, compare=not everybody, stale=stale)
-        record(conn, rules, at, instant(known_at or as_of), run_id)
         basis = changed.basis(rules, contexts, workspace)
-        partly = not everybody and changed.gather(conn, rules, contexts, basis)
+        same = not everybody and changed.nothing_new(conn, rules, basis, at)
+        again = at == newest and not same and changed.is_noted(conn) and retract(conn, at)
+        last = judged.before(conn, compare=not (everybody or again), stale=stale)
+        record(conn, rules, at, instant(known_at or as_of), run_id)
+        if same:
+            changed.nobody(conn)
+        partly = same or (not (everybody or again) and changed.gather(conn, rules, contexts, basis))
         contexts = {name: replace(c, among=partly) for name, c in contexts.items()}
         shared = share(conn, rules, contexts)
         judging = [p for p in rules.packs if p.judges]
@@ -192,6 +198,8 @@ def evaluate(
             for p in judging
         ]
         if not partly:
+            if not any(p.tiers for p in rules.packs):
+                leave_to_people(conn, at)
             forget_others(conn, {p.name for p in rules.packs}, at)
             forget_event_results(conn, (p.name for p in rules.packs if p.each_event))
             judged.drop_others(conn, (p.name for p in judging))

@@ -161,8 +161,18 @@ def write_tiers(conn: sqlite3.Connection, pack: Pack, c: Context, rates: Rates, 
         f"{c.within('account.uid')}",
         (stamp.as_of, tier),
     )
+    leave_to_people(conn, stamp.as_of, c.left("uid"))
     conn.executemany("INSERT OR IGNORE INTO touched VALUES (?)", [(r["uid"],) for r in rows])
     return counts
+
+
+def leave_to_people(conn: sqlite3.Connection, as_of: str, where: str = "1 = 1") -> None:
+    """Leave `account.touch_tier` to what people set, where no rules give accounts a tier. where: SQL, which ones."""
+    conn.execute(
+        "UPDATE account SET touch_tier = touch_tier_override, updated_at = max(coalesce(updated_at, ''), ?) "
+        f"WHERE touch_tier IS NOT touch_tier_override AND {where}",
+        (as_of,),
+    )
 
 
 def _groups(tiers: Tiers, rates: Rates, today: date) -> str:
@@ -208,4 +218,14 @@ def _why(row: sqlite3.Row, tiers: Tiers, day: str) -> str:
     return f"ARR of the group of companies on {day}: {paid}{lifted}"
 
 
-__all__ = ["BY_ARR", "OUTPUTS", "TIER", "in_force", "next_tier", "read_tiers", "unrated", "write_tiers"]
+__all__ = [
+    "BY_ARR",
+    "OUTPUTS",
+    "TIER",
+    "in_force",
+    "leave_to_people",
+    "next_tier",
+    "read_tiers",
+    "unrated",
+    "write_tiers",
+]
