@@ -32,7 +32,7 @@ from cssync.rules.percentiles import cuts, judged, nearest_rank, stored
 from cssync.rules.replay import COMPARED, differences, moment_of, part_of, replay
 from cssync.rules.simulate import simulate
 from cssync.rules.statement import outcome_of
-from cssync.rules.winsorise import asked
+from cssync.rules.winsorise import MOST, asked
 from cssync.store import Store
 from cssync.store.schema import entity_ddl, table_ddl
 from engines import Engine
@@ -277,12 +277,16 @@ def test_the_hash_follows_the_percentile_and_the_group() -> None:
     assert len(hashes) == 3
 
 
-def test_hundreds_of_them_are_one_join_for_each_group(conn: sqlite3.Connection) -> None:
+def test_many_of_them_are_one_join_for_each_group_and_too_many_are_refused(conn: sqlite3.Connection) -> None:
     put(conn, [1, 2, 3])
-    text = "pack: fair\nfeatures:\n  load: employee_count\n"
-    text += "".join(f"  w{n}: {{winsorised: load, at: {50 + n % 49}, per: {g}}}\n"
-                    for n, g in enumerate(["segment", "industry", "status"] * 100))  # fmt: skip
-    assert column(conn, text, "w0") == [1, 2, 2]
+    text = "pack: fair\nfeatures:\n"
+    for n in range(MOST):
+        group = ("segment", "industry", "status")[n % 3]
+        text += f"  b{n}: employee_count * {n}\n  w{n}: {{winsorised: b{n}, at: 50, per: {group}}}\n"
+    row = found(conn, read(text), Context(AS_OF, fresh=OK))[2]
+    assert [row[f"f_w{n}"] for n in range(MOST)] == [2 * n for n in range(MOST)]
+    with pytest.raises(ConfigError, match="more than 50 features are winsorised"):
+        read(text + "  more: {winsorised: b1}\n")
 
 
 PACK_TESTS = """

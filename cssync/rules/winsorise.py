@@ -36,6 +36,8 @@ WHOLE = 10_000
 """Hundredths of a percent in all."""
 LOWEST, USUAL, HIGHEST = 5_000, 9_950, 9_999
 """Percentiles that a feature may be cut at, and the usual one, in hundredths of a percent."""
+MOST = 50
+"""Winsorised features in all packs together: each is a sort of all accounts."""
 GROUPED = "segment"
 PORTFOLIO = "portfolio"
 """Link of a statement: a row for each account that is compared."""
@@ -65,6 +67,8 @@ def winsorised(reader: FeatureReader, key: Scalar, node: Block, pack: str) -> Fe
         reader.faults.add(name.mark, f"only numbers are winsorised, and {name.text} is {kind}")
     elif asked(closure([base.value], reader.found), reader.found):
         reader.faults.add(name.mark, f"{name.text} rests on a winsorised feature: name what that one is made of")
+    elif len(asked(reader.found, reader.found)) >= MOST:
+        reader.faults.add(key.mark, f"more than {MOST} features are winsorised, and each takes a look at all accounts")
     else:
         return Feature(key.text, base.type, _cut(key.text, base, per, at), pack, key.mark)
     return None
@@ -151,22 +155,27 @@ def links(percentiles: Mapping[str, Expr], everybody: str, d: Dialect) -> dict[s
     found = {PORTFOLIO: everybody}
     for group in sorted({group_of(p) for p in percentiles.values()}):
         mine = [p for p in percentiles.values() if group_of(p) == group]
-        grp, columns = f"coalesce(o.o_{group}, '')", []
-        for base in sorted({base_of(p) for p in mine}):
-            known = f"CASE WHEN o.o_{base} IS NULL THEN 0 ELSE 1 END"
-            columns += [
-                f"o.o_{base} AS v_{base}",
-                f"row_number() OVER (PARTITION BY {grp}, {known} ORDER BY o.o_{base}) AS r_{base}",
-                f"count(o.o_{base}) OVER (PARTITION BY {grp}) AS n_{base}",
-            ]
-        least = (
-            f"min(CASE WHEN r_{b} * {WHOLE} >= n_{b} * {at_of(p)} THEN v_{b} END) AS {column(p)}"
-            for p in mine
-            for b in (base_of(p),)
-        )
-        ranked = f"SELECT {grp} AS grp, {', '.join(columns)} FROM {PORTFOLIO} o"
-        found[link(group)] = f"SELECT k.grp, {', '.join(least)} FROM ({ranked}) k GROUP BY k.grp"
+        each = " UNION ALL ".join(_of_base(base, group, mine, d) for base in sorted({base_of(p) for p in mine}))
+        columns = (f"max(k.{column(p)}) AS {column(p)}" for p in mine)
+        found[link(group)] = f"SELECT k.grp, {', '.join(columns)} FROM ({each}) k GROUP BY k.grp"
     return found
+
+
+def _of_base(base: str, group: str, percentiles: Iterable[Expr], d: Dialect) -> str:
+    """SELECT of the percentiles of one feature, NULL for the others. Windows over several features in one SELECT would
+    have engines carry all the columns from one sort to the next."""
+    columns = ", ".join(
+        f"min(CASE WHEN v.nth * {WHOLE} >= v.many * {at_of(p)} THEN v.value END) AS {column(p)}"
+        if base_of(p) == base
+        else f"{d.null(p.type)} AS {column(p)}"
+        for p in percentiles
+    )
+    grp = f"coalesce(o.o_{group}, '')"
+    ranked = (
+        f"SELECT {grp} AS grp, o.o_{base} AS value, row_number() OVER (PARTITION BY {grp} ORDER BY o.o_{base}) AS nth, "
+        f"count(*) OVER (PARTITION BY {grp}) AS many FROM {PORTFOLIO} o WHERE o.o_{base} IS NOT NULL"
+    )
+    return f"SELECT v.grp, {columns} FROM ({ranked}) v GROUP BY v.grp"
 
 
 def joins(formulas: Iterable[Expr]) -> str:
