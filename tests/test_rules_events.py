@@ -98,6 +98,13 @@ def test_the_account_has_the_date_of_the_next_one_and_the_sum_of_both(two: Renew
     assert later(two) == {}
 
 
+def test_a_pack_that_has_results_alone_numbers_the_events(two: Renewals) -> None:
+    two.rules = read_rules([Source("p.yaml", PACK.partition("tasks:")[0])])
+    two.run("2026-06-01")
+    assert result(two, "renewal_event") == 1
+    assert later(two) == {(2, "p.date"): "2027-05-01", (2, "p.worth"): 500, (2, "p.at_stake"): 500}
+
+
 def test_an_event_whose_price_is_unknown_adds_nothing_and_two_currencies_have_no_sum(two: Renewals) -> None:
     two.contract("2027-09-30", "C3")
     two.run("2026-06-01")

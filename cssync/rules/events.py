@@ -64,8 +64,8 @@ def number_of(subject_uid: str) -> int | None:
 
 
 def about_events(pack: Pack) -> bool:
-    """Whether a pack has tasks about renewal events."""
-    return any(t.once_per in OF_EVENT for t in pack.tasks)
+    """Whether a pack is judged for each renewal event, or has tasks about them."""
+    return pack.each_event or any(t.once_per in OF_EVENT for t in pack.tasks)
 
 
 def split(conn: sqlite3.Connection, pack: Pack) -> None:
