@@ -26,11 +26,11 @@ from cssync.config import Workspace
 from cssync.errors import ConfigError
 from cssync.rules import EvaluationReport, RuleSet, evaluate, explain, load_folders
 from cssync.rules.changed import BASIS
-from cssync.rules.compiler import compile_pack
-from cssync.rules.evaluate import context_for, share, usage_coverage
+from cssync.rules.evaluate import context_for, usage_coverage
 from cssync.rules.faults import Source
 from cssync.rules.freshness import parse_instant
 from cssync.rules.packs import read_rules
+from cssync.rules.prepared import build, prepare
 from cssync.rules.volume import series_sql
 from cssync.store.sqlite import Store
 
@@ -266,10 +266,11 @@ def compiled(store: Store, workspace: Workspace, rules: RuleSet) -> Answers:
     usage = usage_coverage(store, workspace, AS_OF)
     contexts = {p.name: context_for(store, workspace, p, AS_OF, usage=usage) for p in rules.packs}
     with closing(sqlite3.connect(store.path)) as conn:
-        shared = share(conn, rules, contexts)
-        for pack in rules.packs:
-            found = conn.execute(compile_pack(pack, rules.features, contexts[pack.name], shared=shared).sql)
-            yield pack.name, [c[0] for c in found.description], found
+        prepared = prepare(rules, contexts)
+        build(conn, prepared.tables)
+        for name, statement in prepared.statements.items():
+            found = conn.execute(statement.sql)
+            yield name, [c[0] for c in found.description], found
 
 
 def by_hand(store: Store) -> Answers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -149,17 +149,19 @@ def test_rows_of_another_evaluation_are_not_compared_with(twins: Twins) -> None:
     known = judged.before(store.db.conn, compare=True, stale=False)
     assert known is not None
 
-    def day(last: judged.Before) -> date | None:
+    def kept(last: judged.Before) -> judged.Kept:
         of = judged.look_up(store.db.conn, rules.packs[0], rules, space, c, (), last)
         with store.transaction() as conn:  # as if the rows were of this basis
             conn.execute("UPDATE setting SET value = json_set(value, '$.basis', ?) WHERE name = 'evaluation.judged.p'",
                          (of.basis,))  # fmt: skip
-        return judged.look_up(store.db.conn, rules.packs[0], rules, space, c, (), last).day
+        return judged.look_up(store.db.conn, rules.packs[0], rules, space, c, (), last)
 
-    assert day(known) == START.date()
-    assert day(replace(known, run_id="other")) is None
-    assert day(replace(known, at=at(0.5))) is None
-    assert day(replace(known, compare=False)) is None
+    assert kept(known).usable
+    assert kept(known).day == START.date()
+    for other in (replace(known, run_id="other"), replace(known, at=at(0.5))):
+        assert kept(other).day is None
+        assert not kept(other).usable
+    assert not kept(replace(known, compare=False)).usable
 
 
 def test_packs_that_are_gone_keep_no_rows(twins: Twins) -> None:
@@ -177,8 +179,9 @@ def test_an_account_that_leaves_within_the_day_keeps_no_row(twins: Twins) -> Non
     twins.do("UPDATE account SET status = 'churned' WHERE uid = 'a1'", "UPDATE account SET name = 'B' WHERE uid = 'a2'")
     twins.run(rules, 0.1)
     assert twins.all("SELECT uid || a_name FROM judged_p ORDER BY uid") == ["a0Nr 0", "a2B", "a3Nr 3"]
+    assert twins.gone_on_with == [1]
     twins.run(rules, 1)
-    assert twins.gone_on_with == [0]
+    assert twins.gone_on_with == [1, 0]
 
 
 def test_rows_of_an_older_version_are_not_added_to(twins: Twins, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import pytest
 from cssync.config import Workspace
 from cssync.rules import changed
 from cssync.rules.freshness import Context, Freshness
+from cssync.rules.prepared import prepare
 from cssync.store.sqlite import Store
 from twin_stores import START, Twins, at, pack, pulled
 
@@ -173,7 +174,7 @@ def test_what_everybodys_results_rest_on_beside_the_rows() -> None:
     def basis(fresh: Freshness, hours: float = 0, space: dict[str, Any] | None = None, **more: Any) -> str:
         workspace = Workspace("w", Path(), ZoneInfo("UTC"), "EUR", Path(), {}, **(space or {}))
         c = Context(START + timedelta(hours=hours), fresh={"ticket": fresh}, **more)
-        return changed.basis(rules, {"p": c}, workspace)
+        return changed.basis(rules, {"p": c}, workspace, prepare(rules, {"p": c}))
 
     ok = Freshness("ok", START)
     assert basis(ok) == basis(Freshness("ok", START - timedelta(hours=5)), 5)
@@ -193,8 +194,37 @@ def test_a_source_that_was_silent_for_too_long_is_held_no_more() -> None:
     rules = pack(f"pack: p\n{COUNT}results: {{x: here}}\n")
     silent = Freshness("stale", START - timedelta(days=30) + timedelta(minutes=5), START - timedelta(days=28))
     workspace = Workspace("w", Path(), ZoneInfo("UTC"), "EUR", Path(), {})
-    first, later = (
-        changed.basis(rules, {"p": Context(START + timedelta(minutes=m), fresh={"ticket": silent})}, workspace)
-        for m in (0, 10)
-    )
+    contexts = ({"p": Context(START + timedelta(minutes=m), fresh={"ticket": silent})} for m in (0, 10))
+    first, later = (changed.basis(rules, c, workspace, prepare(rules, c)) for c in contexts)
     assert first != later
+
+
+def test_the_first_meeting_of_all_concerns_all(twins: Twins) -> None:
+    rules = pack("pack: p\nresults: {known: {value: meetings_recorded}}\n")
+    twins.run(rules, 0)
+    twins.do(f"INSERT INTO contact (connection, source_id, synced_at, last_meeting_at) "
+             f"VALUES ('x', 'c', '{at(0)}', '{at(-1)}')", "UPDATE contact SET account_uid = 'a1'")  # fmt: skip
+    twins.run(rules, MINUTE)
+    assert twins.all("SELECT DISTINCT value FROM result WHERE name = 'p.known'") == ["true"]
+
+
+def test_a_task_that_people_closed_is_done_whether_or_not_the_row_differs(twins: Twins) -> None:
+    rules = pack(f"""pack: p
+{COUNT}tasks:
+  E: {{when: here > 0, once_per: episode, title: x, due: in 2 business days}}
+  M: {{when: here > 0, once_per: month, title: x, due: in 2 business days}}
+  D: {{when: here > 0, done_when: here > 1, once_per: year, title: x, due: in 2 business days}}
+""")
+    twins.run(rules, 0)
+    for minute, (key, rule, uid) in enumerate(
+        tuple(r) for r in twins.stores[0].query("SELECT key, rule, account_uid FROM task ORDER BY rule, account_uid")
+    ):
+        if uid == "a0" or rule == "M":
+            twins.do("INSERT INTO crm_task (connection, source_id, synced_at, status, task_key) "
+                     f"VALUES ('x', 'crm-{key}', '{at(0)}', 'done', '{key}')")  # fmt: skip
+            twins.run(rules, (minute + 1) * MINUTE)
+    assert twins.all("SELECT status FROM task WHERE account_uid = 'a0' ORDER BY rule") == ["done"] * 3
+    twins.do("UPDATE ticket SET account_uid = 'a1' WHERE source_id = 't0'")
+    for minute in (20, 30):
+        twins.run(rules, minute * MINUTE)
+    twins.run(rules, 1)

@@ -12,33 +12,37 @@ import hashlib
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 
+from cssync import __version__
 from cssync.config import Workspace
 from cssync.metrics.fx import load_rates
 from cssync.rules.catalogue import FACTS, SOURCES
-from cssync.rules.compiler import compile_pack, fact_tables
 from cssync.rules.dialect import SQLITE
-from cssync.rules.facts import GROUPS, TIMED
-from cssync.rules.freshness import Context, distinct, parse_instant
+from cssync.rules.facts import OF_ALL, TIMED
+from cssync.rules.freshness import Context, parse_instant
+from cssync.rules.prepared import Prepared
 from cssync.rules.tiers import factors
 from cssync.rules.tree import Aggregate, Past, RuleSet, closure, used_names
 from cssync.rules.winsorise import asked
 
 EVERYBODY = "*"
+LOOKED_AT = "looked_at"
+"""Temporary table (uid) with the accounts to look at, where those are not all."""
 BASIS = "evaluation.basis"
 LAST = "evaluation.as_of"
 PORTFOLIO = ("peers",)
 """Groups of facts that look at other accounts, too: an account counts as changed when its row of them did."""
 
 
-def basis(rules: RuleSet, contexts: Mapping[str, Context], workspace: Workspace) -> str:
-    """Return a digest of everything results depend on beside the rows and the hour."""
-    parts: list[str] = [str(workspace.locale), repr(sorted(workspace.closures)), str(workspace.holidays)]
+def basis(rules: RuleSet, contexts: Mapping[str, Context], workspace: Workspace, prepared: Prepared) -> str:
+    """Return a digest of everything results depend on beside the rows and the hour. prepared: what runs where only
+    some accounts are looked at; of all of them it is the same."""
+    parts: list[str] = [__version__, str(workspace.locale), repr(sorted(workspace.closures)), str(workspace.holidays)]
+    parts += map(_without_instants, prepared.sql())
     for pack in rules.packs:
         c = contexts[pack.name]
-        parts += [str(c.today), c.zone.key, pack.hash, _without_instants(compile_pack(pack, rules.features, c).sql)]
+        parts += [str(c.today), c.zone.key, pack.hash]
         if pack.tiers is not None:
             parts.append(repr(list(factors(load_rates(workspace), pack.tiers.currency, c.today))))
         if pack.score is not None and pack.score.roll_up is not None:
@@ -47,9 +51,19 @@ def basis(rules: RuleSet, contexts: Mapping[str, Context], workspace: Workspace)
         for entity, fresh in sorted(c.fresh.items()):
             since = fresh.as_of.isoformat() if fresh.state == "stale" and fresh.as_of else ""
             parts.append(f"{entity} {fresh.state} {c.held(entity)} {since}")
-    for c in distinct(contexts.values()):
-        parts += map(_without_instants, fact_tables(rules.packs, rules.features, c).values())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def of_all(conn: sqlite3.Connection, rules: RuleSet) -> str:
+    """Return what facts say of every account alike: as much a part of the basis."""
+    used = _groups(rules)
+    return "".join(f" {group} {conn.execute(f'SELECT {sql}').fetchone()[0]}" for group, sql in OF_ALL.items()
+                   if group in used)  # fmt: skip
+
+
+def portfolio(prepared: Prepared) -> dict[str, str]:
+    """Return the tables of facts that `gather` and `settle` read: they look at other accounts, too."""
+    return {name: sql for group in PORTFOLIO if (sql := prepared.tables.get(name := f"fact_{group}"))}
 
 
 def _without_instants(sql: str) -> str:
@@ -58,8 +72,8 @@ def _without_instants(sql: str) -> str:
 
 
 def gather(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Context], now: str) -> bool:
-    """Fill the temporary table `dirty` with the accounts to look at; False when that is every account, as in a private
-    copy of the past, where nothing is noted.
+    """Fill the temporary table `looked_at` with the accounts to look at; False when that is every account, as in a
+    private copy of the past, where nothing is noted.
 
     now: the `basis` of this evaluation.
     """
@@ -67,27 +81,27 @@ def gather(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Cont
     if known is None:
         return False
     nobody(conn)
-    conn.execute("INSERT INTO dirty SELECT account_uid FROM changed_account")
+    conn.execute(f"INSERT INTO {LOOKED_AT} SELECT account_uid FROM changed_account")
     for past in _pasts(rules):
         if past.ago is None:  # what the last evaluation changed is the past of this one
-            moved = "INSERT OR IGNORE INTO dirty SELECT account_uid FROM result WHERE name = ? AND since = ?"
+            moved = f"INSERT OR IGNORE INTO {LOOKED_AT} SELECT account_uid FROM result WHERE name = ? AND since = ?"
             conn.execute(moved, (past.result, known))
     since = parse_instant(known)
     for context in list(contexts.values())[:1]:
         for sql in _passing(rules, since, context):
-            conn.execute(f"INSERT OR IGNORE INTO dirty {sql}")
-        for group in _portfolio(rules, context):
-            conn.execute(f"INSERT OR IGNORE INTO dirty SELECT account_uid FROM ({_differing(group, context)})")
-    conn.execute(f"INSERT OR IGNORE INTO dirty {_CLOSED_BY_PEOPLE}")
+            conn.execute(f"INSERT OR IGNORE INTO {LOOKED_AT} {sql}")
+    for group in _portfolio(conn):
+        conn.execute(f"INSERT OR IGNORE INTO {LOOKED_AT} SELECT account_uid FROM ({_differing(group)})")
+    conn.execute(f"INSERT OR IGNORE INTO {LOOKED_AT} {_CLOSED_BY_PEOPLE}")
     while conn.execute(_RELATED).rowcount > 0:
         pass
     return True
 
 
 def nobody(conn: sqlite3.Connection) -> None:
-    """Have the temporary table `dirty` name no account."""
-    conn.execute("DROP TABLE IF EXISTS temp.dirty")
-    conn.execute("CREATE TEMP TABLE dirty (uid TEXT PRIMARY KEY) WITHOUT ROWID")
+    """Have the temporary table `looked_at` name no account."""
+    conn.execute(f"DROP TABLE IF EXISTS temp.{LOOKED_AT}")
+    conn.execute(f"CREATE TEMP TABLE {LOOKED_AT} (uid TEXT PRIMARY KEY) WITHOUT ROWID")
 
 
 def nothing_new(conn: sqlite3.Connection, rules: RuleSet, now: str, as_of: str) -> bool:
@@ -105,17 +119,16 @@ def _known(conn: sqlite3.Connection, rules: RuleSet, now: str) -> str | None:
     return known[LAST] if tells else None
 
 
-def settle(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Context], now: str, as_of: str) -> None:
+def settle(conn: sqlite3.Connection, now: str, as_of: str) -> None:
     """Note that everything is evaluated up to `as_of`."""
-    conn.execute("DROP TABLE IF EXISTS temp.dirty")
+    conn.execute(f"DROP TABLE IF EXISTS temp.{LOOKED_AT}")
     conn.execute("DELETE FROM changed_account")
-    for context in list(contexts.values())[:1]:
-        for group in _portfolio(rules, context):
-            conn.execute(
-                "INSERT INTO portfolio_fact (account_uid, fact_group, value) SELECT account_uid, ?, value FROM "
-                f"({_differing(group, context)}) WHERE true ON CONFLICT DO UPDATE SET value = excluded.value",
-                (group,),
-            )
+    for group in _portfolio(conn):
+        conn.execute(
+            "INSERT INTO portfolio_fact (account_uid, fact_group, value) SELECT account_uid, ?, value FROM "
+            f"({_differing(group)}) WHERE true ON CONFLICT DO UPDATE SET value = excluded.value",
+            (group,),
+        )
     _put(conn, {BASIS: now, LAST: as_of})
 
 
@@ -136,15 +149,15 @@ _CLOSED_BY_PEOPLE = (
     "SELECT account_uid FROM task WHERE status = 'open' AND key IN "
     "(SELECT task_key FROM crm_task WHERE status = 'done' AND deleted_at IS NULL)"
 )
-_RELATED = """INSERT OR IGNORE INTO dirty
-    SELECT k.account_uid FROM dirty d CROSS JOIN contract_line l ON l.account_uid = d.uid
+_RELATED = f"""INSERT OR IGNORE INTO {LOOKED_AT}
+    SELECT k.account_uid FROM {LOOKED_AT} d CROSS JOIN contract_line l ON l.account_uid = d.uid
         CROSS JOIN contract k ON k.connection = l.connection AND k.source_id = l.contract_source_id
         WHERE k.account_uid <> d.uid
-    UNION SELECT l.account_uid FROM dirty d CROSS JOIN contract k ON k.account_uid = d.uid
+    UNION SELECT l.account_uid FROM {LOOKED_AT} d CROSS JOIN contract k ON k.account_uid = d.uid
         CROSS JOIN contract_line l ON l.contract_source_id = k.source_id AND l.connection = k.connection
         WHERE l.account_uid <> d.uid
-    UNION SELECT a.parent_uid FROM dirty d CROSS JOIN account a ON a.uid = d.uid WHERE a.parent_uid IS NOT NULL
-    UNION SELECT a.uid FROM account a JOIN dirty d ON d.uid = a.parent_uid"""
+    UNION SELECT a.parent_uid FROM {LOOKED_AT} d CROSS JOIN account a ON a.uid = d.uid WHERE a.parent_uid IS NOT NULL
+    UNION SELECT a.uid FROM account a JOIN {LOOKED_AT} d ON d.uid = a.parent_uid"""
 """One step from the accounts looked at to those that share a contract or a parent with them."""
 
 
@@ -175,8 +188,11 @@ def _passing(rules: RuleSet, since: datetime, c: Context) -> Iterator[str]:
         table = SOURCES[source]
         came = " OR ".join(f"{between(table.at, h)}" for h in sorted(hours))
         yield f"SELECT account_uid FROM {table.entity} WHERE ({came}) AND account_uid IS NOT NULL"
-    for entity, column in sorted({timed for group in _groups(rules) for timed in TIMED.get(group, ())}):
-        yield f"SELECT account_uid FROM {entity} WHERE {between(column, 0)} AND account_uid IS NOT NULL"
+    timed: dict[str, set[str]] = {}
+    for entity, column in (of for group in _groups(rules) for of in TIMED.get(group, ())):
+        timed.setdefault(entity, set()).add(between(column, 0))
+    for entity, came_true in sorted(timed.items()):
+        yield f"SELECT account_uid FROM {entity} WHERE ({' OR '.join(sorted(came_true))}) AND account_uid IS NOT NULL"
     for name, days in sorted({(p.result, p.ago) for p in _pasts(rules) if p.ago is not None}):
         for kept, column in (("result", "since"), ("result_history", "since"), ("result_history", "until")):
             yield f"SELECT account_uid FROM {kept} WHERE name = {SQLITE.text(name)} AND {between(column, 24 * days)}"
@@ -191,18 +207,18 @@ def _groups(rules: RuleSet) -> set[str]:
     return {FACTS[n].group for n in used if n in FACTS}
 
 
-def _portfolio(rules: RuleSet, c: Context) -> list[str]:
-    return [group for group in PORTFOLIO if group in _groups(rules)]
+def _portfolio(conn: sqlite3.Connection) -> list[str]:
+    """Groups of `PORTFOLIO` of which the table stands ready: some pack uses it, and its source is fresh."""
+    found = {row[0] for row in conn.execute("SELECT name FROM temp.sqlite_master WHERE type = 'table'")}
+    return [group for group in PORTFOLIO if f"fact_{group}" in found]
 
 
-def _differing(group: str, c: Context) -> str:
+def _differing(group: str) -> str:
     """SELECT of account_uid and value of the rows of a group that are not those of the last evaluation."""
-    ctes = GROUPS[group](replace(c, among=False), SQLITE)
-    chain = ", ".join(f"{name} AS ({sql})" for name, sql in ctes.items())
     names = sorted(n for n in FACTS if FACTS[n].group == group)
     value = f"json_array({', '.join(f'f.{n}' for n in names)})"
     return (
-        f"WITH {chain}, present AS (SELECT f.account_uid AS account_uid, {value} AS value FROM fact_{group} f) "
+        f"WITH present AS (SELECT f.account_uid AS account_uid, {value} AS value FROM temp.fact_{group} f) "
         "SELECT coalesce(p.account_uid, b.account_uid) AS account_uid, p.value AS value FROM present p "
         f"FULL JOIN (SELECT * FROM portfolio_fact WHERE fact_group = {SQLITE.text(group)}) b "
         "ON b.account_uid = p.account_uid WHERE p.value IS NOT b.value"

@@ -274,7 +274,7 @@ class _Compiler:
         if self.c.only is not None:
             where.append(f"a.uid = {self.d.text(self.c.only)}")
         if self.c.among:
-            where.append("a.uid IN (SELECT uid FROM temp.dirty)")
+            where.append(self.c.within("a.uid").removeprefix(" AND "))
         if self.pack.accounts is not None:
             of_account = Emitter(self.d, self.c.today, lambda e: f"a.{self.d.quoted(e.value)}")
             where.append(of_account.sql(self.pack.accounts))
@@ -410,7 +410,7 @@ class _Compiler:
         """Formulas, one common table expression per depth of dependency."""
         formulas = {n: d for n in self.names if isinstance(d := self.all[n].definition, Expr)}
         if percentiles := winsorise.asked(formulas, self.all):
-            pack, whole = winsorise.portfolio(percentiles), replace(self.c, only=None, among=False)
+            pack, whole = winsorise.portfolio(percentiles), replace(self.c, only=None, among="")
             everybody = _Compiler(pack, self.all, whole, self.d, (), self.shared, self.stated).statement()
             self.ctes.update(winsorise.links(percentiles, everybody.sql, self.d))
         done: set[str] = set()

@@ -12,7 +12,7 @@ _JOINER = "\u200d"
 def cut(text: str, length: int) -> str:
     """Return `text` within `length` UTF-16 code units (the strictest way vendors count), ending in `…` where it was
     cut; never inside a character: a letter keeps its accents, an emoji its parts."""
-    if units(text) <= length:
+    if 2 * len(text) <= length or units(text) <= length:
         return text
     room, kept = length - 1, ""
     for character in _characters(text):
@@ -25,7 +25,7 @@ def cut(text: str, length: int) -> str:
 
 def units(text: str) -> int:
     """Return the length of a text in UTF-16 code units."""
-    return len(text) + sum(ord(c) > 0xFFFF for c in text)
+    return len(text) if text.isascii() else len(text) + sum(ord(c) > 0xFFFF for c in text)
 
 
 def _characters(text: str) -> Iterator[str]:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from cssync.config import Workspace
 from cssync.model import ENTITIES, TABLES
 from cssync.rules.catalogue import SOURCES
+from cssync.rules.compiler import compile_pack
 from cssync.rules.evaluate import PackEvaluation
 from cssync.rules.packtests import (
     ACCOUNT_COLUMNS,
@@ -61,7 +62,8 @@ def _day(conn: sqlite3.Connection, pack: Pack, rules: RuleSet, day: PackTest) ->
         stale = {SOURCES[s].entity for s in day.stale}
         given = {k: v for k, v in day.given.items() if k not in ACCOUNT_COLUMNS and "." not in k}
         stated = {n: v for n, v in given.items() if not entities_named(n, rules) & stale}
-    one = PackEvaluation(conn, pack, rules, WORKSPACE, context, "test", (), stated)
+    statement = compile_pack(pack, rules.features, context, stated=stated)
+    one = PackEvaluation(conn, pack, rules, WORKSPACE, context, "test", statement)
     one.run()
     rows = "(SELECT * FROM now UNION ALL SELECT * FROM later)" if pack.each_event else "now"
     judged = conn.execute(f"SELECT * FROM {rows} WHERE uid = 'A' ORDER BY {'event' if pack.each_event else 'uid'}")

@@ -15,16 +15,16 @@ from cssync.metrics.fx import Rates, load_rates
 from cssync.rules import changed, judged, kept_usage
 from cssync.rules.calendar import calendar_of, local_date
 from cssync.rules.catalogue import MAX_AGE, REASONS, score_outputs
-from cssync.rules.compiler import Statement, compile_pack, fact_tables, result_column, source_passes
+from cssync.rules.compiler import Statement, result_column
 from cssync.rules.dialect import SQLITE
 from cssync.rules.events import EVENT, about_events, forget_event_results, number_events, split, write_event_results
-from cssync.rules.facts import LINKS
 from cssync.rules.feature_rows import states, write_feature_rows
-from cssync.rules.freshness import Context, Stopped, distinct, instant, read_doubtful, read_freshness, with_usage
+from cssync.rules.freshness import Context, Stopped, instant, read_doubtful, read_freshness, with_usage
 from cssync.rules.grounds import entities_of, measure_entities
 from cssync.rules.lost import OUTPUT as LOST
-from cssync.rules.lost import most_lost, write_lost
+from cssync.rules.lost import lost_rows, most_lost
 from cssync.rules.outcome import Outcome
+from cssync.rules.prepared import build, prepare
 from cssync.rules.results import (
     SCORED,
     Output,
@@ -34,12 +34,12 @@ from cssync.rules.results import (
     outputs,
     score_entities,
     write_outputs,
+    write_several,
     write_values,
 )
 from cssync.rules.rollup import write_rollups
 from cssync.rules.score_days import write_day, write_state
 from cssync.rules.signals import Reading, write_signals
-from cssync.rules.sources import BY_EVENT
 from cssync.rules.statement import outcome_of, typed_value
 from cssync.rules.stopping import account_masters, resting_on_stopped
 from cssync.rules.tasks import TaskCounts, TaskWriter
@@ -57,8 +57,6 @@ if TYPE_CHECKING:
     from cssync.store.sqlite import Fence, Store
 
 
-BY_NUMBER = ("fact_event_lines", "fact_event_ends")
-"""Tables of facts with a row for each renewal event."""
 EXPLAINED = (*SCORED, "model", "trend", "trend_points")
 """Outputs of a score whose reason is the text behind the score."""
 
@@ -182,19 +180,26 @@ def evaluate(
         contexts = {p.name: context_for(store, workspace, p, as_of, usage=usage) for p in rules.packs}
         rests_on = ((p.name, e) for p in rules.packs for e in entities_of(used_names(p), rules.features))
         stale = any(contexts[name].state(entity) == "stale" for name, entity in rests_on)
-        basis = changed.basis(rules, contexts, workspace)
+        among = {name: replace(c, among=changed.LOOKED_AT) for name, c in contexts.items()}
+        prepared = prepare(rules, among)
+        basis = changed.basis(rules, contexts, workspace, prepared) + changed.of_all(conn, rules)
         same = not everybody and changed.nothing_new(conn, rules, basis, at)
         again = at == newest and not same and changed.is_noted(conn) and retract(conn, at)
         last = judged.before(conn, compare=not (everybody or again), stale=stale)
         record(conn, rules, at, instant(known_at or as_of), run_id)
+        ready = changed.portfolio(prepared)
+        build(conn, ready)
         if same:
             changed.nobody(conn)
         partly = same or (not (everybody or again) and changed.gather(conn, rules, contexts, basis))
-        contexts = {name: replace(c, among=partly) for name, c in contexts.items()}
-        shared = share(conn, rules, contexts)
+        if partly:
+            contexts = among
+        else:
+            prepared = prepare(rules, contexts)
+        build(conn, prepared.tables, ready)
         judging = [p for p in rules.packs if p.judges]
         reports = [
-            PackEvaluation(conn, p, rules, workspace, contexts[p.name], run_id, shared, last=last).run()
+            PackEvaluation(conn, p, rules, workspace, contexts[p.name], run_id, prepared.statements[p.name], last).run()
             for p in judging
         ]
         if not partly:
@@ -203,13 +208,13 @@ def evaluate(
             forget_others(conn, {p.name for p in rules.packs}, at)
             forget_event_results(conn, (p.name for p in rules.packs if p.each_event))
             judged.drop_others(conn, (p.name for p in judging))
-        changed.settle(conn, rules, contexts, basis, at)
+        changed.settle(conn, basis, at)
         kept_usage.keep(conn, usage, workspace, as_of)
         scored = next((p.name for p in rules.packs if p.score), None)
         bands = conn.execute(
             "SELECT value, count(*) FROM result WHERE name = ? GROUP BY value", (f"{scored}.band",)
         ).fetchall()
-        _drop(conn, *shared)
+        _drop(conn, *prepared.tables)
     looked_at = {e for p in rules.packs for e in _entities(p, rules.features)}
     states = {(e.partition(".")[0], contexts[p.name].state(e)) for p in rules.packs for e in looked_at}
     today = local_date(as_of, workspace.timezone)
@@ -228,29 +233,6 @@ def _entities(pack: Pack, features: Mapping[str, Feature]) -> set[str]:
     return entities_of({n for e in pack.exprs for n in e.names("feature")}, features)
 
 
-def share(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Context]) -> tuple[str, ...]:
-    """Build what several packs need once for all, as temporary tables; returns their names.
-
-    Packs may allow different ages: a table is built when one pack finds it fresh, and the others still see it as stale.
-    """
-    tables: dict[str, str] = {}
-    for context in distinct(contexts.values()):
-        more = fact_tables(rules.packs, rules.features, context)
-        tables.update((name, sql) for name, sql in more.items() if name not in tables)
-    tables |= source_passes(rules.packs, rules.features, contexts)
-    for name, sql in tables.items():
-        _keep(conn, name, sql)
-    return tuple(tables)
-
-
-def _keep(conn: sqlite3.Connection, name: str, sql: str) -> None:
-    conn.execute(f"DROP TABLE IF EXISTS temp.{name}")
-    conn.execute(f"CREATE TEMP TABLE {name} AS {sql}")
-    by_event = ("account_uid", "event") if name in BY_NUMBER or name.endswith(BY_EVENT) else ("account_uid",)
-    key = ", ".join(LINKS.get(name, by_event))
-    conn.execute(f"CREATE UNIQUE INDEX temp.{name}_key ON {name} ({key})")
-
-
 def _drop(conn: sqlite3.Connection, *more: str) -> None:
     for table in (
         "now",
@@ -260,6 +242,7 @@ def _drop(conn: sqlite3.Connection, *more: str) -> None:
         "event_number",
         "changed",
         "touched",
+        "given",
         "delta",
         "state",
         "trends",
@@ -270,16 +253,16 @@ def _drop(conn: sqlite3.Connection, *more: str) -> None:
 
 def reading_of(pack: Pack, statement: Statement, row: sqlite3.Row, c: Context) -> Reading:
     """Return an account's outcome and the way its texts look up values."""
-    outcome = outcome_of(pack, statement, row)
-    columns = set(row.keys())
+    columns = dict(zip(row.keys(), row, strict=True))  # a row of SQLite looks for a name among all of its names
+    outcome = outcome_of(pack, statement, columns)
 
     def lookup(place: Place) -> tuple[Any, str]:
         if place.kind == "account":
-            return row[f"a_{place.name}"], ""
+            return columns[f"a_{place.name}"], ""
         if place.kind == "result":
-            value = typed_value(row[result_column(pack, place.name)], place.type)
+            value = typed_value(columns[result_column(pack, place.name)], place.type)
             return (unsigned(value) if value and place.name.endswith(f".{REASONS}") else value), ""
-        currency = row[f"c_{place.name}"] if f"c_{place.name}" in columns else c.currency
+        currency = columns.get(f"c_{place.name}", c.currency)
         return outcome.features.get(place.name), str(currency or c.currency)
 
     return outcome, lookup
@@ -297,8 +280,7 @@ class PackEvaluation:
         workspace: Workspace,
         c: Context,
         run_id: str,
-        shared: tuple[str, ...],
-        stated: Mapping[str, Any] | None = None,
+        statement: Statement,
         last: judged.Before | None = None,
     ) -> None:
         self.conn = conn
@@ -314,21 +296,21 @@ class PackEvaluation:
         self.circles: tuple[str, ...] = ()
         self.lang = language(workspace.locale)
         self.stamp = Stamp(instant(c.as_of), pack.hash, run_id)
-        self.statement = compile_pack(pack, rules.features, c, shared=shared, stated=stated)
+        self.statement = statement
 
     def run(self) -> PackReport:
         conn, pack = self.conn, self.pack
         _drop(conn)
         found = outputs(pack, self.features, self.c, SQLITE)
         kept = self.kept(found)
-        over = "whole" if kept and kept.day and not self.c.among else "now"
+        over = "whole" if kept and kept.usable else "now"
         conn.execute(f"CREATE TEMP TABLE {over} AS {self.statement.sql}")
         keys, first = ("uid, event", " WHERE event = 1") if pack.each_event else ("uid", "")
         conn.execute(f"CREATE UNIQUE INDEX temp.{over}_uid ON {over} ({keys})")
         accounts = conn.execute(f"SELECT count(*) FROM {over}{first}").fetchone()[0]
         everybody = self.c
         if kept and over == "whole" and judged.differing(conn, pack, kept, self.c):
-            self.c = replace(self.c, among=True)
+            self.c = replace(self.c, among=judged.DIRTY)
         split(conn, pack)
         conn.execute("CREATE TEMP TABLE touched (uid TEXT PRIMARY KEY)")
         changed = write_feature_rows(conn, pack, self.features, self.statement, self.c, self.stamp.as_of)
@@ -437,21 +419,23 @@ class PackEvaluation:
                 dated.append(uid)
         told = [prefix + n for n in score_outputs(score.keys) if n in EXPLAINED]
         marks = ", ".join("?" * len(told))
-        counts = {f"{prefix}reasons": write_values(self.conn, f"{prefix}reasons", texts, self.stamp)}
-        counts[f"{prefix}{LOST}"] = write_lost(self.conn, f"{prefix}{LOST}", lost, kept, self.stamp)
         self.conn.executemany(
             f"UPDATE result SET because = ? WHERE account_uid = ? AND name IN ({marks}) AND because IS NOT ?",
             [(why := unsigned(text), uid, *told, why) for uid, _, _, text in texts],
         )
-        moved = self.conn.execute(
+        moved = self.conn.execute(  # +: by what is new at this instant, not by account
             f"SELECT DISTINCT account_uid FROM result WHERE name IN ({marks}, ?) AND since = ? AND state <> 'stale'"
-            f"{self.c.within('account_uid')}",
+            f"{self.c.within('+account_uid')}",
             (*told, f"{prefix}data_status", self.stamp.as_of),
         ).fetchall()
         fresh = sorted({*dated, *(r[0] for r in moved)} - held)
         value = json.dumps(day.isoformat() if day else None)
-        rows = [(uid, value, "ok" if day else "unknown", "") for uid in fresh]
-        return counts | {f"{prefix}as_of": write_values(self.conn, f"{prefix}as_of", rows, self.stamp)}
+        named = {
+            f"{prefix}{REASONS}": texts,
+            f"{prefix}{LOST}": lost_rows(self.conn, f"{prefix}{LOST}", lost, kept),
+            f"{prefix}as_of": [(uid, value, "ok" if day else "unknown", "") for uid in fresh],
+        }
+        return write_several(self.conn, named, self.stamp)
 
     def data_day(self) -> date | None:
         """The local date up to which the data behind the score is complete: the oldest of its fresh sources."""
@@ -478,16 +462,16 @@ class PackEvaluation:
     # --- leaving ---
 
     def leave(self) -> int:
-        """Forget results of accounts the pack no longer looks at, and of outputs it no longer has."""
+        """Forget results of accounts the pack no longer looks at, and of outputs it no longer has: these were all
+        forgotten already where only some accounts are gone on with, as that is for the same packs as before."""
+        mine = f"{self.pack.name}.*"
+        if self.c.among:
+            gone = f"r.account_uid IN (SELECT uid FROM temp.{self.c.among} EXCEPT SELECT uid FROM now)"
+            return forget(self.conn, f"r.name GLOB ? AND {gone}", (mine,), self.stamp.as_of)
         names = [f"{self.pack.name}.{n}" for n in output_names(self.pack)]
         marks = ", ".join("?" * len(names))
-        return forget(
-            self.conn,
-            f"r.name GLOB ?{self.c.within('r.account_uid')} "
-            f"AND ({self.c.left('r.account_uid')} OR r.name NOT IN ({marks}))",
-            (f"{self.pack.name}.*", *names),
-            self.stamp.as_of,
-        )
+        here = f"{self.c.left('r.account_uid')} OR r.name NOT IN ({marks})"
+        return forget(self.conn, f"r.name GLOB ? AND ({here})", (mine, *names), self.stamp.as_of)
 
 
 def output_names(pack: Pack) -> list[str]:

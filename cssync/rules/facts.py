@@ -14,7 +14,7 @@ from cssync.rules.calendar import EARLIEST, LATEST, offsets
 from cssync.rules.dialect import Dialect
 from cssync.rules.event_facts import GRACE_DAYS, side_by_side
 from cssync.rules.freshness import Context
-from cssync.rules.rows import complete, live, master_rows
+from cssync.rules.rows import accounts, complete, live, master_rows
 from cssync.rules.usage import usage
 from cssync.rules.weeks import weeks
 
@@ -194,9 +194,8 @@ def contact(c: Context, d: Dialect) -> dict[str, str]:
             GROUP BY account_uid""",
         "fact_contact": f"""SELECT a.uid AS account_uid, {d.local_day("l.met", spans)} AS last_meeting_on,
             {d.local_day("CASE WHEN l.heard IS NULL OR l.met > l.heard THEN l.met ELSE l.heard END", spans)}
-            AS last_contact_on, CASE WHEN EXISTS (SELECT 1 FROM contact x WHERE x.last_meeting_at IS NOT NULL)
-                OR EXISTS (SELECT 1 FROM interaction x WHERE x.kind IN ('meeting', 'call')) THEN 1 ELSE 0 END
-            AS meetings_recorded FROM account a LEFT JOIN contact_last l ON l.account_uid = a.uid""",
+            AS last_contact_on, {OF_ALL["contact"]} AS meetings_recorded FROM account a LEFT JOIN contact_last l
+            ON l.account_uid = a.uid{accounts("a", c, d)}""",
     }
 
 
@@ -251,7 +250,7 @@ def products(c: Context, d: Dialect) -> dict[str, str]:
 def peers(c: Context, d: Dialect) -> dict[str, str]:
     """The product that most customers of the same segment own and this one does not. It looks at all accounts, even
     where only one is asked for."""
-    all_of = replace(c, only=None, among=False)
+    all_of = replace(c, only=None, among="")
     return {
         "peer_owned": f"""SELECT DISTINCT t.account_uid, t.product_code, a.segment FROM contract_line t
             JOIN account a ON a.uid = t.account_uid AND a.deleted_at IS NULL AND coalesce(a.is_test, 0) = 0
@@ -299,6 +298,11 @@ LINKS: Mapping[str, tuple[str, ...]] = {
     "event_deal": ("connection", "source_id"),
 }
 """Expressions that are read more than once, and the key of their rows."""
+OF_ALL = {
+    "contact": """CASE WHEN EXISTS (SELECT 1 FROM contact x WHERE x.last_meeting_at IS NOT NULL)
+                OR EXISTS (SELECT 1 FROM interaction x WHERE x.kind IN ('meeting', 'call')) THEN 1 ELSE 0 END"""
+}
+"""Group -> SQL of what it says of every account alike, out of the rows of all."""
 TIMED = {"contact": (("interaction", "at"), ("contact", "last_meeting_at"), ("contact", "last_inbound_at"))}
 """Groups that count rows up to the hour: entity and column of the instant."""
 PRESENT = {"has_contract": "0", "has_open_renewal_opportunity": "0"}

@@ -56,9 +56,9 @@ class Context:
 
     as_of: aware UTC. fresh: entity -> Freshness; an entity that is not in it is missing. `usage_metric.<metric>` stands
     for one metric, and for all of usage where that metric is not in it. gaps: (connection, metric) -> days of usage
-    that are incomplete for every account. only: one account's uid, to look at that account alone. among: to look at the
-    accounts of the temporary table `dirty` alone. masters: entity ->
-    connection whose rows alone count for an account that has any of it. doubtful: entities of which so many rows have
+    that are incomplete for every account. only: one account's uid, to look at that account alone. among: name of the
+    temporary table with the accounts to look at alone; "" for all accounts. masters: entity -> connection whose rows
+    alone count for an account that has any of it. doubtful: entities of which so many rows have
     no account that what is counted of them is of low quality. stopped: fields that no longer come, so that stored
     values get old. account_masters: column of an account -> connection that wins it, "" for all columns.
     """
@@ -71,7 +71,7 @@ class Context:
     only: str | None = None
     gaps: Mapping[tuple[str, str], tuple[date, ...]] = field(default_factory=dict)
     masters: Mapping[str, str] = field(default_factory=dict)
-    among: bool = False
+    among: str = ""
     doubtful: frozenset[str] = frozenset()
     stopped: frozenset[Stopped] = frozenset()
     account_masters: Mapping[str, str] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Context:
 
     def within(self, account: str) -> str:
         """SQL, to follow a condition: that an account is one of those looked at."""
-        return f" AND {account} IN (SELECT uid FROM temp.dirty)" if self.among else ""
+        return f" AND {account} IN (SELECT uid FROM temp.{self.among})" if self.among else ""
 
     def left(self, account: str) -> str:
         """SQL condition that an account is looked at, but not by this pack any more (temporary table `now`)."""

@@ -25,6 +25,8 @@ from cssync.rules.grounds import entities_of
 from cssync.rules.tasks import PERIODS, period
 from cssync.rules.tree import Pack, RuleSet, used_names
 
+DIRTY = "dirty"
+"""Temporary table (uid) with the accounts to go on with, of those that are looked at."""
 SETTING = "evaluation.judged."
 """Begins the names of settings that tell what the kept rows of a pack rest on, of which evaluation they are, and its
 local day."""
@@ -44,11 +46,13 @@ class Before:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The kept rows of a pack. day: local day of the evaluation they are of; None where they are not to be used."""
+    """The kept rows of a pack. day: local day of the evaluation they are of; None where they are not of the last one,
+    or rest on something else. usable: whether an account with the same row has the same results."""
 
     pack: str
     basis: str
     day: date | None
+    usable: bool
 
     @property
     def table(self) -> str:
@@ -86,7 +90,7 @@ def look_up(
     held = json.loads(row[0]) if row else {}
     same = (held.get("basis"), held.get("at"), held.get("run_id")) == (basis, last.at, last.run_id)
     usable = same and last.compare and not _more_than_rows(conn, pack, rules, last)
-    return Kept(pack.name, basis, date.fromisoformat(held["day"]) if usable or (same and c.among) else None)
+    return Kept(pack.name, basis, date.fromisoformat(held["day"]) if same else None, usable)
 
 
 def _more_than_rows(conn: sqlite3.Connection, pack: Pack, rules: RuleSet, last: Before) -> bool:
@@ -113,9 +117,9 @@ def differing(conn: sqlite3.Connection, pack: Pack, kept: Kept, c: Context) -> b
         f"INSERT OR IGNORE INTO dirty SELECT n.uid FROM whole n LEFT JOIN {kept.table} k ON k.uid = n.uid"
         f"{' AND k.event = n.event' if pack.each_event else ''} WHERE ({mine}) IS NOT ({theirs})"
     )
-    here = f"({keys}) NOT IN (SELECT {keys} FROM whole)"
+    here = f"({keys}) NOT IN (SELECT {keys} FROM whole){c.within('uid')}"
     conn.execute(f"INSERT OR IGNORE INTO dirty SELECT uid FROM {kept.table} WHERE {here}")
-    for sql, params in _beside(pack, c.today, kept.day or c.today):
+    for sql, params in _beside(pack, c, kept.day or c.today):
         conn.execute(f"INSERT OR IGNORE INTO dirty {sql}", params)
     conn.execute("CREATE TEMP TABLE now AS SELECT * FROM whole WHERE uid IN (SELECT uid FROM dirty)")
     conn.execute(f"CREATE UNIQUE INDEX temp.now_uid ON now ({keys})")
@@ -131,7 +135,7 @@ def _columns(conn: sqlite3.Connection, schema: str, table: str) -> list[str]:
     return [row[1] for row in conn.execute(f"PRAGMA {schema}.table_info({quote(table)})")]
 
 
-def _beside(pack: Pack, today: date, day: date) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _beside(pack: Pack, c: Context, day: date) -> Iterator[tuple[str, tuple[str, ...]]]:
     """SELECTs of accounts that the days since `day` may have moved, though their row is the same."""
     firing: list[str] = []
     names: list[str] = []
@@ -143,7 +147,7 @@ def _beside(pack: Pack, today: date, day: date) -> Iterator[tuple[str, tuple[str
         raised = "k.account_uid = n.uid AND k.status = 'open' AND k.pack = ? AND k.rule = ?"
         if pack.each_event:  # a task of one event says nothing of another one's
             raised += " AND NOT EXISTS (SELECT 1 FROM whole m WHERE m.uid = n.uid AND m.event = 2)"
-        new = "0" if task.once_per not in PERIODS or period(task.once_per, today) == period(task.once_per, day) else "1"
+        new = int(task.once_per in PERIODS and period(task.once_per, c.today) != period(task.once_per, day))
         firing.append(
             f"n.t_{n} = 1 AND n.t_{n}_done IS NOT 1 AND ({new} OR NOT EXISTS (SELECT 1 FROM task k WHERE {raised}))"
         )
@@ -155,7 +159,7 @@ def _beside(pack: Pack, today: date, day: date) -> Iterator[tuple[str, tuple[str
         over = " OR ".join(f"s.name = ? AND n.s_{n} IS NOT 1" for n, _ in lasting)
         yield (
             "SELECT s.account_uid FROM signal s JOIN whole n ON n.uid = s.account_uid "
-            f"WHERE s.pack = ? AND s.until IS NULL AND ({over})",
+            f"WHERE s.pack = ? AND s.until IS NULL AND ({over}){c.within('s.account_uid')}",
             (pack.name, *(signal.name for _, signal in lasting)),
         )
 
@@ -178,21 +182,25 @@ def add_turned(conn: sqlite3.Connection, pack: Pack) -> None:
 
 
 def keep(conn: sqlite3.Connection, pack: Pack, kept: Kept, c: Context, at: str, run_id: str) -> None:
-    """Keep the rows of the temporary tables `now` and `later`: all of them, or with `among` those of the accounts in
-    `dirty`."""
+    """Keep the rows of the temporary tables `now` and `later`: all of them, or those of the accounts that `c` looks at
+    alone."""
     name = SETTING + kept.pack
-    if c.among and kept.day is None:  # there is nothing whole to add to
+    alike = kept.day and _columns(conn, "temp", "now") == _columns(conn, "main", f"judged_{pack.name}")
+    if c.among and not alike:  # there is nothing whole to add to
         conn.execute("DELETE FROM setting WHERE name = ?", (name,))
         return
     if c.among:
-        conn.execute(f"DELETE FROM {kept.table} WHERE uid IN (SELECT uid FROM temp.dirty)")
+        keys = _keys(pack)
+        tables = ("now", "later") if pack.each_event else ("now",)
+        rows = " UNION ALL ".join(f"SELECT {keys} FROM {table}" for table in tables)
+        conn.execute(f"DELETE FROM {kept.table} WHERE ({keys}) NOT IN ({rows}){c.within('uid')}")
     else:
         columns = ", ".join(quote(name) for name in _columns(conn, "temp", "now") if name != "uid")
         conn.execute(f"DROP TABLE IF EXISTS {kept.table}")
-        conn.execute(f"CREATE TABLE {kept.table} (uid TEXT, {columns}, PRIMARY KEY ({_keys(pack)}))")
-    conn.execute(f"INSERT INTO {kept.table} SELECT * FROM now")
+        conn.execute(f"CREATE TABLE {kept.table} (uid TEXT, {columns}, PRIMARY KEY ({_keys(pack)})) WITHOUT ROWID")
+    conn.execute(f"INSERT OR REPLACE INTO {kept.table} SELECT * FROM now")
     if pack.each_event:
-        conn.execute(f"INSERT INTO {kept.table} SELECT * FROM later")
+        conn.execute(f"INSERT OR REPLACE INTO {kept.table} SELECT * FROM later")
     document = {"basis": kept.basis, "at": at, "run_id": run_id, "day": c.today.isoformat()}
     conn.execute(
         "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",

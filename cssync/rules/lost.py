@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from cssync.rules.outcome import Outcome
-from cssync.rules.results import Stamp, write_values
+from cssync.rules.results import Row
 from cssync.rules.texts import REASONS, WORDS, lost_points, render, tenths
 from cssync.rules.tree import Place, Score
 
@@ -31,11 +31,9 @@ def most_lost(score: Score, outcome: Outcome, lang: str, lookup: Callable[[Place
     return WORDS[lang]["join"].join(named) or NOTHING
 
 
-def write_lost(
-    conn: sqlite3.Connection, name: str, found: Mapping[str, str | None], held: Collection[str], stamp: Stamp
-) -> int:
-    """Write the result `name`: account uid -> text. held: accounts that keep their last one, marked stale, because
-    their score is kept. Returns how many changed."""
+def lost_rows(conn: sqlite3.Connection, name: str, found: Mapping[str, str | None], held: Collection[str]) -> list[Row]:
+    """Return the rows of the result `name`, out of account uid -> text. held: accounts that keep their last one, marked
+    stale, because their score is kept."""
     rows = [
         (uid, json.dumps(text, ensure_ascii=False), "unknown" if text is None else "ok", "")
         for uid, text in found.items()
@@ -46,4 +44,4 @@ def write_lost(
             (name, json.dumps(sorted(held))),
         )
         rows += [(row[0], row[1], "stale", "") for row in kept.fetchall()]
-    return write_values(conn, name, rows, stamp)
+    return rows

@@ -37,7 +37,7 @@ def stored(
     wanted = asked(used_features(pack, features), features)
     if not wanted:
         return found
-    everybody = compile_pack(portfolio(wanted), features, replace(context, only=None, among=False)).sql
+    everybody = compile_pack(portfolio(wanted), features, replace(context, only=None, among="")).sql
     chain = chained(links(wanted, everybody, SQLITE), SQLITE)
     for group in sorted({group_of(p) for p in wanted.values()}):
         rows = list(query(f"WITH {chain} SELECT * FROM {link(group)} WHERE grp = ?", (account.get(group) or "",)))

@@ -171,67 +171,85 @@ class Stamp:
 
 def write_outputs(conn: sqlite3.Connection, pack: Pack, found: Iterable[Output], stamp: Stamp) -> dict[str, int]:
     """Bring `result` up to date; accounts with any difference land in the temporary table `touched`. Returns name ->
-    rows whose value changed or is new."""
-    counts: dict[str, int] = {}
-    for output in found:
-        name = f"{pack.name}.{output.name}"
+    rows whose value changed or is new.
+
+    Account by account, and not output by output: what is known of an account lies together.
+    """
+    outputs = list(found)
+    if not outputs:
+        return {}
+    values, states = [], []
+    for n, output in enumerate(outputs):
         keep = f"({output.held}) AND ({output.unknown}) AND coalesce(r.value, 'null') NOT IN ('null', '\"unknown\"')"
-        value = f"CASE WHEN {keep} THEN r.value ELSE {output.value} END"
-        state = f"CASE WHEN {keep} THEN 'stale' WHEN {output.unknown} THEN 'unknown' ELSE 'ok' END"
-        conn.execute("DROP TABLE IF EXISTS temp.delta")
-        conn.execute(
-            f"CREATE TEMP TABLE delta AS SELECT * FROM (SELECT n.uid AS uid, {value} AS value, {state} AS state, "
-            f"r.value AS former, r.state AS former_state FROM now n LEFT JOIN result r ON r.account_uid = n.uid "
-            f"AND r.name = ?) WHERE value IS NOT former OR state IS NOT former_state",
-            (name,),
-        )
-        counts[name] = write_delta(conn, name, stamp, output.because)
-        conn.execute("INSERT OR IGNORE INTO touched SELECT uid FROM temp.delta")
-    return counts
+        values.append(f"WHEN {n} THEN CASE WHEN {keep} THEN r.value ELSE {output.value} END")
+        states.append(f"WHEN {n} THEN CASE WHEN {keep} THEN 'stale' WHEN {output.unknown} THEN 'unknown' ELSE 'ok' END")
+    named = ", ".join(f"({n}, ?, ?)" for n in range(len(outputs)))
+    conn.execute("DROP TABLE IF EXISTS temp.delta")
+    conn.execute(
+        f"CREATE TEMP TABLE delta AS WITH o(n, name, because) AS (VALUES {named}) SELECT * FROM (SELECT n.uid AS uid, "
+        f"o.name AS name, CASE o.n {' '.join(values)} END AS value, CASE o.n {' '.join(states)} END AS state, "
+        "o.because AS because, r.value AS former, r.state AS former_state FROM now n CROSS JOIN o "
+        "LEFT JOIN result r ON r.account_uid = n.uid AND r.name = o.name) "
+        "WHERE value IS NOT former OR state IS NOT former_state",
+        [text for output in outputs for text in (f"{pack.name}.{output.name}", output.because)],
+    )
+    write_delta(conn, stamp, "CASE WHEN excluded.because = '' THEN result.because ELSE excluded.because END")
+    conn.execute("INSERT OR IGNORE INTO touched SELECT uid FROM temp.delta")
+    return {f"{pack.name}.{output.name}": 0 for output in outputs} | _changed(conn)
 
 
-def write_delta(conn: sqlite3.Connection, name: str, stamp: Stamp, because: str = "") -> int:
-    """Write the temporary table `delta` (uid, value, state, former) into `result` and the former values into
-    `result_history`; returns how many values changed or are new."""
+def write_delta(conn: sqlite3.Connection, stamp: Stamp, because: str = "excluded.because") -> None:
+    """Write the temporary table `delta` (uid, name, value, state, because, former) into `result` and the former values
+    into `result_history`. because: SQL of that of a row which is there already."""
     conn.execute(
         "INSERT INTO result_history (account_uid, name, value, state, because, since, until, pack_hash) "
         "SELECT r.account_uid, r.name, r.value, r.state, r.because, r.since, ?, r.pack_hash FROM temp.delta d "
-        "CROSS JOIN result r ON r.account_uid = d.uid WHERE r.name = ? AND r.value IS NOT d.value AND r.since < ?",
-        (stamp.as_of, name, stamp.as_of),
+        "CROSS JOIN result r ON r.account_uid = d.uid AND r.name = d.name "
+        "WHERE d.value IS NOT d.former AND r.since < ?",
+        (stamp.as_of, stamp.as_of),
     )
     conn.execute(
         "INSERT INTO result (account_uid, name, value, state, because, since, as_of, pack_hash, run_id) "
-        "SELECT uid, ?, value, state, ?, ?, ?, ?, ? FROM temp.delta WHERE true "
-        "ON CONFLICT (account_uid, name) DO UPDATE SET value = excluded.value, state = excluded.state, "
-        "because = CASE WHEN excluded.because = '' THEN result.because ELSE excluded.because END, "
-        "since = CASE WHEN result.value IS NOT excluded.value THEN excluded.since ELSE result.since END, "
-        "as_of = excluded.as_of, pack_hash = excluded.pack_hash, run_id = excluded.run_id",
-        (name, because, stamp.as_of, stamp.as_of, stamp.pack_hash, stamp.run_id),
+        "SELECT uid, name, value, state, because, ?, ?, ?, ? FROM temp.delta WHERE true "
+        f"ON CONFLICT (account_uid, name) DO UPDATE SET value = excluded.value, state = excluded.state, "
+        f"because = {because}, since = CASE WHEN result.value IS NOT excluded.value THEN excluded.since "
+        "ELSE result.since END, as_of = excluded.as_of, pack_hash = excluded.pack_hash, run_id = excluded.run_id",
+        (stamp.as_of, stamp.as_of, stamp.pack_hash, stamp.run_id),
     )
-    changed: int = conn.execute("SELECT count(*) FROM temp.delta WHERE value IS NOT former").fetchone()[0]
-    return changed
 
 
-def write_values(conn: sqlite3.Connection, name: str, rows: Iterable[tuple[str, str, str, str]], stamp: Stamp) -> int:
-    """Write (account uid, JSON value, state, because) rows of one result built in Python; only differences count."""
+Row = tuple[str, str, str, str]
+"""Account uid, JSON value, state, because: a result built in Python."""
+
+
+def write_values(conn: sqlite3.Connection, name: str, rows: Iterable[Row], stamp: Stamp) -> int:
+    """Write the rows of one result; only differences count. Returns how many values changed or are new."""
+    return write_several(conn, {name: rows}, stamp)[name]
+
+
+def write_several(conn: sqlite3.Connection, named: Mapping[str, Iterable[Row]], stamp: Stamp) -> dict[str, int]:
+    """Write the rows of several results, account by account; returns name -> values that changed or are new."""
+    conn.execute("DROP TABLE IF EXISTS temp.given")
+    conn.execute(
+        "CREATE TEMP TABLE given (uid TEXT, name TEXT, value TEXT, state TEXT, because TEXT, PRIMARY KEY (uid, name)) "
+        "WITHOUT ROWID"
+    )
+    given = ((uid, name, *rest) for name, rows in named.items() for uid, *rest in rows)
+    conn.executemany("INSERT INTO given VALUES (?, ?, ?, ?, ?)", given)
     conn.execute("DROP TABLE IF EXISTS temp.delta")
-    conn.execute("CREATE TEMP TABLE delta (uid TEXT PRIMARY KEY, value TEXT, state TEXT, former TEXT, because TEXT)")
-    conn.executemany("INSERT INTO delta (uid, value, state, because) VALUES (?, ?, ?, ?)", rows)
     conn.execute(
-        "UPDATE delta SET former = (SELECT r.value FROM result r WHERE r.account_uid = delta.uid AND r.name = ?)",
-        (name,),
+        "CREATE TEMP TABLE delta AS SELECT g.uid, g.name, g.value, g.state, g.because, r.value AS former "
+        "FROM temp.given g LEFT JOIN result r ON r.account_uid = g.uid AND r.name = g.name "
+        "WHERE g.value IS NOT r.value OR g.state IS NOT r.state ORDER BY g.uid, g.name"
     )
-    conn.execute(
-        "DELETE FROM delta WHERE EXISTS (SELECT 1 FROM result r WHERE r.account_uid = delta.uid AND r.name = ? "
-        "AND r.value IS delta.value AND r.state IS delta.state)",
-        (name,),
-    )
-    changed = write_delta(conn, name, stamp)
-    conn.executemany(
-        "UPDATE result SET because = ? WHERE account_uid = ? AND name = ?",
-        ((d["because"], d["uid"], name) for d in conn.execute("SELECT uid, because FROM temp.delta").fetchall()),
-    )
-    return changed
+    write_delta(conn, stamp)
+    return dict.fromkeys(named, 0) | _changed(conn)
+
+
+def _changed(conn: sqlite3.Connection) -> dict[str, int]:
+    """Name -> values of the temporary table `delta` that changed or are new."""
+    found = conn.execute("SELECT name, count(*) FROM temp.delta WHERE value IS NOT former GROUP BY name")
+    return dict(map(tuple, found.fetchall()))
 
 
 def forget(conn: sqlite3.Connection, where: str, params: tuple[object, ...], as_of: str) -> int:

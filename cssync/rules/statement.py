@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -27,7 +28,11 @@ def _condition(raw: Any) -> bool | None:
     return None if raw is None else bool(raw)
 
 
-def outcome_of(pack: Pack, statement: Statement, row: sqlite3.Row) -> Outcome:
+Row = sqlite3.Row | Mapping[str, Any]
+"""Columns by name."""
+
+
+def outcome_of(pack: Pack, statement: Statement, row: Row) -> Outcome:
     """Read one row of the statement."""
     found = Outcome(features={n: typed_value(row[f"f_{n}"], kind) for n, kind in statement.features.items()})
     if pack.score:
@@ -59,7 +64,7 @@ def outcome_of(pack: Pack, statement: Statement, row: sqlite3.Row) -> Outcome:
     return found
 
 
-def _remembered(score: Score, statement: Statement, row: sqlite3.Row, found: Outcome) -> None:
+def _remembered(score: Score, statement: Statement, row: Row, found: Outcome) -> None:
     found.memory = Memory(row["n_band"], row["n_yellow_days"], row["n_green_days"], caps=row["n_caps"])
     if score.override is None or (since := typed_value(row["n_override_since"], "date")) is None:
         return

@@ -103,7 +103,6 @@ class TaskWriter:
             else {}
         )
         self.known: dict[tuple[str, str], list[sqlite3.Row]] = {}
-        self.reload()
         self.rows = "(SELECT * FROM now UNION ALL SELECT * FROM later)" if pack.each_event else "now"
         self.order = "uid, event" if pack.each_event else "uid"
 
@@ -283,7 +282,7 @@ class TaskWriter:
     def close_finished(self) -> int:
         """Close open tasks whose reason is gone on fresh data; finish episodes that people closed."""
         rules = {rule.name: (n, rule) for n, rule in enumerate(self.pack.tasks)}
-        count = 0
+        count = written = 0
         for (uid, name), tasks in sorted(self.known.items()):
             live = [t for t in tasks if t["status"] == "open" or (t["status"] == "done" and name in rules)]
             if not live:
@@ -301,8 +300,10 @@ class TaskWriter:
                     "closed_at = coalesce(closed_at, ?), run_id = ? WHERE key = ?",
                     (note, self.as_of, self.run_id, task["key"]),
                 )
+                written += 1
                 count += task["status"] == "open"
-        self.reload()
+        if written:
+            self.reload()
         return count
 
     def reason_to_close(self, task: sqlite3.Row, rows: list[sqlite3.Row], n: int, rule: TaskRule | None) -> str | None:

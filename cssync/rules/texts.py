@@ -112,9 +112,15 @@ def harmless(text: str) -> str:
 
 
 def _half_up(value: float, places: int) -> str:
-    scaled = Fraction(value).limit_denominator(10**9) * 10**places
-    whole = abs(scaled.numerator * 2 + scaled.denominator * (1 if scaled >= 0 else -1)) // (scaled.denominator * 2)
-    sign = "-" if scaled < 0 and whole else ""
+    """The number with so many decimals, halves away from 0: those of the simplest fraction that is meant, which lies
+    less than 1e-9 off. Only near a half it has to be found."""
+    near = abs(value) * 10**places
+    if near < 1e6 and abs(near % 1 - 0.5) > 1e-6:
+        whole = int(near + 0.5)
+    else:
+        scaled = abs(Fraction(value).limit_denominator(10**9)) * 10**places
+        whole = (scaled.numerator * 2 + scaled.denominator) // (scaled.denominator * 2)
+    sign = "-" if value < 0 and whole else ""
     return f"{sign}{whole // 10**places}" + (f".{whole % 10**places:0{places}}" if places else "")
 
 

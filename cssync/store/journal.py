@@ -53,11 +53,10 @@ def _keep(table: Table, event: str) -> str:
     if table.past.clock == "known":
         stamps = ", ".join(f"NEW.{quote(c)}" for c in table.past.stamp)
         until = f"coalesce({stamps}, '')"
-    here = f"h.name = '{table.name}' AND h.key = {key_of(table, alias)} AND h.until = coalesce({until}, '')"
-    young = f" AND {alias}.{quote(table.past.born)} IS NOT {until}" if table.past.born else ""
+    older = f"{alias}.{quote(table.past.born)} IS NOT {until}" if table.past.born else "true"
     return (
         f'INSERT INTO state_history (name, "key", until, "row") SELECT \'{table.name}\', {key_of(table, alias)}, '
-        f"coalesce({until}, ''), {row} WHERE NOT EXISTS (SELECT 1 FROM state_history h WHERE {here}){young}"
+        f"coalesce({until}, ''), {row} WHERE {older} ON CONFLICT DO NOTHING"
     )
 
 
