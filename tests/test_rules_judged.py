@@ -184,6 +184,28 @@ def test_an_account_that_leaves_within_the_day_keeps_no_row(twins: Twins) -> Non
     assert twins.gone_on_with == [1, 0]
 
 
+def test_an_account_that_changed_in_what_no_rule_sees_is_looked_at_and_not_gone_on_with(twins: Twins) -> None:
+    rules = pack(f"pack: p\n{COUNT}results: {{x: here}}\n", "pack: q\nresults: {y: industry}\n")
+    twins.run(rules, 0)
+    twins.do("UPDATE account SET industry = 'retail' WHERE uid = 'a1'")
+    twins.run(rules, 0.1)
+    assert (twins.partly, twins.gone_on_with) == ([1], [0, 1])
+    twins.run(rules, 1)
+    assert twins.gone_on_with == [0, 1, 0, 0]
+
+
+def test_a_result_of_another_pack_that_is_held_has_all_gone_on_with_that_are_looked_at(twins: Twins) -> None:
+    rules = pack(f"pack: a\naccounts: status != 'churned'\n{COUNT}results: {{x: here}}\n",
+                 "pack: b\nresults: {y: a.x + 1}\n")  # fmt: skip
+    twins.do(pulled("ticket", 0))
+    twins.run(rules, 0)
+    twins.run(rules, 4)
+    twins.do("UPDATE account SET status = 'churned' WHERE uid = 'a1'", "UPDATE account SET name = 'B' WHERE uid = 'a2'")
+    twins.run(rules, 4.01)
+    assert twins.partly == [2]
+    assert twins.all("SELECT state FROM result WHERE name = 'b.y' AND account_uid = 'a1'") == ["unknown"]
+
+
 def test_rows_of_an_older_version_are_not_added_to(twins: Twins, monkeypatch: pytest.MonkeyPatch) -> None:
     rules = pack(f"pack: p\n{COUNT}results: {{x: here}}\n")
     twins.run(rules, 0)
