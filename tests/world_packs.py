@@ -67,6 +67,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "high": ("1000", "3000"),
     "tiering": ("margin: 10%", "margin: 0%, at_most: once per quarter"),
     "lift": ("", ", onboarding: 40d one tier up"),
+    "fair": ("open", "open", "open", "{winsorised: open, at: 60}", "{winsorised: open, at: 70, per: status}"),
+    "use_fair": ("adoption", "adoption", "adoption", "{winsorised: adoption, at: 60, per: segment}"),
     "packs": ("main renew past touch", "main renew past touch", "main renew past", "main touch"),
 }  # fmt: skip
 
@@ -88,16 +90,18 @@ features:
   newest: {{max: tickets.opened_at}}
   turned: {{since: main.band}}
   ids: {{last: tickets.source_id, where: "status in ('new', 'open')", most: 3}}
+  fair: {fair}
+  use_fair: {use_fair}
 score:
   coverage: {coverage}
   bands: {{red: 0, yellow: 50, green: {green}}}
   measures:
     support:
       weight: {support}
-      curve: {{of: open, at: {{0: 100, {steep}: 0}}}}
-      because: "{{open}} open, {{recent}} recent"
+      curve: {{of: fair, at: {{0: 100, {steep}: 0}}}}
+      because: "{{open}} open, {{fair}} in comparison, {{recent}} recent"
     voice: {{weight: {voice}, {voice_missing}curve: {{of: csat, at: {{0: 0, 100: 100}}}}, because: "{{csat}}"}}
-    use: {{weight: {use}, {use_applies}missing: hold 7d, curve: {{of: adoption, at: {{0%: 0, 100%: 100}}}}}}
+    use: {{weight: {use}, {use_applies}missing: hold 7d, curve: {{of: use_fair, at: {{0%: 0, 100%: 100}}}}}}
     loyal: {{weight: 10, {needs}first: ["20 if leaving > 0", "60 if csat < 50", "100 otherwise"]}}
 {caps}{models}{hysteresis}{override}{trend}{roll_up}results:
   worth: arr
