@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import cssync.rules
 from cssync.link import link
 from cssync.model import TABLES
 from cssync.rules import RuleSet, evaluate, load_folders
@@ -22,6 +23,7 @@ from cssync.store import Store
 from past_world import BEGIN, PastWorld
 
 DAYS = 13
+RULES_FOLDER = Path(cssync.rules.__file__).parent
 RULES = load_folders([("standard", files("cssync_rules"))])
 STATE = tuple(t for t in TABLES if t.past.clock == "evaluation" and t.name not in ("evaluation",))
 KNOWN = ("account", "account_link")
@@ -125,11 +127,14 @@ def test_every_table_says_how_it_goes_back() -> None:
     assert apart == {
         "quarantine", "run", "run_stream", "lease", "rate_limit", "binding", "setting", "plan", "plan_change", "outbox",
         "written", "pack_version", "state_history", "changed_account", "portfolio_fact", "score_restated",
-        "event_result",
+        "event_result", "token",
     }  # fmt: skip
+    assert {t.name for t in TABLES if t.past.clock == "between"} == {"field_definition"}
     for table in TABLES:
         names = {c.name for c in table.columns}
         assert {table.past.born, *table.past.stamp, *table.past.watch} - {""} <= names, table.name
+        writes = any(table.name in file.read_text() for file in RULES_FOLDER.glob("*.py"))
+        assert table.past.clock != "evaluation" or writes, f"{table.name} is put back when an evaluation is retracted"
         assert table.past.clock != "known" or (table.past.born and (table.past.stamp or table.past.grows)), table.name
     assert set(COMPARED) <= {t.name for t in STATE}
 

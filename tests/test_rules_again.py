@@ -11,7 +11,7 @@ import pytest
 from cssync.rules.explain_past import explain_past
 from cssync.rules.faults import Source
 from cssync.rules.packs import read_rules
-from cssync.rules.replay import differences, moment_of, replay
+from cssync.rules.replay import differences, moment_of, replay, then
 from cssync.store import Store
 from past_world import Still
 from random_worlds import content
@@ -105,8 +105,16 @@ def test_a_task_that_a_plan_knows_is_closed_and_not_forgotten(twice: Still) -> N
     with twice.store.transaction() as conn:
         conn.execute("INSERT INTO plan_change (plan_id, seq, connection, stream, source_id, action, field) "
                      "VALUES ('p', 1, 'crm', 'tasks', '0', 'create_task', ?)", (key,))  # fmt: skip
-    again(twice, 0)
+        conn.execute("INSERT INTO outbox (key) VALUES ('of no field')")
+    again(twice, 1)
     assert rows(twice, "SELECT key, status FROM task WHERE {}") == [(key, "closed")]
+
+
+def test_a_task_that_nobody_knows_is_forgotten(twice: Still) -> None:
+    with twice.store.transaction() as conn:
+        conn.execute("INSERT INTO outbox (key) VALUES ('of no field')")
+    again(twice, 1)
+    assert rows(twice, "SELECT key FROM task WHERE {}") == []
 
 
 def test_other_rules_at_the_same_instant_leave_what_they_alone_would(twice: Still) -> None:
@@ -117,3 +125,29 @@ def test_other_rules_at_the_same_instant_leave_what_they_alone_would(twice: Stil
     assert rows(twice, "SELECT value FROM result_history WHERE {} AND name = 'health.score'") == [("80",)]
     assert twice.rules.packs[0].hash == rows(
         twice, "SELECT DISTINCT pack_hash FROM feature_row WHERE {} AND as_of > '2026-10-21'")[0][0]  # fmt: skip
+
+
+FIELD = (
+    "INSERT OR REPLACE INTO field_definition (connection, stream, name, stopped_at) VALUES ('gone', 'deals', 'x', ?)"
+)
+STOPPED = "SELECT stopped_at FROM field_definition"
+
+
+def test_what_others_wrote_since_the_first_time_stays(twice: Still) -> None:
+    """Logins, and fields that stopped: the second evaluation finds them, the one before it did not."""
+    store = twice.store
+    with store.transaction() as conn:
+        conn.execute("INSERT INTO token (connection, sealed) VALUES ('crm', 'secret')")
+        conn.execute(FIELD, ("2026-10-21T05:33:00Z",))
+    again(twice, 2)
+    assert [r[0] for r in store.query("SELECT sealed FROM token")] == ["secret"]
+    assert store.query("SELECT 1 FROM state_history WHERE name = 'token'") == []
+    with store.transaction() as conn:
+        conn.execute(FIELD, ("2026-10-21T05:40:00Z",))
+    found = []
+    for day in (20, 21):
+        moment = moment_of(store, twice.space, twice.at.replace(day=day), None, day=False)
+        for after in (False, True):
+            with then(store, moment, after=after) as copy:
+                found.append([r[0] for r in copy.query(STOPPED)])
+    assert found == [[], [], ["2026-10-21T05:33:00Z"], ["2026-10-21T05:33:00Z"]]

@@ -12,14 +12,15 @@ from cssync.model.columns import Column, col
 class Past:
     """How a table is put back to what it was, for a replay (`cssync.store.past`).
 
-    clock: `evaluation`, as it stood before the evaluation of a given as_of; `known`, as it was known at an instant;
-    `recorded`, from the row that the evaluation itself left; `apart`, rules never look at it and a replay has it empty.
+    clock: `evaluation`, as it stood before the evaluation of a given as_of; `between`, as that evaluation found it, for
+    what others write between two of them; `known`, as it was known at an instant; `recorded`, from the row that the
+    evaluation itself left; `apart`, rules never look at it and a replay has it empty.
     born: column with the instant at which the row was first written; without one each insert is journaled, too.
     stamp: column that a change sets to its instant, for the clock `known`. watch: columns whose change counts, all of
     them by default. grows: rows are only ever added, so nothing has to be journaled.
     """
 
-    clock: Literal["evaluation", "known", "recorded", "apart"] = "evaluation"
+    clock: Literal["evaluation", "between", "known", "recorded", "apart"] = "evaluation"
     born: str = ""
     stamp: tuple[str, ...] = ()
     watch: tuple[str, ...] = ()

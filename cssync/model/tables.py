@@ -87,6 +87,7 @@ TABLES: tuple[Table, ...] = (
             ),
         ),
         ("connection", "stream", "name"),
+        past=Past("between"),
     ),
     Table(
         "history",
@@ -192,6 +193,7 @@ TABLES: tuple[Table, ...] = (
             col("updated_at", "instant", "last login"),
         ),
         ("connection",),
+        past=APART,
     ),
     Table(
         "binding",

@@ -41,7 +41,7 @@ def key_of(table: Table, alias: str) -> str:
 
 def journaled(table: Table) -> bool:
     """Whether changes of a table are kept by triggers."""
-    return table.past.clock in ("evaluation", "known") and not table.past.grows
+    return table.past.clock in ("evaluation", "between", "known") and not table.past.grows
 
 
 def _keep(table: Table, event: str) -> str:
@@ -66,11 +66,11 @@ def trigger_name(table: str, event: str) -> str:
 
 
 def journal_ddl(table: Table) -> list[str]:
-    """Statements that create the triggers of a table; those of the clock `known` never delete rows unstamped."""
-    if not journaled(table):
-        return []
-    wanted = {"update"} | ({"delete"} if table.past.clock == "evaluation" else set())
+    """Statements that create the triggers of a table, or drop those it had; those of the clock `known` never delete
+    rows unstamped."""
+    wanted = {"update"} | ({"delete"} if table.past.clock != "known" else set())
     wanted |= set() if table.past.born else {"insert"}
+    wanted = wanted if journaled(table) else set()
     found = []
     for event in EVENTS:
         found.append(f"DROP TRIGGER IF EXISTS {trigger_name(table.name, event)}")

@@ -80,10 +80,10 @@ def _fill(conn: sqlite3.Connection, cut: Cut, part: Part | None, *, rows: bool) 
         if not in_part or entity.column("account_uid"):
             _rows(conn, entity, cut.known_at, in_part=in_part)
     for table in TABLES:
-        if table.past.clock in ("evaluation", "known"):
+        if table.past.clock in ("evaluation", "between", "known"):
             everybody = ("account", "account_link") if part is not None and part.whole else ("account",)
             in_part = part is not None and table.name not in everybody and any(c.name == UID for c in table.columns)
-            if (rows and (part is None or table.name != "history")) or table.past.clock == "evaluation":
+            if (rows and (part is None or table.name != "history")) or table.past.clock != "known":
                 _table(conn, table, state, in_part=in_part)
     _feeds(conn, cut.known_at)
 
@@ -129,9 +129,10 @@ def _of_row(column: str) -> str:
 
 def _table(conn: sqlite3.Connection, table: Table, cut: Cut, *, in_part: bool) -> None:
     """One of our own tables: rows that nothing touched since, and former rows of those that something did."""
-    evaluated = table.past.clock == "evaluation"
+    evaluated = table.past.clock != "known"
     at = cut.as_of if evaluated else cut.known_at
-    later, before = (">=", "<") if evaluated and not cut.after else (">", "<=")
+    after = cut.after and table.past.clock != "between"  # what bears its stamp came when it was over
+    later, before = (">=", "<") if evaluated and not after else (">", "<=")
     names = [c.name for c in table.columns]
     listed = ", ".join(map(quote, names))
     born = f"t.{quote(table.past.born)} {before} :at" if table.past.born else "1 = 1"

@@ -12,8 +12,8 @@ from cssync.store.journal import key_of, quote
 
 EVALUATION = "evaluation"
 KNOWN_OUTSIDE = (
-    "SELECT field FROM written UNION ALL SELECT field FROM outbox UNION ALL SELECT field FROM plan_change "
-    "WHERE field IS NOT NULL"
+    "SELECT field FROM (SELECT field FROM written UNION ALL SELECT field FROM outbox UNION ALL "
+    "SELECT field FROM plan_change) WHERE field IS NOT NULL"
 )
 """Keys of tasks that a CRM or a plan may know: such a task is not forgotten, but closed if it has to be."""
 
@@ -22,9 +22,14 @@ def retract(conn: sqlite3.Connection, as_of: str) -> bool:
     """Take the evaluation of a stored instant back; False where there is none. It has to be the newest one."""
     if not conn.execute("SELECT 1 FROM evaluation WHERE as_of = ?", (as_of,)).fetchone():
         return False
-    ours = [t for t in TABLES if t.past.clock == "evaluation" and t.name != EVALUATION]
-    for table in ours:
-        _back(conn, table, as_of)
+    for table in TABLES:
+        if table.past.clock == "evaluation" and table.name != EVALUATION:
+            _back(conn, table, as_of)
+        elif table.past.clock == "between":  # what changed since then was there for the evaluation that comes now
+            last = "coalesce((SELECT max(as_of) FROM evaluation WHERE as_of < ?1), '')"
+            here = "WHERE name = ?2 AND until = ?1"
+            conn.execute(f"UPDATE OR IGNORE state_history SET until = {last} {here}", (as_of, table.name))
+            conn.execute(f"DELETE FROM state_history {here}", (as_of, table.name))
     conn.execute("DELETE FROM evaluation WHERE as_of = ?", (as_of,))  # last: the journal stamps with the newest one
     return True
 
