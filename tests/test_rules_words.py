@@ -100,6 +100,19 @@ def test_by_hand_everywhere(store: sqlite3.Connection, engines: tuple[Engine, ..
         assert wrong(on(engine, store, pairs)) == [], engine.dialect.name
 
 
+def test_of_a_missing_text_it_is_unknown_everywhere(store: sqlite3.Connection, engines: tuple[Engine, ...]) -> None:
+    def asked(d: Dialect) -> str:
+        found = (
+            d.flag(d.mentions(d.folded(d.null("text")), word(m))) for m in ("API", "API*", "*API", "*API*", "解約")
+        )
+        return "SELECT " + ", ".join(f"{sql} AS c{n}" for n, sql in enumerate(found))
+
+    assert set(store.execute(asked(SQLITE)).fetchone()) == {None}
+    for engine in engines:
+        (row,) = engine.answers(store, asked(engine.dialect))
+        assert set(row.values()) == {None}, engine.dialect.name
+
+
 # --- what a letter is -------------------------------------------------------------------------------------------------
 
 

@@ -116,10 +116,12 @@ class Dialect(Protocol):
         return f"({self.position(text, letters)} > 0)"
 
     def mentions(self, text: str, word: Word) -> str:
-        """Whether a folded text mentions a word. Where its letters are in the text at all, and only there, a second
-        look asks what stands around them, at whichever place."""
-        found = self.contains(text, word.letters)
-        return f"({found} AND {self.stands_alone(text, word)})" if word.begins or word.ends else found
+        """Whether a folded text mentions a word. Where its letters are in the text at all, a second look asks what
+        stands around them, at whichever place: a CASE, since DuckDB works out both sides of an AND for every row."""
+        if not (word.begins or word.ends):
+            return self.contains(text, word.letters)
+        absent = f"{self.position(text, word.letters)} = 0"
+        return f"(CASE WHEN {absent} THEN {self.boolean(False)} ELSE {self.stands_alone(text, word)} END)"
 
     def stands_alone(self, text: str, word: Word) -> str:
         """Whether some place of a word in a folded text has no letter or digit at the ends where none may be."""
