@@ -235,6 +235,10 @@ LANGUAGE: Mapping[str, str] = {
     "severity that calls": SIGNAL + "is_test\n    severity: eval('1')",
     "10,000 words": "pack: p\nlists: {words: [" + ", ".join(["abc"] * 10_000) + "]}\n",
     "a list in a list": "pack: p\nlists: {words: [[[a]]]}\n",
+    "a word of 1,900 letters": "pack: p\nlists: {words: [" + "a" * 1_900 + "]}\n",
+    "1,900 stars": "pack: p\nlists: {words: ['" + "*" * 1_900 + "']}\n",
+    "a star in every place": "pack: p\nlists: {words: ['" + "*a" * 90 + "']}\n",
+    "stars in a list of events": "pack: p\nlists: {w: ['*']}\nfeatures: {f: {present: usage.metric, of: w}}\n",
     "within 10^20 days": FEATURE + "{count: tickets, within: 1" + "0" * 20 + "d}",
     "older than no time": FEATURE + "{count: tickets, older_than: x}",
     "an unknown source": FEATURE + "{count: sqlite_master}",
@@ -275,6 +279,7 @@ def _features(n: int, formula: str) -> str:
     return "pack: p\nfeatures:\n" + "".join(f"  f{k}: {formula.format(k=k, next=k + 1)}\n" for k in range(n))
 
 
+_MANY = "lists:\n  many:\n" + "".join(f"    - word{n}\n" for n in range(200))
 GROWING: Mapping[str, Callable[[int], str]] = {
     "names that nobody knows": lambda n: _features(n, "zz{k}x + 1"),
     "a fault at the end": lambda n: _features(n, "seats + {k}") + "accounts: zz\n",
@@ -286,6 +291,7 @@ GROWING: Mapping[str, Callable[[int], str]] = {
     "keys that nobody knows": lambda n: "".join(f"kk{k}: x\n" for k in range(n)),
     "results of results": lambda n: "pack: p\nresults:\n" + "".join(f"  r{k}: p.r{k + 1}\n" for k in range(n)),
     "long sums": lambda n: _features(n // 8, "+".join(["1"] * 400)),
+    "words looked for": lambda n: _features(n // 20, "mentions(name, many)") + f"  zz: 1 +\n{_MANY}",
     "lists and a fault": lambda n: "pack: p\nlists:\n" + "".join(f"  l{k}: [a{k}]\n" for k in range(n)) + "zz: 1\n",
 }
 """Files within the limits, by how many lines they have."""
