@@ -100,7 +100,7 @@ CASES = {
         f"{EDGE}::test_one_huge_day_moves_neither_the_trend_nor_the_score",
         "rules/tests/test_rules_facts.py::test_weeks_of_spikes_of_one_customer_are_no_reference_for_the_others",
         "rules/cssync_rules/upsell.yaml::U01 one day like no other is no demand",
-        "tests/test_rules_winsorise.py::test_the_spike_of_one_moves_no_other_and_is_kept_as_it_is",
+        "tests/test_rules_winsorise_runs.py::test_the_spike_of_one_moves_no_other_and_is_kept_as_it_is",
     ],
     "rule or model changed": [
         "tests/test_preview.py::test_an_edit_is_told_apart_from_the_data",
