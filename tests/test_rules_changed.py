@@ -19,7 +19,8 @@ import pytest
 
 from cssync.config import Workspace
 from cssync.model import TABLES
-from cssync.rules import RuleSet, evaluate, judged
+from cssync.rules import RuleSet, changed, evaluate, judged
+from cssync.rules.catalogue import FACTS
 from cssync.rules.evaluate import usage_coverage
 from cssync.rules.faults import Source
 from cssync.rules.kept_usage import same
@@ -275,6 +276,16 @@ def test_what_another_account_moves_is_looked_at(
             both(some, every, minutes)
         if by:
             assert moved in {r["account_uid"] for r in every.query(FEATURES.format(by))}
+
+
+def test_what_peers_own_is_compared_row_by_row(tmp_path: Path) -> None:
+    """Comparing each account with all former rows took half a minute over 20,000 accounts."""
+    with twins(tmp_path, 3) as (store, _):
+        conn = store.db.conn
+        names = ", ".join(sorted(n for n in FACTS if FACTS[n].group == "peers"))
+        conn.execute(f"CREATE TEMP TABLE fact_peers (account_uid, {names})")
+        plan = [row[3] for row in conn.execute(f"EXPLAIN QUERY PLAN {changed._differing('peers')}")]
+        assert plan[plan.index("SCAN f") + 1].startswith("SEARCH b USING INDEX"), plan
 
 
 def test_what_an_evaluation_changed_is_the_past_of_the_next_one(tmp_path: Path) -> None:

@@ -217,9 +217,10 @@ def _differing(group: str) -> str:
     """SELECT of account_uid and value of the rows of a group that are not those of the last evaluation."""
     names = sorted(n for n in FACTS if FACTS[n].group == group)
     value = f"json_array({', '.join(f'f.{n}' for n in names)})"
-    return (
-        f"WITH present AS (SELECT f.account_uid AS account_uid, {value} AS value FROM temp.fact_{group} f) "
-        "SELECT coalesce(p.account_uid, b.account_uid) AS account_uid, p.value AS value FROM present p "
-        f"FULL JOIN (SELECT * FROM portfolio_fact WHERE fact_group = {SQLITE.text(group)}) b "
-        "ON b.account_uid = p.account_uid WHERE p.value IS NOT b.value"
+    here, mine = f"temp.fact_{group}", f"b.fact_group = {SQLITE.text(group)}"
+    return (  # a FULL JOIN would read all former rows for each row
+        f"SELECT f.account_uid AS account_uid, {value} AS value FROM {here} f "
+        f"LEFT JOIN portfolio_fact b ON b.account_uid = f.account_uid AND {mine} WHERE {value} IS NOT b.value "
+        f"UNION ALL SELECT b.account_uid, NULL FROM portfolio_fact b WHERE {mine} AND b.value IS NOT NULL "
+        f"AND b.account_uid NOT IN (SELECT account_uid FROM {here})"
     )

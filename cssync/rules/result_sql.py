@@ -19,12 +19,13 @@ def past_rows(past: Past, context: Context, dialect: Dialect) -> str:
             f"SELECT account_uid, {dialect.local_day('since', spans)} AS value FROM result "
             f"WHERE name = {name} AND value <> 'null' AND state <> 'stale'{here}"
         )
+    plus = "+" if context.among else ""  # by account, where those are few, and not by instant
     at = context.as_of - timedelta(days=past.ago)
     then = dialect.text(at.strftime("%Y-%m-%dT%H:%M:%SZ"))
     return (
         f"SELECT account_uid, min(value) AS value FROM (SELECT account_uid, value FROM result WHERE name = {name} "
-        f"AND since <= {then}{here} UNION ALL SELECT account_uid, value FROM result_history WHERE name = {name} "
-        f"AND since <= {then} AND until > {then}{here}) p WHERE value <> 'null' GROUP BY account_uid"
+        f"AND {plus}since <= {then}{here} UNION ALL SELECT account_uid, value FROM result_history WHERE name = {name} "
+        f"AND {plus}since <= {then} AND {plus}until > {then}{here}) p WHERE value <> 'null' GROUP BY account_uid"
     )
 
 
