@@ -27,8 +27,9 @@ ZONES = ("Europe/Zurich", "Asia/Tokyo", "America/St_Johns")
 BEGINS = (datetime(2026, 10, 20, 5, 30, tzinfo=UTC), datetime(2027, 3, 22, 22, 0, 7, tzinfo=UTC))
 """Days before clocks are changed, and a quarter ends."""
 GAPS: Sequence[timedelta] = (
-    *[timedelta(0)] * 3,
-    *(timedelta(seconds=1), timedelta(minutes=20), timedelta(hours=5), timedelta(hours=14)),
+    *[timedelta(0)] * 2,
+    *(timedelta(seconds=1), timedelta(minutes=1), timedelta(minutes=20), *[timedelta(hours=2)] * 2),
+    *(timedelta(hours=5), timedelta(hours=14)),
     *[timedelta(days=1)] * 5,
     *(timedelta(days=2), timedelta(days=5), timedelta(days=33)),
 )
@@ -96,23 +97,33 @@ class RandomWorld:
         self.n = 0
         self.rows = 0
         self.data = self.edited = False
+        self.silent: set[str] = set()
         self.begin()
 
     # --- time ---
 
+    def days(self, count: int) -> Step:
+        """Live days of one evaluation each; returns the last one."""
+        for _ in range(count):
+            self.as_of += timedelta(days=1)
+            self.known_at = self.as_of
+            self.happen()
+            last = self.judge()
+        return last
+
     def pass_time(self) -> None:
         gap = self.chance.choice(GAPS)
-        self.as_of = self.as_of + gap
-        later = timedelta(seconds=1 if gap else 0)  # what is learned in the second of an evaluation counts to it
-        self.known_at = max(self.known_at + later, self.as_of) + timedelta(seconds=self.chance.choice((0, 1, 90)))
+        if gap:  # a run begins when the one before it is over
+            self.as_of = max(self.as_of + gap, self.known_at + timedelta(seconds=1))
+        self.known_at = max(self.known_at, self.as_of) + timedelta(seconds=self.chance.choice((0, 1, 90)))
 
     def happen(self) -> None:
         """Let anything between nothing and a lot happen, before the evaluation of `as_of`."""
         self.data = self.edited = False
-        for _ in range(self.chance.choice((0, 1, 1, 3, 6))):
+        for _ in range(self.chance.choice((0, 1, 1, 2, 6))):
             self.data = True
             self.chance.choice(self.EVENTS)(self)
-        if self.chance.random() < 0.25:
+        if self.chance.random() < 0.15:
             choice = edit(self.chance, self.choice)
             self.edited = choice != self.choice
             self.choice, self.rules = choice, rules(choice)
@@ -145,8 +156,10 @@ class RandomWorld:
         return (self.as_of + timedelta(days=self.chance.randint(low, high))).date().isoformat()
 
     def pull(self) -> None:
-        """Most streams come to their end; now and then the desk does not, or usage."""
-        late = {self.chance.choice(("tickets", "answers", "days", "lines"))} if self.chance.random() < 0.3 else set()
+        """Most streams come to their end; now and then one does not, for some time."""
+        if self.chance.random() < 0.3:
+            self.silent = set(self.chance.sample(("tickets", "answers", "days", "lines"), self.chance.randrange(3)))
+        late = self.silent
         with self.store.transaction() as conn:
             for connection, stream, _ in STREAMS:
                 done = None if stream in late else stamp(self.known_at)
@@ -156,7 +169,8 @@ class RandomWorld:
                     "last_success_at = coalesce(excluded.last_success_at, last_success_at)",
                     (connection, stream, stamp(self.known_at), done),
                 )
-        self.use()
+        if "days" not in late:
+            self.use()
 
     def begin(self) -> None:
         with self.store.transaction() as conn:

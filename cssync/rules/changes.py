@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from cssync.config import Workspace
 from cssync.model import ENTITY
 from cssync.rules.evaluate import evaluate
-from cssync.rules.group_changes import group_changes, rests_on_group, result_at
+from cssync.rules.group_changes import group_changes, parents_at, rests_on_group, result_at
 from cssync.rules.replay import Moment, aware, part_of, then, usage_then
 from cssync.rules.tree import Expr, Pack, RuleSet, closure, used_names
 from cssync.rules.versions import Evaluated, evaluations, last_evaluation, rules_of
@@ -79,6 +80,7 @@ class _Again:
         self.done: dict[tuple[str, str], dict[str, Any]] = {}
         self.read: dict[tuple[tuple[str, str], ...], RuleSet | None] = {}
         self.accounts: dict[str, dict[str, Any]] = {}
+        self.parents = cache(partial(parents_at, store))
 
     def change(self, name: str, since: str, value: str) -> Change:
         """Return how a result came to its value at `since`."""
@@ -125,7 +127,7 @@ class _Again:
         pack, _, output = name.partition(".")
         its = rules.pack(pack) if rests_on_group(output) and (rules := self.rules(now)) else None
         if its is not None and (its.tiers is not None or its.score is not None):
-            for one in group_changes(self.store, its, output, self.uid, before, now):
+            for one in group_changes(self.store, its, output, self.uid, before, now, self.parents):
                 yield InputChange(*one)
 
     def rules(self, evaluated: Evaluated) -> RuleSet | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cssync.rules import rollup, tiers
@@ -28,11 +28,17 @@ def rests_on_group(output: str) -> bool:
 
 
 def group_changes(
-    store: Store, pack: Pack, output: str, account_uid: str, before: Evaluated, now: Evaluated
+    store: Store,
+    pack: Pack,
+    output: str,
+    account_uid: str,
+    before: Evaluated,
+    now: Evaluated,
+    parents: Callable[[str], Mapping[str, str]],
 ) -> Iterator[GroupChange]:
     """Yield what differs in the group behind an output between two evaluations: its members, and of those that stayed
-    the ARR and, for a roll-up, the score and band."""
-    was, found = (_group(store, pack, output, account_uid, e) for e in (before, now))
+    the ARR and, for a roll-up, the score and band. parents: `parents_at` of a stored instant."""
+    was, found = (_group(store, pack, output, account_uid, e, parents(e.known_at)) for e in (before, now))
     listed = (json.dumps(sorted(was | found)),)
     rows = store.query(
         "SELECT uid, coalesce(name, uid) FROM account WHERE uid IN (SELECT value FROM json_each(?))", listed
@@ -49,7 +55,7 @@ def group_changes(
                 yield GroupChange(f"{name} of {names[uid]}", one, other)
 
 
-def _parents(store: Store, known_at: str) -> dict[str, str]:
+def parents_at(store: Store, known_at: str) -> dict[str, str]:
     """Return account -> its parent, as they were known at a stored instant."""
     now = "SELECT uid, parent_uid FROM account WHERE parent_uid IS NOT NULL AND created_at <= ?"
     found = {r["uid"]: r["parent_uid"] for r in store.query(now, (known_at,))}
@@ -62,11 +68,12 @@ def _parents(store: Store, known_at: str) -> dict[str, str]:
     return {uid: parent for uid, parent in found.items() if parent}
 
 
-def _group(store: Store, pack: Pack, output: str, uid: str, evaluated: Evaluated) -> set[str]:
+def _group(
+    store: Store, pack: Pack, output: str, uid: str, evaluated: Evaluated, parents: Mapping[str, str]
+) -> set[str]:
     """Return an account and all below it that a pack looked at; for a tier those below its ultimate parent, as far as
     the pack looked at each on the way."""
     whole = output in tiers.OUTPUTS
-    parents = _parents(store, evaluated.known_at)
     judged = f"{pack.name}.{tiers.TIER if whole else 'score'}"
 
     def there(one: str) -> bool:
