@@ -120,6 +120,24 @@ def test_a_past_that_is_gone_is_gone_a_day_later(twins: Twins) -> None:
     assert twins.partly == [3, 4, 1, 1]  # at 1.0 a new day began
 
 
+def test_a_value_that_is_held_no_more_has_its_day_again_in_the_next_evaluation(twins: Twins) -> None:
+    """Of a result that a stale source kept, `since` says nothing; it says its old day once the source is back."""
+    rules = pack(f"pack: p\n{COUNT[:-2]}, began: {{since: p.x}}}}\nresults: {{x: here, y: began}}\n")
+    twins.run(rules, 0)
+    twins.run(rules, 1)
+    twins.do(pulled("ticket", -1))
+    found = []
+    for day in (2.0, 2.1):
+        twins.run(rules, day)
+    twins.do(pulled("ticket", 2.2))
+    for day in (2.2, 2.3):
+        twins.run(rules, day)
+        found.append(twins.all("SELECT count(*) FROM feature_row WHERE features ->> '$.began' IS NOT NULL "
+                               f"AND as_of = '{at(day)}'")[0])  # fmt: skip
+    assert found == [0, 4]
+    assert twins.partly[-1] == 4
+
+
 def test_what_people_closed_in_the_crm_is_noticed_within_the_day(twins: Twins) -> None:
     rules = pack(
         f"pack: p\n{COUNT}tasks: {{T: {{when: here > 0, once_per: year, title: x, due: in 2 business days}}}}\n"

@@ -83,8 +83,8 @@ def gather(conn: sqlite3.Connection, rules: RuleSet, contexts: Mapping[str, Cont
     nobody(conn)
     conn.execute(f"INSERT INTO {LOOKED_AT} SELECT account_uid FROM changed_account")
     for past in _pasts(rules):
-        if past.ago is None:  # what the last evaluation changed is the past of this one
-            moved = f"INSERT OR IGNORE INTO {LOOKED_AT} SELECT account_uid FROM result WHERE name = ? AND since = ?"
+        if past.ago is None:  # what the last evaluation changed is the past of this one; a value held no more, too
+            moved = f"INSERT OR IGNORE INTO {LOOKED_AT} SELECT account_uid FROM result WHERE name = ? AND as_of = ?"
             conn.execute(moved, (past.result, known))
     since = parse_instant(known)
     for context in list(contexts.values())[:1]:
