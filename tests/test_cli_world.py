@@ -454,6 +454,14 @@ def there(judged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return folder
 
 
+@pytest.fixture
+def minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock stands a minute after now: an evaluation in the second of another one would take its place."""
+    moment = when.now() + timedelta(minutes=1)
+    monkeypatch.setattr("cssync.cli.when.now", lambda: moment)
+
+
+@pytest.mark.usefixtures("minute")
 def test_evaluate_tells_what_changed_and_again_nothing(there: Path) -> None:
     document = answer("evaluate")
     assert {p["pack"] for p in document["packs"]} >= {"health", "renewal", "risk", "upsell"}
@@ -565,11 +573,8 @@ def test_report_prints_a_table_a_document_and_a_file(here: Path) -> None:
     assert invoke("report", "desk", "--out", "no/such/folder.md").exit_code == 2
 
 
-def test_a_plan_shows_the_evidence_of_each_change_and_still_does_when_the_data_moved_on(
-    there: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    moment = when.now()
-    monkeypatch.setattr("cssync.cli.when.now", lambda: moment)
+@pytest.mark.usefixtures("minute")
+def test_a_plan_shows_the_evidence_of_each_change_and_still_does_when_the_data_moved_on(there: Path) -> None:
     plan = json.loads(invoke("plan", "--json").stdout)
     changes = {(c["account_uid"], c["result_name"]): c for c in plan["changes"]}
     with Store.open(there / "cssync.db") as store:
