@@ -158,7 +158,7 @@ def test_a_commit_waits_for_the_disk_unless_a_power_cut_may_take_it(store: Store
     assert waits()
 
 
-NEWEST = ("m005_release_0_5", "f7f1f5a45bd3")
+NEWEST = ("m006_release_0_6", "f7f1f5a45bd3")
 """The newest migration, and the file it makes."""
 
 

@@ -186,4 +186,9 @@ def m004_release_0_4(db: Database) -> None:
 @migrations()
 def m005_release_0_5(db: Database) -> None:
     add_missing(db)
+
+
+@migrations()
+def m006_release_0_6(db: Database) -> None:
+    add_missing(db)
     db.execute("DELETE FROM state_history WHERE name = 'token'")  # a former token is nobody's history

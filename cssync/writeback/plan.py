@@ -308,7 +308,7 @@ def _plan(store: Store, row: Any) -> Plan:
     return Plan(
         id=row["id"],
         as_of=row["as_of"],
-        results_as_of=row["as_of"] if row["results_as_of"] is None else row["results_as_of"],  # NULL up to 0.4
+        results_as_of=row["as_of"] if row["results_as_of"] is None else row["results_as_of"],  # NULL up to 0.5
         created_at=row["created_at"],
         status=row["status"],
         held_by=tuple((row["held_by"] or "").split("\n")) if row["held_by"] else (),
